@@ -1,0 +1,60 @@
+# Needs Python 3.11 or newer and make; everything else is installed into .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+TESTS ?=
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint format bench lock clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+env: $(STAMP) ## Install the locked dependencies and penstock itself into .venv
+
+demo: env ## Make a telecom database, predict who leaves it, and print the evidence
+	@$(BIN)/penstock demo
+
+test: env ## Run every test (TESTS="tests/test_x.py -k word" for some, WORKERS=0 for one process)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile $(TESTS)
+
+lint: env ## Check style, formatting, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: env ## Rewrite the source in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: env ## Measure against the floors (minutes; never part of the tests)
+	$(BIN)/python -m benchmarks
+
+lock: $(BIN)/python ## Choose the versions anew after pyproject.toml changed (LOCK=--upgrade for the newest)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install -qq uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev \
+		--custom-compile-command "make lock" --output-file requirements.lock $(LOCK) pyproject.toml
+	@! grep -nE '://|^-|/' requirements.lock || { echo "requirements.lock names a place"; exit 1; }
+
+clean: ## Remove .venv and everything that tools left behind
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml requirements.lock | $(BIN)/python
+	@echo "Installing $$(grep -c '==' requirements.lock) packages into $(VENV), about a minute ..." >&2
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { echo "LightGBM needs the OpenMP runtime" \
+		"(apt-get install libgomp1, dnf install libgomp, or brew install libomp)" >&2; exit 1; }
+	@touch $@
+
+# The newest Python that can make an environment; PYTHON=... chooses another.
+$(BIN)/python:
+	@for python in $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python; do \
+		if $$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; \
+		then exec $$python -m venv --clear $(VENV); fi; \
+	done; \
+	echo "penstock needs Python 3.11 to 3.14 with venv (on Debian: apt-get install python3-venv)" >&2; exit 1
