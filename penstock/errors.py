@@ -1,0 +1,150 @@
+"""Every error Penstock raises on purpose.
+
+    PenstockError
+    ├── RequestError        the request was wrong (exit status 2)
+    │   ├── QueryError      a PQL query that cannot be read or does not fit the schema
+    │   ├── SchemaError     a table, column or link that does not exist or cannot be what was asked
+    │   └── SourceError     a source that cannot be opened or read
+    └── RefusedError        the request was right but the data cannot answer it (exit status 1)
+
+An error has four parts: what is wrong, where (the underlined place), what exists, and what to try.
+They are fields, so that a terminal, an HTTP answer and a page can render the same thing.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open range of characters ``[start, end)`` of a query's text.
+
+    >>> Span(2, 5).line_and_column("ab\\ncde")
+    (1, 3)
+    """
+
+    start: int
+    end: int
+
+    def line_and_column(self, text: str) -> tuple[int, int]:
+        """The place as people count it: line and column from 1."""
+        before = text[: self.start]
+        return before.count("\n") + 1, self.start - (before.rfind("\n") + 1) + 1
+
+    def underline(self, text: str) -> str:
+        """The line of ``text`` that holds the span, with the span underlined below it."""
+        first = text.rfind("\n", 0, self.start) + 1
+        last = text.find("\n", self.start)
+        line = text[first:] if last < 0 else text[first:last]
+        width = max(1, min(self.end, first + len(line)) - self.start)
+        return f"  {line}\n  {' ' * (self.start - first)}{'~' * width}"
+
+
+class PenstockError(Exception):
+    """What went wrong, where, what exists, and what to try.
+
+    ``code`` is stable and may be matched on; ``span`` is a place in ``text``; ``name`` is the name that was
+    not found and ``candidates`` the names that exist.
+
+    >>> error = QueryError(
+    ...     "X",
+    ...     "no column 'amuont'",
+    ...     text="SUM(a.amuont)",
+    ...     span=Span(6, 12),
+    ...     name="amuont",
+    ...     candidates=("amount", "id"),
+    ...     hint="Name a column of a.",
+    ... )
+    >>> print(error)
+    X: no column 'amuont'
+    <BLANKLINE>
+      SUM(a.amuont)
+            ~~~~~~
+      exists: amount, id
+      Did you mean 'amount'?
+      Name a column of a.
+    """
+
+    exit_status = 1
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        text: str | None = None,
+        span: Span | None = None,
+        name: str | None = None,
+        candidates: Iterable[str] = (),
+        hint: str | None = None,
+    ) -> None:
+        self.code, self.message, self.text, self.span = code, message, text, span
+        self.name, self.candidates, self.hint = name, tuple(candidates), hint
+        super().__init__(str(self))
+
+    @property
+    def suggestion(self) -> str | None:
+        """The candidate closest to the name that was not found, if one is close."""
+        if self.name is None:
+            return None
+        folded = {candidate.casefold(): candidate for candidate in self.candidates}
+        close = difflib.get_close_matches(self.name.casefold(), list(folded), n=1)
+        return folded[close[0]] if close else None
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> list[str]:
+        lines = [f"{self.code}: {self.message}"]
+        if self.text is not None and self.span is not None:
+            lines += ["", self.span.underline(self.text)]
+        if self.candidates:
+            lines.append(f"  exists: {_shortened(self.candidates)}")
+        if self.suggestion:
+            lines.append(f"  Did you mean '{self.suggestion}'?")
+        if self.hint:
+            lines.append(f"  {self.hint}")
+        return lines
+
+    def to_dict(self) -> dict[str, object]:
+        """The same parts for machines (``--json``, HTTP)."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "text": self.text,
+            "span": None if self.span is None else [self.span.start, self.span.end],
+            "name": self.name,
+            "candidates": list(self.candidates),
+            "suggestion": self.suggestion,
+            "hint": self.hint,
+        }
+
+
+class RequestError(PenstockError):
+    """The request was wrong: nothing was done."""
+
+    exit_status = 2
+
+
+class QueryError(RequestError):
+    """A PQL query that cannot be read, or that does not fit the schema."""
+
+
+class SchemaError(RequestError):
+    """A table, column or link that does not exist, or cannot be what was asked of it."""
+
+
+class SourceError(RequestError):
+    """A source that cannot be opened or read."""
+
+
+class RefusedError(PenstockError):
+    """The request was right, but the data cannot answer it honestly."""
+
+
+def _shortened(names: tuple[str, ...], most: int = 20) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown}, … ({len(names)} in all)"

@@ -1,0 +1,163 @@
+"""Instants, cutoffs and windows: the one file that decides which side is open.
+
+An instant is a count of microseconds since 1970-01-01T00:00:00 UTC. A window of a cutoff ``t`` is
+``(t + start, t + end]``: a row exactly at the cutoff is past, a row one microsecond later is future.
+`Lookback` and `Lookahead` are different types: a feature can only hold the first and a label only the second, so
+that a leak is a type error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Instants: TypeAlias = npt.NDArray[np.int64]
+
+BEGINNING = -(2**62)
+"""Before every instant that can be written down: where an unbounded window opens."""
+END = 2**62
+"""After every instant that can be written down."""
+
+
+class Unit(StrEnum):
+    """The units of a window. Months are calendar months; all others are fixed lengths."""
+
+    SECONDS = "seconds"
+    MINUTES = "minutes"
+    HOURS = "hours"
+    DAYS = "days"
+    WEEKS = "weeks"
+    MONTHS = "months"
+
+    @property
+    def microseconds(self) -> int:
+        """The unit's length; a month counts as the mean Gregorian month (only to express ages and to compare)."""
+        return _MICROSECONDS[self]
+
+
+_MICROSECONDS = {
+    Unit.SECONDS: 1_000_000,
+    Unit.MINUTES: 60_000_000,
+    Unit.HOURS: 3_600_000_000,
+    Unit.DAYS: 86_400_000_000,
+    Unit.WEEKS: 604_800_000_000,
+    Unit.MONTHS: 2_629_746_000_000,
+}
+
+
+def shift(instants: Instants, count: int, unit: Unit) -> Instants:
+    """The instants moved by ``count`` units; a calendar month keeps the day of month, or takes the last there is.
+
+    >>> day = np.array(["2024-01-31", "2023-03-31"], "datetime64[us]").astype(np.int64)
+    >>> shift(day, 1, Unit.MONTHS).astype("datetime64[us]").astype("datetime64[D]").tolist()
+    [datetime.date(2024, 2, 29), datetime.date(2023, 4, 30)]
+    """
+    if unit is not Unit.MONTHS:
+        return instants + np.int64(count * unit.microseconds)
+    moments = instants.astype("datetime64[us]")
+    months = moments.astype("datetime64[M]")
+    into_month = moments - months.astype("datetime64[us]")
+    day_of_month = into_month.astype("timedelta64[D]")
+    target = months + np.timedelta64(count, "M")
+    last_day = (target + np.timedelta64(1, "M")).astype("datetime64[D]") - target.astype("datetime64[D]")
+    kept = np.minimum(day_of_month, last_day - np.timedelta64(1, "D"))
+    time_of_day = into_month - day_of_month.astype("timedelta64[us]")
+    moved: Instants = (target.astype("datetime64[us]") + kept.astype("timedelta64[us]") + time_of_day).astype(np.int64)
+    return moved
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """``(t + start, t + end]`` for a cutoff ``t``; ``start`` None reaches back without bound.
+
+    This is what a query's text says. `Lookback` and `Lookahead` are what it may mean.
+    """
+
+    start: int | None
+    end: int
+    unit: Unit = Unit.DAYS
+
+    def bounds(self, cutoffs: Instants) -> tuple[Instants, Instants]:
+        """For each cutoff, the instants ``low`` and ``high`` of its window: a row belongs if low < happened <= high."""
+        high = shift(cutoffs, self.end, self.unit)
+        if self.start is None:
+            return np.full_like(cutoffs, BEGINNING), high
+        return shift(cutoffs, self.start, self.unit), high
+
+    @property
+    def length(self) -> int | None:
+        """How many units the window spans; None without bound."""
+        return None if self.start is None else self.end - self.start
+
+    @property
+    def microseconds(self) -> int | None:
+        """The window's length in microseconds (mean months); None without bound."""
+        return None if self.length is None else self.length * self.unit.microseconds
+
+    def __str__(self) -> str:
+        return f"{'-INF' if self.start is None else self.start}, {self.end}, {self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lookback(Window):
+    """A window that ends at the cutoff or before it: all that a feature may see.
+
+    >>> print(Lookback(-30, 0)), Lookback(-30, 0).phrase
+    -30, 0, days
+    (None, 'in the last 30 days')
+    """
+
+    def __post_init__(self) -> None:
+        if self.end > 0 or (self.start is not None and self.start >= self.end):
+            raise ValueError(f"a lookback ends at the cutoff or before it and starts earlier: ({self})")
+
+    @property
+    def phrase(self) -> str:
+        """The window in English, to follow a noun."""
+        if self.start is None:
+            return "so far" if self.end == 0 else f"up to {_amount(-self.end, self.unit)} ago"
+        if self.end == 0:
+            return f"in the last {_amount(-self.start, self.unit)}"
+        return f"from {_amount(-self.start, self.unit)} to {_amount(-self.end, self.unit)} ago"
+
+
+@dataclass(frozen=True, slots=True)
+class Lookahead(Window):
+    """A window that begins at the cutoff or after it: all that a label may see.
+
+    >>> Lookahead(0, 90).phrase, Lookahead(0, 90).behind(1).phrase, Lookahead(0, 7).step(2)
+    ('in the next 90 days', 'in the last 90 days', Lookahead(start=14, end=21, unit=<Unit.DAYS: 'days'>))
+    """
+
+    def __post_init__(self) -> None:
+        if self.start is None or not 0 <= self.start < self.end:
+            raise ValueError(f"a lookahead starts at the cutoff or after it and ends later: ({self})")
+
+    @property
+    def phrase(self) -> str:
+        """The window in English, to follow a noun."""
+        if self.start == 0:
+            return f"in the next {_amount(self.end, self.unit)}"
+        return f"from {self.start} to {_amount(self.end, self.unit)} ahead"
+
+    def step(self, number: int) -> Lookahead:
+        """The window of the ``number``-th frame of a forecast: moved ahead by its own length each time."""
+        start, length = self.start or 0, self.length or 0
+        return Lookahead(start + number * length, self.end + number * length, self.unit)
+
+    def behind(self, periods: int, horizon: int | None = None) -> Lookback:
+        """The same window ``periods`` horizons earlier: what the target was in the past.
+
+        ``horizon`` is the reach of the whole target in this window's unit (its largest end); by default this
+        window's own end.
+        """
+        back = periods * (self.end if horizon is None else horizon)
+        return Lookback((self.start or 0) - back, self.end - back, self.unit)
+
+
+def _amount(count: int, unit: Unit) -> str:
+    return f"{count} {unit}" if count != 1 else f"1 {str(unit).removesuffix('s')}"
