@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -59,21 +59,22 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 States: TypeAlias = npt.NDArray[np.int8]
 
 _DAY = Unit.DAYS.microseconds
-_END = datetime(2026, 6, 30, tzinfo=UTC)
+_END = date(2026, 6, 30)
+_EPOCH = date(1970, 1, 1)
 _LEVELS = _STAGES = 4
 _CALM, _COMPLAINED, _ASKED, _ESCALATED = range(_STAGES)
 _LEFT, _ABSENT = 16, -1
 
 # Per level of engagement, from full to almost none.
-_USAGE = (1.0, 0.55, 0.28, 0.14)
-_COMPLAINT_A_DAY = (0.0015, 0.003, 0.005, 0.006)
-_ESCALATION_A_DAY = (0.010, 0.018, 0.026, 0.032)
+_USAGE = (1.0, 0.6, 0.24, 0.12)
+_COMPLAINT_A_DAY = (0.002, 0.004, 0.007, 0.008)
+_ESCALATION_A_DAY = (0.012, 0.02, 0.03, 0.036)
 _CANCEL_REQUEST_A_DAY = (0.0008, 0.0012, 0.002, 0.003)
 _UP_A_DAY = (0.0, 0.006, 0.003, 0.0015)
-_RENEWAL_BY_LEVEL = (0.0, 0.5, 2.2, 3.3)
+_RENEWAL_BY_LEVEL = (0.0, 0.4, 2.5, 3.1)
 # Per support stage.
 _DOWN_A_DAY = (0.0035, 0.008, 0.005, 0.012)
-_FOLLOW_UP_A_DAY = (0.0, 0.016, 0.03, 0.008)
+_FOLLOW_UP_A_DAY = (0.0, 0.014, 0.03, 0.006)
 _RENEWAL_BY_STAGE = (0.0, 0.5, 0.6, 4.0)
 _RENEWAL_BASE = -3.7
 
@@ -126,16 +127,16 @@ class Demo:
         return events["subscriber_id"].to_numpy() - 1, events["happened_at"].cast(pa.int64()).to_numpy()
 
 
-def generate(seed: int = 7, subscribers: int = 20_000, months: int = 18, end: datetime = _END) -> Demo:
+def generate(seed: int = 7, subscribers: int = 20_000, months: int = 18, end: date = _END) -> Demo:
     """Make the database: the same arguments give the same bytes.
 
-    ``months`` are renewal periods of 30 days, the last of which ends at ``end`` (UTC; moved back to midnight). At
-    full size: about 2 million usage events. Raises ``RequestError`` when there is no subscriber or no month.
+    ``months`` are renewal periods of 30 days, the last of which is over as the day ``end`` begins (UTC). At full
+    size: about 2 million usage events. Raises ``RequestError`` when there is no subscriber or no month.
     """
     if subscribers < 1 or months < 1:
         raise RequestError("DEMO_SIZE", f"a demo of {subscribers} subscribers over {months} months is empty")
-    last = int(end.timestamp()) // 86_400
-    first, streams = last - months * PERIOD, np.random.default_rng(seed).spawn(5)
+    last = end.toordinal() - _EPOCH.toordinal()
+    first, streams = last - months * PERIOD, np.random.default_rng(seed).spawn(4)
     people = _subscribers(streams[0], subscribers, first, last)
     latent = _live(streams[1], people, first, last)
     tables = {
@@ -164,7 +165,7 @@ def outcome(demo: Demo, cutoff: int) -> pa.Table:
     """
     _check(demo, cutoff, demo.end - PERIOD * _DAY)
     present = _present(demo, cutoff)
-    return pa.table({"entity": present + 1, "target": _counts(demo, cutoff, cutoff + PERIOD * _DAY)[present] == 0})
+    return _table({"entity": present + 1, "target": _counts(demo, cutoff, cutoff + PERIOD * _DAY)[present] == 0})
 
 
 def true_probability(demo: Demo, cutoff: int) -> pa.Table:
@@ -179,7 +180,7 @@ def true_probability(demo: Demo, cutoff: int) -> pa.Table:
     alive = now != _LEFT
     chances = _silence(demo, who[alive], cutoff, cutoff + PERIOD * _DAY)
     silent[alive] = np.take_along_axis(chances, now[alive, None].astype(np.int64), axis=1)[:, 0]
-    return pa.table({"entity": who + 1, "probability": silent})
+    return _table({"entity": who + 1, "probability": silent})
 
 
 # The law
@@ -280,7 +281,7 @@ def _live(random: np.random.Generator, people: pa.Table, first: int, last: int) 
 def _leanings(random: np.random.Generator, people: pa.Table) -> Floats:
     prices = np.array([price for _, price, _ in _PLANS])[people["plan_id"].to_numpy() - 1]
     business = np.array(people["segment"].to_pylist()) == "business"
-    return np.asarray((prices - 24) / 22 - 0.5 * business + random.normal(0, 0.15, len(prices)))
+    return np.asarray((prices - 24) / 22 - 0.5 * business + random.normal(0, 0.1, len(prices)))
 
 
 def _at_start(random: np.random.Generator, signed_up: Instants, first: int) -> States:
@@ -314,7 +315,7 @@ def _subscribed(states: States) -> npt.NDArray[np.bool_]:
 
 def _plans() -> pa.Table:
     names, prices, gigabytes = zip(*_PLANS, strict=True)
-    return pa.table(
+    return _table(
         {
             "plan_id": np.arange(1, len(_PLANS) + 1),
             "name": list(names),
@@ -330,7 +331,7 @@ def _subscribers(random: np.random.Generator, count: int, first: int, last: int)
     ages = np.minimum(random.exponential(400, earlier), 1_500)
     days = np.concatenate([first - ages, random.uniform(first, last, count - earlier)])
     births = (last - random.normal(43, 14, count).clip(18, 90) * 365.25).astype("datetime64[D]")
-    return pa.table(
+    return _table(
         {
             "subscriber_id": np.arange(1, count + 1),
             "plan_id": random.choice(len(_PLANS), count, p=[0.14, 0.24, 0.26, 0.16, 0.13, 0.07]) + 1,
@@ -349,16 +350,16 @@ def _usage_events(random: np.random.Generator, latent: Latent, first: int) -> pa
     passed = _day_passed(np.clip(joined, 0, 1))
     share = np.array(_USAGE)[level]
     counts = random.poisson(latent.usage[who] * share * _weekday(index + first) * (1 - passed))
-    who, day, level, passed = (np.repeat(part, counts) for part in (who, index + first, level, passed))
-    time = _time_of_day(passed + (1 - passed) * random.random(len(who)))
-    happened = np.maximum(((day + time) * _DAY).astype(np.int64), latent.signed_up[who])
+    cell = np.repeat(np.arange(len(who)), counts)
+    time = _time_of_day(passed[cell] + (1 - passed[cell]) * random.random(len(cell)))
+    happened = np.maximum(((index[cell] + first + time) * _DAY).astype(np.int64), latent.signed_up[who[cell]])
     order = np.argsort(happened, kind="stable")
-    who, level = who[order], level[order]
-    kind, amount = _amounts(random, level)
-    return pa.table(
+    cell = cell[order]
+    kind, amount = _amounts(random, level[cell])
+    return _table(
         {
             "usage_id": np.arange(1, len(order) + 1),
-            "subscriber_id": who + 1,
+            "subscriber_id": who[cell] + 1,
             "happened_at": _moments(happened[order]),
             "kind": _words(kind, _KINDS),
             "amount": amount,
@@ -383,7 +384,7 @@ def _support_interactions(random: np.random.Generator, latent: Latent, first: in
     order = np.lexsort((reason, who, happened))
     who, reason = who[order], reason[order]
     channel = random.choice(len(_CHANNELS), len(who), p=[0.45, 0.3, 0.17, 0.08])
-    return pa.table(
+    return _table(
         {
             "interaction_id": np.arange(1, len(who) + 1),
             "subscriber_id": who + 1,
@@ -408,18 +409,23 @@ def _chatter(random: np.random.Generator, states: States) -> Iterator[tuple[Inte
     """The interactions that change nothing: questions, bills, and complaints and requests that were made before."""
     index, who = np.nonzero(_subscribed(states[1:]) & (states[:-1] != _ABSENT))
     level, stage = np.divmod(states[index + 1, who], _STAGES)
-    again = np.array([[0, 0.006, 0.02, 0.004], [0, 0, 0.006, 0.012]])
-    rates = (np.full(len(who), 0.004), np.array([0.002, 0.003, 0.004, 0.004])[level], again[0, stage], again[1, stage])
+    again = np.array([[0, 0.006, 0.008, 0.004], [0, 0, 0.006, 0.012]])
+    bills = np.array([0.0015, 0.002, 0.0025, 0.0025])[level]
+    rates = (np.full(len(who), 0.003), bills, again[0, stage], again[1, stage])
     for reason, rate in enumerate(rates):
         hit = random.random(len(who)) < rate
         yield index[hit] + 1, who[hit], np.full(int(hit.sum()), reason)
 
 
-def _words(codes: npt.NDArray[Any], words: tuple[str, ...], missing: npt.NDArray[np.bool_] | None = None) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), mask=missing), list(words)).cast(pa.string())
+def _table(columns: dict[str, Any]) -> pa.Table:
+    return pa.table(columns)
 
 
-def _moments(instants: Instants) -> pa.Array:
+def _words(codes: npt.NDArray[Any], words: tuple[str, ...], missing: Any = None) -> pa.Array[Any]:
+    return pa.array(words).take(pa.array(codes, pa.int32(), mask=missing))
+
+
+def _moments(instants: Instants) -> pa.Array[Any]:
     return pa.array(instants, pa.timestamp("us"))
 
 
@@ -446,4 +452,5 @@ def _present(demo: Demo, cutoff: int) -> Integers:
 
 def _state_before(demo: Demo, cutoff: int, who: Integers) -> States:
     """The state in which the cutoff finds each subscriber; a renewal at the very cutoff is still to come."""
-    return demo.latent.states[(cutoff - 1) // _DAY - demo.start // _DAY, who]
+    states: States = demo.latent.states[(cutoff - 1) // _DAY - demo.start // _DAY, who]
+    return states

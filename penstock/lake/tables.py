@@ -28,7 +28,8 @@ def write_duckdb(
 ) -> Path:
     """Write the tables to a DuckDB file at ``path`` and return it; a file already there is replaced as a whole.
 
-    ``keys`` names each table's primary key, ``links`` the foreign keys; both are declared, so DuckDB checks them.
+    ``keys`` names each table's primary key, ``links`` the foreign keys; both are declared, so DuckDB checks them
+    (but for a link of a table to itself: DuckDB would refuse a row that comes together with its parent).
     The file appears complete or not at all: it is written beside its place and then renamed. Raises
     ``SourceError`` when the rows break a declared key or link, or the place cannot be written.
     """
@@ -42,11 +43,12 @@ def write_duckdb(
             with duckdb.connect(draft) as connection:
                 for name in _parents_first(tables, declared):
                     _write_table(connection, name, tables[name], _constraints(name, keys or {}, declared))
-            os.replace(draft, target)
+            draft.replace(target)
     except duckdb.ConstraintException as error:
         raise SourceError("TABLES_BREAK_A_KEY", f"the rows break a declared key or link: {error}") from error
     except (OSError, duckdb.IOException) as error:
-        raise SourceError("CANNOT_WRITE", f"cannot write {target}: {error}", hint="Name a folder you may write to.") from error
+        hint = "Name a file in a folder that you may write to."
+        raise SourceError("CANNOT_WRITE", f"cannot write {target}: {error}", hint=hint) from error
     return target
 
 
@@ -60,7 +62,7 @@ def _constraints(name: str, keys: Mapping[str, str], links: tuple[ForeignKey, ..
     return key + [
         f"FOREIGN KEY ({_quoted(column)}) REFERENCES {_quoted(to)} ({_quoted(keys[to])})"
         for table, column, to in links
-        if table == name
+        if table == name != to
     ]
 
 

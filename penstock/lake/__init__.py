@@ -1,0 +1,3 @@
+"""Sources in, Arrow tables through, files out."""
+
+from __future__ import annotations
