@@ -1,0 +1,131 @@
+"""Queries and features into plans: which rows, what is looked up, which streams are swept, what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from penstock.expression import Constant, Expr
+from penstock.plan import (
+    Age,
+    Aggregate,
+    Alive,
+    Attach,
+    Calendar,
+    Compute,
+    Defined,
+    Field,
+    Keep,
+    Node,
+    Select,
+    Spine,
+    Stream,
+    Sweep,
+    Unroll,
+    aggregates,
+    fields_of,
+)
+
+if TYPE_CHECKING:
+    from penstock.language.query import Query
+
+Change: TypeAlias = Callable[[Expr], Expr]
+TARGET = "target"
+
+
+def lower_labels(query: Query) -> Node:
+    """What was, or will be, the answer: columns ``entity``, ``cutoff``, (``step``,) ``target``.
+
+    Entities that did not exist at the cutoff, that WHERE leaves out, or whose future is not what ASSUMING says are not
+    in it, nor are those whose target is undefined.
+    """
+    node = _where(query)
+    seen = _held(query.where)
+    if query.assuming is not None:
+        node = Keep(query.assuming, "ASSUMING", child=_gathered(node, [query.assuming], seen))
+        seen |= _held(query.assuming)
+    if not query.steps:
+        node = Compute(TARGET, query.target, child=_gathered(node, [query.target], seen))
+        return Select(("entity", "cutoff", TARGET), child=Defined(TARGET, child=node))
+    steps = {f"{TARGET}_{step + 1}": query.ahead(step) for step in range(query.steps)}
+    node = _gathered(node, steps.values(), seen)
+    for name, expression in steps.items():
+        node = Compute(name, expression, child=node)
+    node = Defined(TARGET, child=Unroll(TARGET, tuple(steps), child=node))
+    return Select(("entity", "cutoff", "step", TARGET), child=node)
+
+
+def lower_population(query: Query) -> Node:
+    """Whom to predict for: the entities that exist at the cutoff and that WHERE keeps; ASSUMING is taken as true."""
+    return Select(("entity", "cutoff"), child=_where(query))
+
+
+def lower_features(features: Mapping[str, Expr], table: str, key: str) -> Node:
+    """The features of every row of the spine, in one sweep for each stream; no row is dropped."""
+    node = _gathered(Spine(table, key), features.values(), set())
+    for name, expression in features.items():
+        if not (isinstance(expression, _LEAVES) and str(expression) == name):
+            node = Compute(name, expression, child=node)
+    return Select(("entity", "cutoff", *features), child=node)
+
+
+_LEAVES = (Aggregate, Field, Age, Calendar)
+
+
+def map_leaves(expression: Expr, change: Change) -> Expr:
+    """The expression with its leaves changed: aggregates whole, without looking into their filters."""
+    if isinstance(expression, (*_LEAVES, Constant)):
+        return change(expression)
+    changed = {
+        f.name: map_leaves(p, change) for f in fields(expression) if isinstance(p := getattr(expression, f.name), Expr)
+    }
+    return replace(expression, **changed)  # type: ignore[arg-type]
+
+
+def _where(query: Query) -> Node:
+    table = query.graph.table(query.entity)
+    node: Node = Spine(query.entity, query.key)
+    node = Alive(query.entity, table.happened, table.ends, child=node)
+    if query.where is None:
+        return node
+    return Keep(query.where, "WHERE", child=_gathered(node, [query.where], set()))
+
+
+def _held(expression: Expr | None) -> set[Expr]:
+    return {*fields_of(expression), *_with_anchors(aggregates(expression))}
+
+
+def _gathered(node: Node, expressions: Iterable[Expr], seen: set[Expr]) -> Node:
+    """The step that has every leaf of the expressions as a column; ``seen`` ones are there already."""
+    expressions = list(expressions)
+    leaves = _new((leaf for e in expressions for leaf in fields_of(e)), seen)
+    if leaves:
+        node = Attach(tuple(leaves), child=node)
+    wanted = _new(_with_anchors(a for e in expressions for a in aggregates(e)), seen)
+    streams: dict[Stream, list[Aggregate]] = {}
+    for aggregate in wanted:
+        if isinstance(aggregate, Aggregate):
+            streams.setdefault(aggregate.stream, []).append(aggregate)
+    for stream, found in sorted(streams.items(), key=lambda item: _anchored(item[0])):
+        node = Sweep(stream, tuple(found), child=node)
+    return node
+
+
+def _new(leaves: Iterable[Expr], seen: set[Expr]) -> list[Expr]:
+    return [leaf for leaf in dict.fromkeys(leaves) if leaf not in seen]
+
+
+def _with_anchors(found: Iterable[Aggregate]) -> list[Aggregate]:
+    """The aggregates, and before each the ones that say whose rows it is about."""
+    ordered: list[Aggregate] = []
+    for aggregate in found:
+        if aggregate.stream.anchor is not None:
+            ordered += _with_anchors([aggregate.stream.anchor])
+        ordered.append(aggregate)
+    return ordered
+
+
+def _anchored(stream: Stream) -> int:
+    """How many anchors a stream hangs on: those with fewer are swept first."""
+    return 0 if stream.anchor is None else 1 + _anchored(stream.anchor.stream)
