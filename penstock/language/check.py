@@ -19,7 +19,7 @@ DIALECTS = ("kumo",)
 
 def check_query(text: str, graph: Graph, dialect: str | None, named: Mapping[str, str]) -> Query:
     """The query as it fits the schema. Raises ``QueryError``."""
-    scope = Scope(graph, text, strict=_is_strict(text, dialect))
+    scope = Scope(graph, text, strict=_is_strict(dialect))
     tree = parse(text)
     if scope.strict:
         limits.check_extensions(scope, tree)
@@ -69,7 +69,7 @@ def check_feature(feature: str | Expr, graph: Graph, entity_table: str) -> Expr:
     return bind(scope, expression, entity_table)
 
 
-def _is_strict(text: str, dialect: str | None) -> bool:
+def _is_strict(dialect: str | None) -> bool:
     if dialect is None or dialect in DIALECTS:
         return dialect is not None
     raise QueryError(

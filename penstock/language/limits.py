@@ -61,7 +61,7 @@ def check_ids(scope: Scope, tree: Predict) -> None:
 
 
 def check_limits(scope: Scope, tree: Predict) -> None:
-    """FOR names its entities and FOR EACH does not; the strict dialect also keeps to a profile. Raises ``QueryError``."""
+    """FOR names entities, FOR EACH does not; the strict dialect also keeps to one profile. Raises ``QueryError``."""
     asking = list(_asking(scope, tree))
     training = list(_training(scope, tree))
     if scope.strict and asking and training:

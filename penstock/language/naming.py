@@ -159,7 +159,8 @@ def _entity_is_a_key(scope: Scope, entity: Column) -> None:
     if table.keys == (entity.column,):
         return
     if len(table.keys) > 1:
-        hint = f"The key of {table.name} is {' and '.join(table.keys)} together; ask about a table with a key of one column."
+        together = " and ".join(table.keys)
+        hint = f"The key of {table.name} is {together} together; ask about a table with a key of one column."
     elif table.keys:
         hint = f"Write FOR EACH {table.name}.{table.keys[0]}."
     else:

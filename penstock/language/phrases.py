@@ -209,8 +209,9 @@ def _factor(at: Cursor) -> Expr:
 
 
 _RESERVED = frozenset(
-    ("TRUE", "FALSE", "NULL", "PREDICT", "FOR", "EACH", "WHERE", "ASSUMING", "AND", "OR", "NOT", "RANK", "TOP", "CLASSIFY")
-) | {"FORECAST", "TIMEFRAMES", "AS", "OF", "IS", "IN", "LIKE", "CONTAINS", "STARTS", "ENDS", "WITH", "VIA", *AGGREGATES}  # fmt: skip
+    "TRUE FALSE NULL PREDICT FOR EACH WHERE ASSUMING AND OR NOT RANK TOP CLASSIFY FORECAST TIMEFRAMES AS OF IS IN LIKE "
+    "CONTAINS STARTS ENDS WITH VIA".split()
+) | frozenset(AGGREGATES)
 
 
 def _parenthesised(at: Cursor) -> Expr:

@@ -63,7 +63,7 @@ class Query:
 
     @cached_property
     def windows(self) -> tuple[Lookahead, ...]:
-        """The windows ahead that the target's aggregates look at, each lengthened by what its row filter looks ahead."""
+        """The target's windows ahead, each lengthened by what its row filter looks ahead."""
         return tuple(w for w in map(_reach, plan.aggregates(self.target)) if w is not None)
 
     @cached_property
@@ -77,6 +77,11 @@ class Query:
         if self.period is None or not self.steps:
             return self.period
         return Lookahead(self.period.start, self.period.step(self.steps - 1).end, self.period.unit)
+
+    @property
+    def horizon_microseconds(self) -> int | None:
+        """How long after a cutoff its answer is known (mean months); None for a static target."""
+        return None if self.horizon is None else self.horizon.end * self.horizon.unit.microseconds
 
     @property
     def items(self) -> Link | None:
@@ -150,7 +155,7 @@ def _in_unit(count: int, unit: Unit, other: Unit) -> int:
 
 
 def _hull(windows: tuple[Lookahead, ...]) -> Lookahead:
-    """From the earliest start to the farthest end. Mixed units are told in the finest of them, months as 31 days at most."""
+    """From the earliest start to the farthest end; mixed units are told in the finest, a month as its 31 days at most."""
     units = {window.unit for window in windows}
     if len(units) == 1:
         return Lookahead(min(w.start or 0 for w in windows), max(w.end for w in windows), windows[0].unit)

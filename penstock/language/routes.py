@@ -59,7 +59,7 @@ def _onward(graph: Graph, start: str, path: tuple[Link, ...], up: bool) -> tuple
 
 
 def to_parent(scope: Scope, start: str, column: Column, *, filters_entity: bool = False) -> tuple[Link, ...]:
-    """The links from a row of ``start`` to the row that holds the column. Raises ``QueryError`` unless there is one way."""
+    """The links from a row of ``start`` to the row that holds the column. Raises unless there is one way."""
     if column.table == start:
         return ()
     found = upward(scope.graph, start, column.table, 1 if scope.strict else FARTHEST)

@@ -206,7 +206,8 @@ def _check_direction(scope: Scope, node: Aggregation, clause: Clause) -> None:
             "PQL_TIME_PAST_NOT_ALLOWED",
             f"{clause.name} looks ahead, and {node} looks back",
             node,
-            f"Start its window at 0 or later, such as (0, {max(window.end, 1)}, {window.unit}); conditions on the past belong in WHERE.",
+            f"Start its window at 0 or later, such as (0, {max(window.end, 1)}, {window.unit}); "
+            "conditions on the past belong in WHERE.",
         )
 
 
@@ -217,9 +218,8 @@ def _check_static(scope: Scope, node: Aggregation, clause: Clause, label: bool) 
     if clause.name == FEATURE.name and scope.table(column.table).happened is None:
         return
     ranks = clause.word != "CLASSIFY"
-    if lists and label and ranks and scope.is_linked_key(column.table, column.column):
-        if not scope.is_own_key(column.table, column.column):
-            return
+    if lists and label and ranks and scope.is_foreign_key(column.table, column.column):
+        return
     code = "PQL_TIME_AGGREGATION_NEEDS_RANGE"
     if lists:
         code = _why_not_static(scope, column, ranks)
