@@ -1,0 +1,3 @@
+"""Learning: from features and labels to a model with its evidence."""
+
+from __future__ import annotations

@@ -1,0 +1,284 @@
+"""Models: a matrix in, numbers out.
+
+`Model` is what the rest of the house knows. `fit_*` grow gradient boosted trees (Ke et al. 2017) with early stopping on
+the validation rows, then once more on training and validation rows together with the number of rounds so found. Rows
+are never re-weighted, so that probabilities keep meaning what they say when one class is rare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from penstock.learning.booster import Booster, Examples, Grown, train
+from penstock.learning.matrix import Values
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Progress: TypeAlias = Callable[[float], None]
+Effort: TypeAlias = Literal["fast", "normal", "best"]
+Loss: TypeAlias = Literal["auto", "mae", "rmse"]
+
+_TRIAL_ROWS = 8_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to learn: seed, threads (0 all), how hard to try, and what a number should be close to.
+
+    ``loss`` chooses what the objective of numbers is judged by: the absolute error, the squared one, or both.
+    ``refit`` trains once more with the validation rows. ``rows`` is the most to learn from; ``items`` how many a
+    ranking gives.
+    """
+
+    seed: int = 0
+    threads: int = 0
+    effort: Effort = "fast"
+    refit: bool = True
+    loss: Loss = "auto"
+    rows: int = 200_000
+    items: int = 10
+
+
+class Model(Protocol):
+    """A fitted model. Frozen; goes to JSON and back with equal predictions."""
+
+    @property
+    def kind(self) -> str:
+        """The name under which `from_dict` finds its class."""
+        ...
+
+    def predict(self, values: Values, *, threads: int = 0) -> Floats:
+        """A probability or number a row; with several classes or labels one column each."""
+        ...
+
+    def contributions(self, values: Values, *, threads: int = 0) -> Floats:
+        """Each column's part in the score, last where it starts: rows × (classes ×) (columns + 1)."""
+        ...
+
+    def importance(self, columns: int) -> Floats:
+        """How much each column matters: its total gain."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        ...
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """One booster, or one a label. With ``logged`` the booster speaks of log(1 + value)."""
+
+    boosters: tuple[Booster, ...]
+    logged: bool = False
+    kind = "boosted"
+
+    def predict(self, values: Values, *, threads: int = 0) -> Floats:
+        """A probability or number a row; with several classes or labels one column each."""
+        answers = [booster.predict(values, threads=threads) for booster in self.boosters]
+        answer = answers[0] if len(answers) == 1 else np.column_stack(answers)
+        return unlogged(answer) if self.logged else answer
+
+    def contributions(self, values: Values, *, threads: int = 0) -> Floats:
+        """TreeSHAP values (Lundberg et al. 2020), in the score's unit: log-odds, logs, or the target's own."""
+        width = values.shape[1] + 1
+        parts = [b.contributions(values, threads=threads).reshape(len(values), -1, width) for b in self.boosters]
+        whole = np.concatenate(parts, axis=1)
+        return whole[:, 0] if whole.shape[1] == 1 else whole
+
+    def importance(self, columns: int) -> Floats:
+        """Total gain of each column."""
+        gains: Floats = np.sum([booster.importance(columns) for booster in self.boosters], axis=0)
+        return gains
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON; a booster is its model text."""
+        return {"kind": self.kind, "boosters": [b.text for b in self.boosters], "logged": self.logged}
+
+
+def unlogged(values: Floats) -> Floats:
+    """What log(1 + x) was taken of; never below 0."""
+    return np.expm1(np.maximum(values, 0.0))
+
+
+def from_dict(plain: Mapping[str, Any]) -> Model:
+    """The model that ``to_dict`` wrote."""
+    return Boosted(tuple(map(Booster, plain["boosters"])), plain["logged"])
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model, what its like predicted for the validation rows without having seen them, and what was chosen."""
+
+    model: Model
+    held_out: Floats
+    rounds: int
+    notes: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- growing
+
+
+def parameters(options: Options, rows: int) -> dict[str, Any]:
+    """LightGBM's parameters for so many rows."""
+    small = rows < 5_000
+    slow = {"fast": 0.08, "normal": 0.04, "best": 0.02}[options.effort]
+    return {
+        "learning_rate": slow,
+        "num_leaves": 15 if small else 31,
+        "min_data_in_leaf": int(np.clip(rows // 250, 5, 40)),
+        "min_data_per_group": int(np.clip(rows // 100, 5, 100)),
+        "feature_fraction": 0.5,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "lambda_l2": 1.0,
+        "max_bin": 127,
+        "seed": options.seed,
+        "num_threads": options.threads,
+    }
+
+
+def limits(options: Options) -> tuple[int, int]:
+    """(most rounds, patience) for an effort."""
+    return {"fast": (400, 25), "normal": (1_200, 50), "best": (3_000, 100)}[options.effort]
+
+
+def grow(train_on: Examples, stop_on: Examples, told: Mapping[str, Any], options: Options, progress: Progress) -> Grown:
+    """Boosted trees with early stopping."""
+    rounds, patience = limits(options)
+    chosen = {**parameters(options, len(train_on.target)), **told}
+    return train(train_on, stop_on, chosen, rounds=rounds, patience=patience, progress=progress)
+
+
+def regrow(examples: Examples, rounds: int, told: Mapping[str, Any], options: Options, progress: Progress) -> Booster:
+    """Boosted trees on all rows, with as many rounds as early stopping found."""
+    chosen = {**parameters(options, len(examples.target)), **told}
+    return train(examples, None, chosen, rounds=max(1, rounds), progress=progress).booster
+
+
+def both(first: Examples, second: Examples) -> Examples:
+    """The rows of both."""
+    values = np.asfortranarray(np.concatenate([first.values, second.values]))
+    groups = None if first.groups is None or second.groups is None else np.concatenate([first.groups, second.groups])
+    return replace(first, values=values, target=np.concatenate([first.target, second.target]), groups=groups)
+
+
+def _fit(
+    train_on: Examples, stop_on: Examples, told: Mapping[str, Any], options: Options, progress: Progress
+) -> tuple[Booster, Floats, int]:
+    grown = grow(train_on, stop_on, told, options, lambda done: progress(0.6 * done))
+    held_out = grown.booster.predict(stop_on.values, threads=options.threads)
+    if not options.refit:
+        return grown.booster, held_out, grown.rounds
+    whole = both(train_on, stop_on)
+    final = regrow(whole, grown.rounds, told, options, lambda done: progress(0.6 + 0.4 * done))
+    return final, held_out, grown.rounds
+
+
+def fit_probability(train_on: Examples, stop_on: Examples, options: Options, progress: Progress) -> Fit:
+    """Yes or no (target 1 or 0)."""
+    told = {"objective": "binary", "metric": "binary_logloss"}
+    booster, held_out, rounds = _fit(train_on, stop_on, told, options, progress)
+    return Fit(Boosted((booster,)), held_out, rounds)
+
+
+def fit_classes(train_on: Examples, stop_on: Examples, classes: int, options: Options, progress: Progress) -> Fit:
+    """One of several classes (target their number); one probability a class."""
+    told = {"objective": "multiclass", "metric": "multi_logloss", "num_class": classes}
+    booster, held_out, rounds = _fit(train_on, stop_on, told, options, progress)
+    return Fit(Boosted((booster,)), held_out, rounds)
+
+
+def fit_labels(
+    train_on: Examples, stop_on: Examples, labels: tuple[Floats, Floats], options: Options, progress: Progress
+) -> Fit:
+    """Any of several labels, each by a booster of its own; ``labels`` are 0/1 matrices (training, validation)."""
+    count = labels[0].shape[1]
+    fits = [
+        fit_probability(
+            replace(train_on, target=labels[0][:, j]),
+            replace(stop_on, target=labels[1][:, j]),
+            options,
+            lambda done, j=j: progress((j + done) / count),  # type: ignore[misc]
+        )
+        for j in range(count)
+    ]
+    boosters = tuple(b for fit in fits for b in fit.model.boosters)  # type: ignore[attr-defined]
+    return Fit(Boosted(boosters), np.column_stack([fit.held_out for fit in fits]), max(fit.rounds for fit in fits))
+
+
+# ---------------------------------------------------------------- numbers
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the trees of a number are grown to minimise, and why one may want it."""
+
+    name: str
+    told: Mapping[str, Any]
+    logged: bool = False
+
+    def examples(self, examples: Examples) -> Examples:
+        """The examples with their target as this objective sees it."""
+        return replace(examples, target=np.log1p(examples.target)) if self.logged else examples
+
+    def finished(self, prediction: Floats) -> Floats:
+        """Predictions back in the target's unit."""
+        return unlogged(prediction) if self.logged else prediction
+
+
+_SQUARES = Objective("squared error", {"objective": "regression", "metric": "l2"})
+_ABSOLUTE = Objective("absolute error", {"objective": "regression_l1", "metric": "l1"})
+_LOGS = Objective("squared error of logs", {"objective": "regression", "metric": "l2"}, logged=True)
+_POISSON = Objective("Poisson", {"objective": "poisson", "metric": "poisson"})
+_TWEEDIE = Objective("Tweedie", {"objective": "tweedie", "metric": "tweedie", "tweedie_variance_power": 1.3})
+
+
+def objectives(target: Floats) -> tuple[Objective, ...]:
+    """The objectives worth trying for such a target: counts, many zeros and long tails each have their own."""
+    if target.min() < 0:
+        return (_SQUARES, _ABSOLUTE)
+    whole = bool(np.all(target == np.round(target)))
+    zeros = float(np.mean(target == 0))
+    return (_SQUARES, _ABSOLUTE, _LOGS, *((_TWEEDIE,) if zeros > 0.1 or not whole else (_POISSON,)))
+
+
+def fit_number(train_on: Examples, stop_on: Examples, options: Options, progress: Progress) -> Fit:
+    """A number, by the objective that validates best in a short trial."""
+    trials = objectives(train_on.target)
+    losses = [_trial(objective, _some(train_on), _some(stop_on), options) for objective in trials]
+    chosen = trials[int(np.argmin(losses))]
+    rest = _fit(chosen.examples(train_on), chosen.examples(stop_on), chosen.told, options, progress)
+    booster, held_out, rounds = rest
+    tried = ", ".join(f"{o.name} {loss:.3f}" for o, loss in zip(trials, losses, strict=True))
+    note = f"Objective: {chosen.name}, the best on the validation rows (loss relative to a constant: {tried})."
+    return Fit(Boosted((booster,), chosen.logged), chosen.finished(held_out), rounds, (note,))
+
+
+def _some(examples: Examples) -> Examples:
+    """Enough rows for a trial, evenly spread."""
+    stride = -(-len(examples.target) // _TRIAL_ROWS)
+    return replace(examples, values=examples.values[::stride], target=examples.target[::stride])
+
+
+def _trial(objective: Objective, train_on: Examples, stop_on: Examples, options: Options) -> float:
+    """The validation loss of a short training, relative to the best constant's."""
+    told = {
+        **parameters(options, len(train_on.target)),
+        **objective.told,
+        "learning_rate": 0.2,
+        "feature_fraction": 0.3,
+    }
+    grown = train(objective.examples(train_on), objective.examples(stop_on), told, rounds=40, patience=8)
+    prediction = objective.finished(grown.booster.predict(stop_on.values, threads=options.threads))
+    truth, past = stop_on.target, train_on.target
+    absolute = _ratio(np.abs(truth - prediction).mean(), np.abs(truth - np.median(past)).mean())
+    squared = _ratio(np.mean((truth - prediction) ** 2) ** 0.5, np.mean((truth - past.mean()) ** 2) ** 0.5)
+    return {"mae": absolute, "rmse": squared, "auto": (absolute + squared) / 2}[options.loss]
+
+
+def _ratio(part: np.floating[Any], whole: np.floating[Any]) -> float:
+    return float(part / whole) if whole > 0 else float(part > 0)

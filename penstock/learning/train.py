@@ -1,0 +1,167 @@
+"""Training: the one entry from samples to a trained model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from penstock.errors import RefusedError
+from penstock.learning import finish as finishes
+from penstock.learning import models
+from penstock.learning.booster import Examples
+from penstock.learning.calibrate import Floats
+from penstock.learning.dataset import Rows, Samples, capped, check
+from penstock.learning.finish import Classes, Finish, Labels, truth_of
+from penstock.learning.matrix import Encoding, learn
+from penstock.learning.models import Fit, Options
+from penstock.learning.trained import Trained, with_step
+from penstock.schema import Kind
+
+Progress: TypeAlias = Callable[[str, float], None]
+
+TASKS = ("binary", "multiclass", "regression", "multilabel", "forecasting", "ranking")
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Training and validation samples, their matrices, and the encoding between."""
+
+    train: Samples
+    validation: Samples
+    encoding: Encoding
+    rows: Examples
+    stop: Examples
+
+
+def fit(
+    task: str,
+    train: Samples,
+    validation: Samples,
+    *,
+    options: Options | None = None,
+    kinds: Mapping[str, Kind] | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Learn a task from training samples; stop, choose and calibrate on validation samples, which come later in time.
+
+    ``kinds`` tells which features that are numbers are in truth categories, and which to ignore. ``progress`` is told
+    what is being done and how much of it is done (0 to 1). The same samples, in any order, give the same model.
+    Raises ``RefusedError`` where the data cannot answer: too few rows, one class only, a target that never varies.
+    """
+    options = options or Options()
+    said = progress or _silent
+    started = time.perf_counter()
+    if task == "ranking":
+        raise NotImplementedError
+    prepared = _prepare(task, train, validation, options, kinds)
+    fitted, finish = _LEARNERS[task](prepared, options, lambda done: said("learning", done))
+    gains = fitted.model.importance(len(prepared.encoding.encoders))
+    rows = (("training", len(prepared.train)), ("validation", len(prepared.validation)))
+    notes = _notes(train, prepared) + fitted.notes
+    seconds = round(time.perf_counter() - started, 3)
+    return Trained(
+        task, fitted.model, prepared.encoding, finish, _shares(prepared.encoding, gains), rows, seconds, notes
+    )
+
+
+def _silent(_what: str, _done: float) -> None:
+    """Progress that nobody asked for."""
+
+
+def _prepare(
+    task: str, train: Samples, validation: Samples, options: Options, kinds: Mapping[str, Kind] | None
+) -> _Prepared:
+    check(task, train)
+    if not len(validation):
+        raise RefusedError("DATA_TOO_FEW", "there are no validation examples", hint="Give more cutoffs or entities.")
+    train, validation = (_settled(samples, options) for samples in (train, validation))
+    encoding, values = learn(with_step(train), train.entity, kinds)
+    if not encoding.encoders:
+        raise RefusedError(
+            "DATA_NO_FEATURE",
+            "no feature says anything: every one is NULL or the same for all",
+            candidates=(f"{name}: {why}" for name, why in encoding.dropped),
+            hint="Check that the tables link to the entity and that their times are read.",
+        )
+    empty = np.zeros(0)
+    rows = Examples(values, empty, encoding.categorical)
+    stop = Examples(encoding.encode(with_step(validation)), empty, encoding.categorical)
+    return _Prepared(train, validation, encoding, rows, stop)
+
+
+def _settled(samples: Samples, options: Options) -> Samples:
+    """As many rows as are wanted, in an order of their own, so that the order they came in changes nothing."""
+    samples = capped(samples, options.rows, options.seed)
+    return samples.take(samples.ordered())
+
+
+def _notes(train: Samples, prepared: _Prepared) -> tuple[str, ...]:
+    notes = []
+    if len(prepared.train) < len(train):
+        notes.append(f"Learnt from {len(prepared.train):,} of {len(train):,} training rows, all cutoffs kept.")
+    if prepared.encoding.dropped:
+        reasons = [why for _, why in prepared.encoding.dropped]
+        kinds = {why.partition(" equals ")[0] + (" equals another" if " equals " in why else "") for why in reasons}
+        notes.append(f"Dropped {len(reasons)} features that say nothing ({'; '.join(sorted(kinds))}).")
+    return tuple(notes)
+
+
+def _shares(encoding: Encoding, gains: Floats) -> tuple[tuple[str, float], ...]:
+    """Each feature's share of the gain, most first; those never used are left out."""
+    summed = np.bincount(encoding.owners, gains, minlength=len(encoding.features))
+    order = [int(place) for place in np.argsort(-summed, kind="stable") if summed[place] > 0]
+    return tuple((encoding.features[place], round(float(summed[place] / summed.sum()), 6)) for place in order)
+
+
+# ---------------------------------------------------------------- learners
+
+
+def _with(examples: Examples, target: Floats) -> Examples:
+    return Examples(examples.values, target, examples.categorical)
+
+
+def _chance(data: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
+    truth, later = truth_of(data.train.target), truth_of(data.validation.target)
+    fitted = models.fit_probability(_with(data.rows, truth), _with(data.stop, later), options, progress)
+    return fitted, finishes.chance(fitted.held_out, later, float(truth.mean()))
+
+
+def _amount(data: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
+    truth, later = truth_of(data.train.target), truth_of(data.validation.target)
+    fitted = models.fit_number(_with(data.rows, truth), _with(data.stop, later), options, progress)
+    group = None if data.validation.step is None else data.validation.step - 1
+    return fitted, finishes.amount(fitted.held_out, later, np.concatenate([truth, later]), group)
+
+
+def _classes(data: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
+    finish = Classes.of(data.train.target)
+    truth, later = finish.codes(data.train.target), finish.codes(data.validation.target)
+    rows, stop = _kept(data.rows, truth), _kept(data.stop, later)
+    fitted = models.fit_classes(rows, stop, len(finish.values), options, progress)
+    return fitted, finishes.classes(finish, fitted.held_out, later[later >= 0])
+
+
+def _kept(examples: Examples, codes: Rows) -> Examples:
+    """The rows whose class can be predicted."""
+    known = codes >= 0
+    return Examples(examples.values[known], codes[known].astype(np.float64), examples.categorical)
+
+
+def _labels(data: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
+    finish = Labels.of(data.train.target)
+    truths = finish.truths(data.train.target), finish.truths(data.validation.target)
+    wanted = (truths[0][:, : finish.learnt], truths[1][:, : finish.learnt])
+    return models.fit_labels(data.rows, data.stop, wanted, options, progress), finish
+
+
+_LEARNERS: Mapping[str, Callable[[_Prepared, Options, models.Progress], tuple[Fit, Finish]]] = {
+    "binary": _chance,
+    "regression": _amount,
+    "forecasting": _amount,
+    "multiclass": _classes,
+    "multilabel": _labels,
+}

@@ -1,0 +1,125 @@
+"""A trained model with all that its answers need: encoding, calibration, and what it was learnt from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from penstock.learning import finish as finishes
+from penstock.learning import models
+from penstock.learning.calibrate import Floats
+from penstock.learning.dataset import Samples
+from penstock.learning.finish import Answer, Finish
+from penstock.learning.matrix import Encoding
+from penstock.learning.models import Model
+
+STEP = "STEP"
+"""The name of the column that tells a forecast's model which frame ahead is asked for, from 1."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `fit` gives. Frozen; goes to JSON and back with equal predictions; scores with no library but LightGBM's.
+
+    ``importance`` is each feature's share of the gain, most first. ``rows`` counts training and validation rows;
+    ``seconds`` is how long the training took.
+    """
+
+    task: str
+    model: Model
+    encoding: Encoding
+    finish: Finish
+    importance: tuple[tuple[str, float], ...]
+    rows: tuple[tuple[str, int], ...]
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features that predicting needs."""
+        return tuple(name for name in self.encoding.features if name != STEP)
+
+    def output(self, samples: Samples, threads: int = 0) -> Floats:
+        """What the model itself says: a number a row, or one a class."""
+        return self.model.predict(self.encoding.encode(with_step(samples)), threads=threads)
+
+    def estimates(self, samples: Samples, threads: int = 0) -> Floats:
+        """The calibrated answer alone: a probability or number a row, or a probability a class."""
+        return self.finish.estimates(self.output(samples, threads))
+
+    def predict(self, samples: Samples, threads: int = 0) -> pa.Table:
+        """The answer: ``entity``, ``cutoff`` (UTC, no zone), ``step`` of a forecast, then the task's columns.
+
+        Rows come in the order asked; classes and labels have one row each for every row asked.
+        """
+        group = None if samples.step is None else samples.step - 1
+        return answered(samples, self.finish.columns(self.output(samples, threads), group))
+
+    def contributions(self, samples: Samples, threads: int = 0) -> Floats:
+        """Each feature's part in the score (columns of `encoding.features`, then where the score starts).
+
+        For classes and labels the middle axis is the class. The unit is the score's: log-odds for a probability.
+        """
+        parts = self.model.contributions(self.encoding.encode(with_step(samples)), threads=threads)
+        summed = np.zeros((*parts.shape[:-1], len(self.encoding.features) + 1))
+        for column, owner in enumerate([*self.encoding.owners, len(self.encoding.features)]):
+            summed[..., owner] += parts[..., column]
+        return summed
+
+    def to_json(self) -> str:
+        """As JSON text; the model is LightGBM's own text inside it."""
+        return json.dumps(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        parts = {name: getattr(self, name).to_dict() for name in ("model", "encoding", "finish")}
+        told = {"importance": self.importance, "rows": self.rows, "seconds": self.seconds, "notes": self.notes}
+        return {"format": 1, "task": self.task, **parts, **told}
+
+    @classmethod
+    def from_json(cls, text: str) -> Trained:
+        """The model that `to_json` wrote."""
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Trained:
+        """The model that `to_dict` wrote."""
+        return cls(
+            plain["task"],
+            models.from_dict(plain["model"]),
+            Encoding.from_dict(plain["encoding"]),
+            finishes.from_dict(plain["finish"]),
+            tuple((name, share) for name, share in plain["importance"]),
+            tuple((name, count) for name, count in plain["rows"]),
+            plain["seconds"],
+            tuple(plain["notes"]),
+        )
+
+    def __str__(self) -> str:
+        rows = ", ".join(f"{count:,} {name}" for name, count in self.rows)
+        most = "".join(f"\n  {share:6.1%}  {name}" for name, share in self.importance[:5])
+        return f"{self.task} model: {len(self.features)} features, {rows} rows, {self.seconds:.1f} s{most}"
+
+
+def with_step(samples: Samples) -> pa.Table:
+    """The features, with the step ahead beside them for a forecast."""
+    if samples.step is None:
+        return samples.features
+    return samples.features.append_column(STEP, pa.array(samples.step))
+
+
+def answered(samples: Samples, columns: Answer) -> pa.Table:
+    """Entity, cutoff and step of each row, as often as an answer has rows for it, then the answer's columns."""
+    rows = len(next(iter(columns.values())))
+    known: Answer = {"entity": samples.entity, "cutoff": pa.array(samples.cutoff).cast(pa.timestamp("us"))}
+    if samples.step is not None:
+        known["step"] = pa.array(samples.step)
+    if rows != len(samples) and len(samples):
+        places = pa.array(np.repeat(np.arange(len(samples)), rows // len(samples)))
+        known = {name: column.take(places) for name, column in known.items()}
+    return pa.table({**known, **columns})
