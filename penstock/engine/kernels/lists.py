@@ -1,0 +1,67 @@
+"""LIST_DISTINCT: the different codes of each row's window, ascending."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from penstock.engine.kernels.compiled import CODES, INT, INTS, OUT_CODES, WALK, kernel, longest, step
+from penstock.engine.kernels.local import compact, table_for
+
+_BLOCK = 64
+
+
+@step
+def _turn(code: int, by: int, counts: Any, blocks: Any) -> None:
+    """Let an event in or out; ``blocks`` counts the codes in the window out of each 64."""
+    old = counts[code]
+    counts[code] = old + by
+    if old == 0:
+        blocks[code // _BLOCK] += 1
+    elif old + by == 0:
+        blocks[code // _BLOCK] -= 1
+
+
+@step
+def _list(counts: Any, blocks: Any, codes: int, different: Any, at: int, out: Any) -> int:
+    """Write the codes in the window from place ``at`` on; blocks without one are passed over."""
+    for block in range((codes + _BLOCK - 1) // _BLOCK):
+        if blocks[block] > 0:
+            for code in range(block * _BLOCK, min(codes, (block + 1) * _BLOCK)):
+                if counts[code] > 0:
+                    out[at] = different[code]
+                    at += 1
+    return at
+
+
+@kernel(WALK, INT, CODES, INTS, OUT_CODES)
+def lists(walk: Any, window: int, codes: Any, offsets: Any, out: Any) -> None:
+    """Write each row's list from ``offsets[row]`` (of these rows alone) on; COUNT_DISTINCT says how long lists are."""
+    most = longest(walk)
+    table, different, local = table_for(most), np.empty(most, np.int32), np.empty(most, np.int32)
+    counts, blocks = np.empty(most, np.int32), np.empty(most // _BLOCK + 1, np.int32)
+    base = walk.spine_starts[walk.first_key]
+    for key in range(walk.first_key, walk.last_key):
+        first, rows = walk.event_starts[key], range(walk.spine_starts[key] - base, walk.spine_starts[key + 1] - base)
+        if len(rows) == 0:
+            continue
+        number = compact(codes, first, walk.event_starts[key + 1], table, different, local)
+        left = at = 0
+        counts[:number] = 0
+        blocks[:] = 0
+        for row in rows:
+            start, stop = walk.begin[window, row], walk.end[window, row]
+            if start > at or start < left or stop < at:  # a gap, or a calendar month moved back: start anew
+                counts[:number] = 0
+                blocks[:] = 0
+                left = at = start
+            while at < stop:
+                if local[at] >= 0:
+                    _turn(local[at], 1, counts, blocks)
+                at += 1
+            while left < start:
+                if local[left] >= 0:
+                    _turn(local[left], -1, counts, blocks)
+                left += 1
+            _list(counts, blocks, number, different, offsets[row], out)

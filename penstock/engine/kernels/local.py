@@ -1,0 +1,73 @@
+"""Codes of one key as small numbers: 0, 1, 2 … in the order of the codes, so that tables fit the key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from penstock.engine.kernels.compiled import step
+
+_FREE = -1
+
+
+@step
+def _size_for(events: int) -> int:
+    size = 8
+    while size < 2 * events:
+        size *= 2
+    return size
+
+
+@step
+def table_for(events: int) -> Any:
+    """A hash table for the different codes of this many events: (code, number) a place."""
+    return np.empty((_size_for(events), 2), np.int32)
+
+
+@step
+def _slot(table: Any, size: int, code: int) -> int:
+    """Where the code is, or would be, in the first ``size`` (a power of two) entries."""
+    place = ((code * 2654435769) >> 7) & (size - 1)
+    while table[place, 0] != _FREE and table[place, 0] != code:
+        place = (place + 1) & (size - 1)
+    return place
+
+
+@step
+def _sort(codes: Any, count: int) -> None:
+    """Sort the first ``count`` codes in place."""
+    if count > 32:
+        codes[:count].sort()
+        return
+    for place in range(1, count):
+        code = codes[place]
+        while place > 0 and codes[place - 1] > code:
+            codes[place] = codes[place - 1]
+            place -= 1
+        codes[place] = code
+
+
+@step
+def compact(codes: Any, first: int, last: int, table: Any, different: Any, local: Any) -> int:
+    """Number a key's codes: fill ``different`` (ascending) and each event's ``local`` number (-1 for NULL).
+
+    Returns how many different codes there are.
+    """
+    size, count = _size_for(last - first), 0
+    table[:size, 0] = _FREE
+    for event in range(first, last):
+        code = codes[event]
+        if code >= 0:
+            place = _slot(table, size, code)
+            if table[place, 0] == _FREE:
+                table[place, 0] = code
+                different[count] = code
+                count += 1
+    _sort(different, count)
+    for number in range(count):
+        table[_slot(table, size, different[number]), 1] = number
+    for event in range(first, last):
+        code = codes[event]
+        local[event - first] = table[_slot(table, size, code), 1] if code >= 0 else -1
+    return count
