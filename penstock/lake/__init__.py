@@ -1,3 +1,11 @@
-"""Sources in, Arrow tables through, files out."""
+"""Sources: where tables come from, their rows in one set of dtypes, and where results go."""
 
 from __future__ import annotations
+
+from penstock.lake.describe import describe
+from penstock.lake.frames import to_arrow
+from penstock.lake.rows import SourceRows
+from penstock.lake.source import RawColumn, RawTable, Source
+from penstock.lake.sources import open_source
+
+__all__ = ["RawColumn", "RawTable", "Source", "SourceRows", "describe", "open_source", "to_arrow"]

@@ -1,17 +1,22 @@
-"""Writes Arrow tables as one DuckDB file whose keys and links are declared."""
+"""DuckDB files: written whole, with keys and links declared, and read as a source."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from graphlib import TopologicalSorter
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
 from penstock.errors import SourceError
+from penstock.inference.facts import DeclaredLink
+from penstock.lake.source import RawColumn, RawTable, file_state, unknown_table
 
 if TYPE_CHECKING:
     import duckdb
@@ -77,3 +82,110 @@ def _write_table(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Tabl
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+# ---------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class DuckdbSource:
+    """The tables of a DuckDB file, which is opened for reading only and never held open."""
+
+    path: Path
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def _query(self, text: str) -> pa.Table:
+        import duckdb
+
+        try:
+            with duckdb.connect(self.path, read_only=True) as connection:
+                connection.execute("SET TimeZone = 'UTC'")
+                return connection.sql(text).to_arrow_table()
+        except duckdb.Error as error:
+            raise SourceError("SOURCE_UNREADABLE", f"{self.path.name} cannot be read: {error}") from error
+
+    def tables(self) -> Mapping[str, RawTable]:
+        """The tables of its schema ``main`` (of others: called ``schema.table``) with their constraints."""
+        return self._tables
+
+    @cached_property
+    def _tables(self) -> dict[str, RawTable]:
+        columns, constraints = self._query(_COLUMNS).to_pylist(), self._query(_CONSTRAINTS).to_pylist()
+        found = {
+            name: _declared_table(name, list(group), [c for c in constraints if c["name"] == name])
+            for name, group in groupby(columns, key=lambda column: column["name"])
+        }
+        if not found:
+            raise SourceError("SOURCE_EMPTY", f"{self.path.name} holds no tables")
+        return found
+
+    def read(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """These columns of all rows, in the order of insertion."""
+        if table not in self._tables:
+            raise unknown_table(self.name, table, self._tables)
+        if self._opened_at != self._stat():
+            raise SourceError(
+                "SOURCE_CHANGED", f"{self.path.name} changed while it was being read", hint="Connect again."
+            )
+        return self._query(f"SELECT {', '.join(map(_quoted, columns))} FROM {self._places[table]}")
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        return {
+            row["name"]: f"{_quoted(row['schema'])}.{_quoted(row['table'])}" for row in self._query(_PLACES).to_pylist()
+        }
+
+    @cached_property
+    def _opened_at(self) -> str:
+        return self._stat()
+
+    def _stat(self) -> str:
+        return file_state(self.path, self.path.with_name(f"{self.path.name}.wal"))
+
+    def fingerprint(self) -> str:
+        """From the size and time of the file and of its write-ahead log."""
+        return self._opened_at
+
+
+_PLACES = """
+    SELECT CASE schema_name WHEN 'main' THEN table_name ELSE schema_name || '.' || table_name END AS name,
+        schema_name AS schema, table_name AS "table"
+    FROM duckdb_tables() WHERE database_name = current_database() AND NOT internal
+"""
+_COLUMNS = """
+    SELECT CASE schema_name WHEN 'main' THEN table_name ELSE schema_name || '.' || table_name END AS name,
+        column_name AS column, data_type AS type, is_nullable AS nullable
+    FROM duckdb_columns()
+    JOIN duckdb_tables() USING (database_name, schema_name, table_name)
+    WHERE database_name = current_database() AND NOT duckdb_tables.internal
+    ORDER BY name, column_index
+"""
+_CONSTRAINTS = """
+    SELECT CASE schema_name WHEN 'main' THEN table_name ELSE schema_name || '.' || table_name END AS name,
+        constraint_type AS type, constraint_column_names AS columns, referenced_table AS "to",
+        referenced_column_names AS to_columns
+    FROM duckdb_constraints()
+    WHERE database_name = current_database() AND constraint_type IN ('PRIMARY KEY', 'UNIQUE', 'FOREIGN KEY')
+"""
+
+
+def _declared_table(name: str, columns: list[dict[str, Any]], constraints: list[dict[str, Any]]) -> RawTable:
+    def named(kind: str) -> list[tuple[str, ...]]:
+        return [tuple(c["columns"]) for c in constraints if c["type"] == kind]
+
+    return RawTable(
+        name,
+        tuple(RawColumn(c["column"], c["type"], c["nullable"]) for c in columns),
+        key=next(iter(named("PRIMARY KEY")), ()),
+        unique=tuple(named("UNIQUE")),
+        links=tuple(
+            DeclaredLink(tuple(c["columns"]), c["to"], tuple(c["to_columns"]))
+            for c in constraints
+            if c["type"] == "FOREIGN KEY"
+        ),
+    )

@@ -1,0 +1,167 @@
+"""Arrow columns of any type as the six kinds of value that an engine knows.
+
+int64, float64, bool, string, timestamp[us] without a zone (UTC) and list<string>. What cannot be one of them is OTHER.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.schema import Dtype
+
+ARROW = {
+    Dtype.INT: pa.int64(),
+    Dtype.FLOAT: pa.float64(),
+    Dtype.BOOL: pa.bool_(),
+    Dtype.STRING: pa.string(),
+    Dtype.TIMESTAMP: pa.timestamp("us"),
+    Dtype.LIST: pa.list_(pa.string()),
+}
+"""The Arrow type of each dtype."""
+
+_NOT_AN_INSTANT = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """A column's values in their dtype, and what was odd about them (empty: nothing)."""
+
+    values: pa.ChunkedArray
+    dtype: Dtype
+    note: str = ""
+
+
+def dtype_of(kind: pa.DataType) -> Dtype | None:
+    """The dtype that an Arrow type always becomes; None where that depends on the values."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return dtype_of(kind.value_type)
+    if types.is_boolean(kind):
+        return Dtype.BOOL
+    if types.is_uint64(kind) or types.is_decimal(kind):
+        return None
+    if types.is_integer(kind):
+        return Dtype.INT
+    if types.is_floating(kind) or types.is_duration(kind):
+        return Dtype.FLOAT
+    if types.is_timestamp(kind) or types.is_date(kind):
+        return Dtype.TIMESTAMP
+    if _is_text(kind) or types.is_null(kind) or _is_uuid(kind):
+        return Dtype.STRING
+    if _is_list(kind) and _is_simple(kind.value_type):
+        return Dtype.LIST
+    return dtype_of(kind.storage_type) if isinstance(kind, pa.BaseExtensionType) else Dtype.OTHER
+
+
+def canonical(values: pa.ChunkedArray) -> Canonical:
+    """The values in the dtype that their Arrow type stands for; non-finite numbers become NULL."""
+    kind = values.type
+    if isinstance(kind, pa.BaseExtensionType) and not _is_uuid(kind):
+        return canonical(pa.chunked_array([chunk.storage for chunk in values.chunks], kind.storage_type))
+    if pa.types.is_dictionary(kind):
+        return canonical(pc.cast(values, kind.value_type))
+    if pa.types.is_uint64(kind):
+        return _unsigned(values)
+    if pa.types.is_decimal(kind):
+        return _decimal(values)
+    dtype = dtype_of(kind) or Dtype.OTHER
+    return Canonical(_CONVERT[dtype](values), dtype, _note(kind, dtype))
+
+
+def _note(kind: pa.DataType, dtype: Dtype) -> str:
+    if pa.types.is_duration(kind):
+        return "durations are kept as seconds"
+    return f"values of type {kind} are not used" if dtype is Dtype.OTHER else ""
+
+
+def _unsigned(values: pa.ChunkedArray) -> Canonical:
+    highest = pc.max(values).as_py()
+    if highest is None or highest < 2**63:
+        return Canonical(pc.cast(values, pa.int64()), Dtype.INT)
+    return Canonical(
+        pc.cast(values, pa.string()), Dtype.STRING, f"numbers up to {highest} do not fit 64 bits: kept as text"
+    )
+
+
+def _decimal(values: pa.ChunkedArray) -> Canonical:
+    if values.type.scale <= 0:
+        try:
+            return Canonical(pc.cast(values, pa.int64()), Dtype.INT)
+        except pa.ArrowInvalid:
+            text = pc.cast(values, pa.string())
+            return Canonical(text, Dtype.STRING, "whole numbers do not fit 64 bits: kept as text")
+    return Canonical(pc.cast(values, pa.float64()), Dtype.FLOAT)
+
+
+def finite(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The numbers with NaN and the infinities as NULL."""
+    values = pc.cast(values, pa.float64())
+    usable = pc.is_finite(values)
+    if pc.all(usable).as_py() is not False:
+        return values
+    return pc.if_else(usable, values, pa.scalar(None, pa.float64()))
+
+
+def _number(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_duration(values.type):
+        micros = pc.cast(pc.cast(values, pa.duration("us"), safe=False), pa.int64())
+        return pc.divide(pc.cast(micros, pa.float64()), 1e6)
+    return finite(values)
+
+
+def _instant(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same instants in UTC; the extremes that stand for plus and minus infinity become NULL."""
+    if pa.types.is_timestamp(values.type):
+        raw = pc.cast(values, pa.int64())
+        extreme = pc.is_in(raw, value_set=pa.array(_NOT_AN_INSTANT, pa.int64()))
+        if pc.any(extreme).as_py():
+            values = pc.if_else(extreme, pa.scalar(None, values.type), values)
+    elif pa.types.is_date(values.type):
+        values = pc.cast(values, pa.timestamp("s" if pa.types.is_date32(values.type) else "ms"))
+    zone = getattr(values.type, "tz", None)
+    return pc.cast(pc.cast(values, pa.timestamp("us", zone), safe=False), pa.timestamp("us"))
+
+
+def _text(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if _is_uuid(values.type):
+        told = [
+            None if v is None else str(v if isinstance(v, uuid.UUID) else uuid.UUID(bytes=v))
+            for v in values.to_pylist()
+        ]
+        return pa.chunked_array([pa.array(told, pa.string())])
+    return pc.cast(values, pa.string())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_uuid(kind: pa.DataType) -> bool:
+    return isinstance(kind, pa.BaseExtensionType) and getattr(kind, "extension_name", "") == "arrow.uuid"
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _is_simple(kind: pa.DataType) -> bool:
+    """Whether a list's items can be members of a set: texts and whole numbers, but no floats (those are vectors)."""
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(_is_text(inner) or pa.types.is_integer(inner) or pa.types.is_boolean(inner) or pa.types.is_null(inner))
+
+
+_CONVERT = {
+    Dtype.INT: lambda values: pc.cast(values, pa.int64()),
+    Dtype.FLOAT: _number,
+    Dtype.BOOL: lambda values: values,
+    Dtype.STRING: _text,
+    Dtype.TIMESTAMP: _instant,
+    Dtype.LIST: lambda values: pc.cast(values, pa.list_(pa.string())),
+    Dtype.OTHER: lambda values: values,
+}

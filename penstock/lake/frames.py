@@ -1,0 +1,104 @@
+"""Tables in memory: Arrow, pandas, Polars, or whatever gives an Arrow stream."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from penstock.errors import SourceError
+from penstock.lake.source import RawColumn, RawTable, unknown_table
+
+
+@dataclass(frozen=True)
+class FrameSource:
+    """A mapping of names to tables; the frames themselves are never changed."""
+
+    frames: Mapping[str, object]
+    name: str = "tables in memory"
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def _arrow(self) -> dict[str, pa.Table]:
+        if not self.frames:
+            raise SourceError("SOURCE_EMPTY", "there are no tables: the mapping is empty")
+        return {str(name): as_arrow(str(name), frame) for name, frame in self.frames.items()}
+
+    def tables(self) -> Mapping[str, RawTable]:
+        """The tables by name."""
+        return {name: _declared(name, table) for name, table in self._arrow.items()}
+
+    def read(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """These columns of all rows, as they are."""
+        if table not in self._arrow:
+            raise unknown_table(self.name, table, self.tables())
+        return self._arrow[table].select(list(columns))
+
+    def fingerprint(self) -> str:
+        """A hash of all that the tables hold."""
+        told = [f"{name} {content_hash(table)}" for name, table in sorted(self._arrow.items())]
+        return hashlib.blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
+
+
+def content_hash(table: pa.Table) -> str:
+    """A hash of a table's names, types and values, however it is cut into chunks."""
+    digest = hashlib.blake2b(digest_size=16)
+    sink = pa.BufferOutputStream()
+    bare = table.replace_schema_metadata().combine_chunks()
+    with pa.ipc.new_stream(sink, bare.schema) as writer:
+        writer.write_table(bare)
+    digest.update(sink.getvalue())
+    return digest.hexdigest()
+
+
+def _declared(name: str, table: pa.Table) -> RawTable:
+    columns = tuple(RawColumn(f.name, str(f.type), f.nullable, f.type) for f in table.schema)
+    return RawTable(name, columns, rows=table.num_rows, prunes=True)
+
+
+def to_arrow(frame: object) -> pa.Table:
+    """An Arrow, pandas or Polars table (or a mapping of columns) as Arrow. Raises ``SourceError`` if it is none."""
+    return as_arrow("table", frame)
+
+
+def as_arrow(name: str, frame: Any) -> pa.Table:
+    """A frame as an Arrow table, without an unnamed index; ``name`` is for messages."""
+    if isinstance(frame, pa.RecordBatch):
+        frame = pa.Table.from_batches([frame])
+    if isinstance(frame, Mapping):
+        frame = _checked(name, lambda: pa.table(dict(frame)))
+    if isinstance(frame, pa.Table):
+        return _named(name, frame)
+    if hasattr(frame, "collect") and type(frame).__module__.startswith("polars"):
+        frame = frame.collect()
+    if hasattr(frame, "__arrow_c_stream__"):
+        return _named(name, _checked(name, lambda: pa.table(frame)))
+    if hasattr(frame, "to_arrow"):
+        return _named(name, _checked(name, frame.to_arrow))
+    raise SourceError(
+        "SOURCE_NOT_A_TABLE",
+        f"{name!r} is no table: {type(frame).__name__}",
+        hint="Give Arrow, pandas or Polars tables, or anything with __arrow_c_stream__.",
+    )
+
+
+def _checked(name: str, convert: Callable[[], pa.Table]) -> pa.Table:
+    try:
+        return convert()
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise SourceError("SOURCE_UNREADABLE", f"the table {name!r} cannot be read: {error}") from error
+
+
+def _named(name: str, table: pa.Table) -> pa.Table:
+    kept = [at for at, column in enumerate(table.column_names) if not column.startswith("__index_level_")]
+    table = table.select(kept)
+    repeated = sorted({column for column in table.column_names if table.column_names.count(column) > 1})
+    if repeated:
+        raise SourceError("SOURCE_REPEATED_COLUMN", f"the table {name!r} has several columns named {repeated[0]!r}")
+    if not table.num_columns:
+        raise SourceError("SOURCE_EMPTY", f"the table {name!r} has no columns")
+    return table

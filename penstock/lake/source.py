@@ -1,0 +1,107 @@
+"""What a source is: named tables as their own system declares them, and their raw rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from penstock.errors import SourceError
+from penstock.inference.facts import DeclaredLink
+
+
+@dataclass(frozen=True, slots=True)
+class RawColumn:
+    """A column as its source declares it.
+
+    ``type`` is the source's own name of the type; ``arrow`` the type that `Source.read` gives, where that is known
+    beforehand. ``textual`` says that the source has no types, so that all its texts wait to be read.
+    """
+
+    name: str
+    type: str
+    nullable: bool = True
+    arrow: pa.DataType | None = None
+    textual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RawTable:
+    """A table as its source declares it; ``rows`` None where counting needs reading.
+
+    ``prunes`` says that single columns can be read alone, cheaply and in the same order of rows.
+    """
+
+    name: str
+    columns: tuple[RawColumn, ...]
+    key: tuple[str, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
+    links: tuple[DeclaredLink, ...] = ()
+    rows: int | None = None
+    prunes: bool = False
+
+
+class Source(Protocol):
+    """Something that holds tables."""
+
+    @property
+    def name(self) -> str:
+        """Where it is, to print; never with a password."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was odd in opening it."""
+        ...
+
+    def tables(self) -> Mapping[str, RawTable]:
+        """Its tables by name."""
+        ...
+
+    def read(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """These columns of all rows, with the types of the source."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Changes whenever what it holds may have changed."""
+        ...
+
+
+def printable(url: str) -> str:
+    """A URL without its password.
+
+    >>> printable("postgresql://ada:secret@db.example:5432/shop?sslmode=require")
+    'postgresql://ada@db.example:5432/shop'
+    """
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    user = parts.netloc.rpartition("@")[0].partition(":")[0]
+    return f"{parts.scheme}://{f'{user}@' if user else ''}{host}{parts.path}"
+
+
+def missing_package(what: str, package: str, extra: str) -> SourceError:
+    """The error for a driver that is not installed."""
+    return SourceError(
+        "SOURCE_NEEDS_PACKAGE",
+        f"{what} needs the package {package}",
+        hint=f"Install it: pip install 'penstock[{extra}]'",
+    )
+
+
+def unknown_table(source: str, name: str, tables: Mapping[str, RawTable]) -> SourceError:
+    """The error for a table that a source does not hold."""
+    return SourceError("SOURCE_UNKNOWN_TABLE", f"{source} has no table {name!r}", name=name, candidates=tables)
+
+
+def file_state(*paths: Path) -> str:
+    """A hash of names, sizes and times; a file that is not there counts as such."""
+    told = []
+    for path in paths:
+        stat = path.stat() if path.exists() else None
+        told.append(f"{path.name} {stat.st_size} {stat.st_mtime_ns}" if stat else f"{path.name} absent")
+    return blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
