@@ -70,7 +70,8 @@ def _anew(values: Any, begin: int, end: int) -> tuple[float, float, float]:
             distance = values[event] - mean
             squares += distance * distance
             rest += distance
-    return high, low, squares - rest * rest / count
+    squares -= rest * rest / count
+    return high, low, 0.0 if squares < 0 else squares
 
 
 @step
@@ -102,7 +103,7 @@ def _squares(running: Any, begin: int, end: int, centre: float, values: Any, fir
     doubt = count * running[end, _SQUARES] + 2.0 * abs(high / count) * lost * running[end, _PEAK]
     if doubt * _ROUNDING <= _ENOUGH * squares:
         return squares
-    return max(0.0, _anew(values, first + begin, first + end)[2])
+    return float(_anew(values, first + begin, first + end)[2])
 
 
 @step
