@@ -1,4 +1,4 @@
-"""The language: text in; a tree, a checked query or a bound feature out; and from those the plans of `penstock.plan`."""
+"""The language: text in; a tree, a checked query or bound feature out; and from those the plans of `penstock.plan`."""
 
 from __future__ import annotations
 

@@ -47,13 +47,6 @@ def check_ids(scope: Scope, tree: Predict) -> None:
     ids = tree.ids
     if ids is None:
         return
-    if ids.op not in ("=", "IN"):
-        raise scope.error(
-            "PQL_MODEL_ENTITY_ID_OPERATOR",
-            f"{ids.op} does not name entities",
-            ids.span,
-            "Write = 1 or IN (1, 2); conditions go after WHERE.",
-        )
     for value in ids.values:
         if value.value is None:
             raise scope.error("PQL_TYPE_NULL_COMPARISON", "no entity has the key NULL", value, "Name an entity.")
@@ -76,8 +69,8 @@ def _refused(scope: Scope, tree: Predict, limit: Limit) -> QueryError:
 
 
 def _hint(limit: Limit, tree: Predict) -> str:
-    if limit.code.startswith("PQL_MODEL_FOR_REQUIRES") or limit.code == "PQL_MODEL_ENTITY_IDS_WITH_FOR_EACH":
-        return f"Write FOR EACH {tree.entity}, or FOR {tree.entity} = 1."
+    if limit.code.startswith(("PQL_MODEL_FOR", "PQL_MODEL_ENTITY_ID")):
+        return f"Write FOR EACH {tree.entity}, FOR {tree.entity} = 1 or FOR {tree.entity} IN (1, 2)."
     return "Leave dialect='kumo' out, or ask with FOR EACH and name the entities when predicting."
 
 
@@ -88,6 +81,8 @@ def _structure(tree: Predict) -> Iterator[Limit]:
         yield Limit(
             "PQL_MODEL_ENTITY_IDS_WITH_FOR_EACH", "FOR EACH is about all entities, and some are named", tree.entity
         )
+    if tree.ids is not None and tree.ids.op not in ("=", "IN"):
+        yield Limit("PQL_MODEL_ENTITY_ID_OPERATOR", f"{tree.ids.op} does not name entities", tree.entity)
 
 
 def _training(scope: Scope, tree: Predict) -> Iterator[Limit]:

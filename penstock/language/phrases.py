@@ -142,6 +142,10 @@ def _match(at: Cursor, start: Token, left: Expr, negated: bool) -> Expr:
     pattern = next(
         words for words in (("NOT", "CONTAINS"), ("CONTAINS",), ("STARTS", "WITH"), ("ENDS", "WITH")) if at.word(*words)
     )
+    if at.at_sign("("):
+        at.fail(
+            "a pattern is one text, not a list", code="PQL_TYPE_OPERATOR_NEEDS_STRING", hint="Join several with OR."
+        )
     value = constant(at)
     name = cast("Literal['CONTAINS', 'STARTS WITH', 'ENDS WITH']", " ".join(pattern).removeprefix("NOT "))
     return Match(name, left, value, negated, span=at.since(start))
@@ -208,10 +212,9 @@ def _factor(at: Cursor) -> Expr:
     return constant(at)
 
 
-_RESERVED = frozenset(
-    "TRUE FALSE NULL PREDICT FOR EACH WHERE ASSUMING AND OR NOT RANK TOP CLASSIFY FORECAST TIMEFRAMES AS OF IS IN LIKE "
-    "CONTAINS STARTS ENDS WITH VIA".split()
-) | frozenset(AGGREGATES)
+_CLAUSES = ("PREDICT", "FOR", "EACH", "WHERE", "ASSUMING", "RANK", "TOP", "CLASSIFY", "FORECAST", "TIMEFRAMES")
+_OPERATORS = ("AND", "OR", "NOT", "IS", "IN", "LIKE", "CONTAINS", "STARTS", "ENDS", "WITH", "VIA", "AS", "OF")
+_RESERVED = frozenset((*_CLAUSES, *_OPERATORS, "TRUE", "FALSE", "NULL", *AGGREGATES))
 
 
 def _parenthesised(at: Cursor) -> Expr:

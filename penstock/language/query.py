@@ -155,7 +155,7 @@ def _in_unit(count: int, unit: Unit, other: Unit) -> int:
 
 
 def _hull(windows: tuple[Lookahead, ...]) -> Lookahead:
-    """From the earliest start to the farthest end; mixed units are told in the finest, a month as its 31 days at most."""
+    """From the earliest start to the farthest end; mixed units are told in the finest, a month as up to 31 days."""
     units = {window.unit for window in windows}
     if len(units) == 1:
         return Lookahead(min(w.start or 0 for w in windows), max(w.end for w in windows), windows[0].unit)

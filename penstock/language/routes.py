@@ -9,7 +9,7 @@ from penstock.errors import QueryError
 from penstock.expression import Expr
 from penstock.language.scope import Scope
 from penstock.language.tree import Aggregation, Column
-from penstock.schema import Graph, Link
+from penstock.schema import Link
 
 FARTHEST = 3
 """How many links a path may follow in one direction."""
@@ -35,34 +35,38 @@ class Route:
         return ", ".join(map(str, self.down + self.up))
 
 
-def upward(graph: Graph, start: str, goal: str, most: int = FARTHEST) -> list[tuple[Link, ...]]:
+def upward(scope: Scope, start: str, goal: str, most: int = FARTHEST) -> list[tuple[Link, ...]]:
     """Every path from child to parent that ends in ``goal``, the shortest first."""
-    return [path for path in _paths(graph, start, most, up=True) if path[-1].to == goal]
+    return [path for path in _paths(scope, start, most, up=True) if path[-1].to == goal]
 
 
-def downward(graph: Graph, start: str, goal: str, most: int = FARTHEST) -> list[tuple[Link, ...]]:
+def downward(scope: Scope, start: str, goal: str, most: int = FARTHEST) -> list[tuple[Link, ...]]:
     """Every path from parent to child that ends in ``goal``, the shortest first."""
-    return [path for path in _paths(graph, start, most, up=False) if path[-1].table == goal]
+    return [path for path in _paths(scope, start, most, up=False) if path[-1].table == goal]
 
 
-def _paths(graph: Graph, start: str, most: int, up: bool) -> Iterator[tuple[Link, ...]]:
+def _paths(scope: Scope, start: str, most: int, up: bool) -> Iterator[tuple[Link, ...]]:
+    """Paths that come to no table twice, but for a step along a link of a table to itself."""
     level: list[tuple[Link, ...]] = [()]
     for _ in range(most):
-        level = [(*path, link) for path in level for link in _onward(graph, start, path, up) if link not in path]
+        level = [(*path, link) for path in level for link in _onward(scope, start, path, up)]
         yield from level
 
 
-def _onward(graph: Graph, start: str, path: tuple[Link, ...], up: bool) -> tuple[Link, ...]:
-    if up:
-        return graph.links_from(path[-1].to if path else start)
-    return graph.links_to(path[-1].table if path else start)
+def _onward(scope: Scope, start: str, path: tuple[Link, ...], up: bool) -> Iterator[Link]:
+    seen = {start, *(link.to if up else link.table for link in path)}
+    here = start if not path else path[-1].to if up else path[-1].table
+    for link in scope.links:
+        near, far = (link.table, link.to) if up else (link.to, link.table)
+        if near == here and (far not in seen or (far == near and link not in path)):
+            yield link
 
 
 def to_parent(scope: Scope, start: str, column: Column, *, filters_entity: bool = False) -> tuple[Link, ...]:
     """The links from a row of ``start`` to the row that holds the column. Raises unless there is one way."""
     if column.table == start:
         return ()
-    found = upward(scope.graph, start, column.table, 1 if scope.strict else FARTHEST)
+    found = upward(scope, start, column.table, 1 if scope.strict else FARTHEST)
     shortest = [path for path in found if len(path) == len(found[0])]
     if len(shortest) == 1:
         return shortest[0]
@@ -73,10 +77,10 @@ def to_parent(scope: Scope, start: str, column: Column, *, filters_entity: bool 
 
 def to_stream(scope: Scope, root: str, node: Aggregation) -> Route:
     """The way from ``root`` down to the rows an aggregate is about (and up to its column). Raises ``QueryError``."""
-    straight = downward(scope.graph, root, node.column.table, 1 if scope.strict else FARTHEST)
+    straight = downward(scope, root, node.column.table, 1 if scope.strict else FARTHEST)
     routes = [Route(path) for path in straight if Route(path).uses(node.via)]
     if not routes and not node.column.wildcard and not scope.strict:
-        routes = [route for route in _sideways(scope.graph, root, node.column.table) if route.uses(node.via)]
+        routes = [route for route in _sideways(scope, root, node.column.table) if route.uses(node.via)]
     shortest = [route for route in routes if route.length == min(r.length for r in routes)]
     if len(shortest) == 1:
         return shortest[0]
@@ -85,11 +89,11 @@ def to_stream(scope: Scope, root: str, node: Aggregation) -> Route:
     raise _no_stream(scope, root, node)
 
 
-def _sideways(graph: Graph, root: str, goal: str) -> list[Route]:
+def _sideways(scope: Scope, root: str, goal: str) -> list[Route]:
     return [
         Route(down, up)
-        for down in _paths(graph, root, FARTHEST, up=False)
-        for up in _paths(graph, down[-1].table, FARTHEST + 1 - len(down), up=True)
+        for down in _paths(scope, root, FARTHEST, up=False)
+        for up in _paths(scope, down[-1].table, FARTHEST + 1 - len(down), up=True)
         if up[-1].to == goal and goal != root and up[0] not in down
     ]
 
@@ -113,7 +117,7 @@ def _with_via(node: Expr, way: str) -> str:
 
 
 def _no_parent(scope: Scope, start: str, column: Column, filters_entity: bool) -> QueryError:
-    reverse = [link for link in scope.graph.links_to(start) if link.table == column.table]
+    reverse = [link for link in scope.links if link.to == start and link.table == column.table]
     if reverse and filters_entity:
         return scope.error(
             "PQL_JOIN_EVENT_COLUMN_IN_ENTITY_FILTER",
@@ -138,7 +142,7 @@ def _no_parent(scope: Scope, start: str, column: Column, filters_entity: bool) -
 
 
 def _parents(scope: Scope, start: str) -> list[str]:
-    return [start, *(path[-1].to for path in _paths(scope.graph, start, FARTHEST, up=True))]
+    return [start, *(path[-1].to for path in _paths(scope, start, FARTHEST, up=True))]
 
 
 def _no_stream(scope: Scope, root: str, node: Aggregation) -> QueryError:
@@ -149,9 +153,9 @@ def _no_stream(scope: Scope, root: str, node: Aggregation) -> QueryError:
             f"no way from {root} to {table} follows {', '.join(map(str, node.via))}",
             node,
             "Name links that lie on one way.",
-            candidates=[str(Route(path)) for path in downward(scope.graph, root, table)],
+            candidates=[str(Route(path)) for path in downward(scope, root, table)],
         )
-    children = [path[-1].table for path in _paths(scope.graph, root, FARTHEST, up=False)]
+    children = [path[-1].table for path in _paths(scope, root, FARTHEST, up=False)]
     return scope.error(
         "PQL_JOIN_MISSING_FOREIGN_KEY",
         f"no rows of {table} belong to a row of {root}: no link leads from {table} to {root}",

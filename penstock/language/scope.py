@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from penstock.errors import QueryError, Span
 from penstock.expression import Expr
@@ -34,6 +35,22 @@ class Scope:
             code, message, text=self.text, span=span, hint=hint, name=name, candidates=tuple(dict.fromkeys(candidates))
         )
 
+    @cached_property
+    def links(self) -> tuple[Link, ...]:
+        """The links, and those that follow where a table's own key is also its link: one row to at most one row.
+
+        Such a twin can be reached in both directions, and by whatever points to the other.
+        """
+        one_to_one = [link for link in self.graph.links if link.columns == self.table(link.table).keys]
+        back = [Link(link.to, self.table(link.to).keys, link.table) for link in one_to_one if link.to != link.table]
+        beside = [
+            Link(other.table, other.column, link.table)
+            for link in one_to_one
+            for other in self.graph.links
+            if other.to == link.to and other.table != link.table
+        ]
+        return tuple(dict.fromkeys((*self.graph.links, *map(_plain, back), *beside)))
+
     def table(self, name: str) -> Table:
         """A table that is known to exist."""
         return self.graph.table(name)
@@ -59,3 +76,8 @@ class Scope:
         """Whether the column takes part in a link, at either end."""
         pointed_at = self.is_own_key(table, column) and bool(self.graph.links_to(table))
         return pointed_at or any(column in link.columns for link in self.graph.links_from(table))
+
+
+def _plain(link: Link) -> Link:
+    """A key of one column as that column."""
+    return replace(link, column=link.columns[0]) if len(link.columns) == 1 else link

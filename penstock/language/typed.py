@@ -171,17 +171,17 @@ def _check_calculated(scope: Scope, node: Arithmetic) -> None:
 def _check_compared(scope: Scope, node: Compare) -> None:
     left, right = label(scope, node.left), label(scope, node.right)
     if left.dtype is Dtype.LIST:
-        _check_list_compared(scope, node, node.left)
-        return
+        raise _whole_list(scope, node, right, "PQL_TYPE_CONSTANT_MISMATCH")
     if left.group != right.group or left.dtype is Dtype.OTHER:
         raise _mismatch(scope, node, left, right, node.right)
     if left.dtype is Dtype.BOOL and node.op not in ("=", "!="):
         raise scope.error("PQL_TYPE_BOOL_COMPARISON", f"{node.op} cannot compare truth values", node, "Use = or !=.")
 
 
-def _check_list_compared(scope: Scope, node: Expr, operand: Expr) -> None:
-    raise scope.error(
-        "PQL_TYPE_OPERATOR_ON_LIST",
+def _whole_list(scope: Scope, node: Expr, value: Label, code: str) -> QueryError:
+    operand = node.children[0]
+    return scope.error(
+        "PQL_TYPE_OPERATOR_ON_LIST" if value.dtype is Dtype.STRING else code,
         f"{operand} is a list, which cannot be compared as a whole",
         node,
         f"Ask what it contains: {operand} CONTAINS 'x'.",
@@ -205,7 +205,7 @@ def _mismatch(scope: Scope, node: Expr, left: Label, right: Label, value: Expr) 
 def _check_members(scope: Scope, node: Among) -> None:
     left = label(scope, node.operand)
     if left.dtype is Dtype.LIST:
-        _check_list_compared(scope, node, node.operand)
+        raise _whole_list(scope, node, label(scope, node.values[0]), "PQL_TYPE_ARRAY_ELEMENT_MISMATCH")
     for value in node.values:
         if value.value is None or label(scope, value).group != left.group:
             what = "NULL" if value.value is None else f"a {label(scope, value).group}"
@@ -244,7 +244,7 @@ def _no_text(scope: Scope, node: Match) -> QueryError:
 
 def _check_contained(scope: Scope, node: Match) -> None:
     if node.pattern != "CONTAINS":
-        _check_list_compared(scope, node, node.operand)
+        raise _whole_list(scope, node, label(scope, node.value), "PQL_TYPE_OPERATOR_NEEDS_STRING")
     if scope.strict and not isinstance(node.value.value, str):
         raise _no_text(scope, node)
     element = _element(scope, node.operand)
