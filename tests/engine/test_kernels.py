@@ -138,7 +138,9 @@ def plain(result: Result) -> list[Any]:
     if isinstance(result, Ragged):
         bounds = zip(result.offsets[:-1], result.offsets[1:], strict=True)
         return [result.codes[a:b].tolist() or None for a, b in bounds]
-    return [None if value != value or value == -1 and result.dtype.kind == "i" else value for value in result.tolist()]
+    return [
+        None if value != value or (value == -1 and result.dtype.kind == "i") else value for value in result.tolist()
+    ]
 
 
 def check(found: list[Any], expected: list[Any], request: Request, scale: float) -> None:
@@ -251,8 +253,8 @@ def test_a_huge_value_spoils_only_the_windows_that_hold_it(outlier: float):
         for name in ("SUM", "AVG", "STDDEV", "TREND")
     }
     clean = {name: swept(line([1.0, 1.0, 1.0, 1.0, *tail]), name, Lookback(-8, 0, Unit.HOURS))[-40:] for name in found}
-    for name in found:
-        np.testing.assert_allclose(found[name], clean[name], rtol=1e-12, atol=1e-14, err_msg=name)
+    for name, values in found.items():
+        np.testing.assert_allclose(values, clean[name], rtol=1e-12, atol=1e-14, err_msg=name)
 
 
 def test_whole_sums_are_exact_and_fractions_rounded_once():
