@@ -1,1 +1,37 @@
-"""Penstock."""
+"""Ask a database what will happen.
+
+>>> import datetime as dt
+>>> import pyarrow as pa
+>>> import penstock as ps
+>>> day = dt.datetime(2024, 1, 1)
+>>> users = pa.table({"user_id": [1, 2, 3]})
+>>> visits = pa.table({"visit_id": range(6), "user_id": [1, 1, 2, 1, 3, 2],
+...                    "visited_at": [day + dt.timedelta(days=n) for n in (0, 3, 4, 9, 12, 20)]})
+>>> db = ps.connect({"users": users, "visits": visits})
+>>> question = db.query("PREDICT COUNT(visits.*, 0, 7, days) > 0 FOR EACH users.user_id")
+>>> question.task.value
+'binary'
+>>> db.labels(question, at=["2024-01-05"])["target"].to_pylist()
+[True, False, False]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from penstock import errors
+
+if TYPE_CHECKING:
+    from penstock.database import Database, connect
+
+__version__ = "0.1.0"
+__all__ = ["Database", "__version__", "connect", "errors"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the front door when it is first used, so that ``penstock --help`` answers at once."""
+    if name in ("Database", "connect"):
+        from penstock import database
+
+        return getattr(database, name)
+    raise AttributeError(f"module 'penstock' has no attribute {name!r}")

@@ -8,12 +8,15 @@ that a leak is a type error.
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from penstock.errors import RequestError
 
 Instants: TypeAlias = npt.NDArray[np.int64]
 
@@ -47,6 +50,30 @@ _MICROSECONDS = {
     Unit.WEEKS: 604_800_000_000,
     Unit.MONTHS: 2_629_746_000_000,
 }
+
+
+def instant(value: str | dt.date | dt.datetime | np.datetime64 | int) -> int:
+    """A time as people write it, as an instant; without a zone it is UTC, without a time of day midnight.
+
+    Raises ``RequestError`` for what is no time.
+
+    >>> instant("1970-01-02"), instant("1970-01-01T01:00:00+01:00"), instant(dt.date(1970, 1, 2))
+    (86400000000, 0, 86400000000)
+    """
+    if isinstance(value, int):
+        return value
+    if isinstance(value, np.datetime64):
+        return int(value.astype("datetime64[us]").astype(np.int64))
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value.strip())
+        except ValueError:
+            hint = "Write it like 2024-01-31 or 2024-01-31T12:00:00+01:00."
+            raise RequestError("REQUEST_TIME", f"{value!r} is no time", hint=hint) from None
+    if not isinstance(value, dt.datetime):
+        value = dt.datetime(value.year, value.month, value.day)
+    moment = value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value
+    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 
 
 def shift(instants: Instants, count: int, unit: Unit) -> Instants:

@@ -45,7 +45,8 @@ class Samples:
     log: pa.Table | None = None
 
     def __post_init__(self) -> None:
-        lengths = {len(c) for c in (self.entity, self.cutoff, self.features, self.target, self.step) if c is not None}
+        features = self.features if self.features.num_columns else None
+        lengths = {len(c) for c in (self.entity, self.cutoff, features, self.target, self.step) if c is not None}
         if len(lengths) > 1:
             raise ValueError(f"the columns of samples differ in length: {sorted(lengths)}")
 
@@ -59,7 +60,7 @@ class Samples:
             self,
             entity=self.entity.take(picked),
             cutoff=self.cutoff[rows],
-            features=self.features.take(picked),
+            features=self.features.take(picked) if self.features.num_columns else self.features,
             target=None if self.target is None else self.target.take(picked),
             step=None if self.step is None else self.step[rows],
         )

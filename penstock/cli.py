@@ -1,0 +1,300 @@
+"""The command line: one short function a command; everything they do is in the rooms below."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from penstock.errors import PenstockError, RequestError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from penstock.database import Database
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+EPILOG = """\b
+Examples:
+  penstock demo
+  penstock graph shop.duckdb --mermaid
+  penstock predict shop.duckdb "PREDICT COUNT(orders.*, 0, 90, days) = 0 FOR EACH customers.customer_id"
+"""
+
+
+class Front(click.Group):
+    """Turns errors into exit statuses: 2 for a wrong request, 1 for data that cannot answer, 130 when interrupted."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(context)
+        except PenstockError as error:
+            _show_error(error, as_json="--json" in sys.argv)
+            context.exit(error.exit_status)
+        except KeyboardInterrupt:
+            click.echo("interrupted; nothing is left half-written", err=True)
+            context.exit(130)
+
+
+def _show_error(error: PenstockError, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"error": error.to_dict()}))
+    head, *rest = str(error).split("\n")
+    click.secho(head, fg="red", bold=True, err=True)
+    for line in rest:
+        click.secho(line, fg="yellow" if set(line.strip()) == {"~"} else None, err=True)
+
+
+@click.group(
+    cls=Front, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(package_name="penstock")
+def main() -> None:
+    """Ask a database what will happen: one line of PQL in, predictions with evidence out.
+
+    SOURCE is a folder of CSV, Parquet or JSON-lines files, one such file, a .duckdb or .sqlite file, or a URL such as
+    postgresql://user@host/db or mysql://user@host/db. Secrets may come from the environment as the drivers read them.
+    """
+
+
+def _source(command: Command) -> Command:
+    """The arguments and options that every command about a source takes."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout."),
+        click.option("--set", "settings", multiple=True, metavar="TABLE.ROLE=COLUMN",
+                     help="Say what inference cannot: orders.time=placed_at, orders.key=id, orders.known=loaded_at."),
+        click.option("--link", "links", multiple=True, metavar="TABLE.COLUMN=TABLE", help="Add a link."),
+        click.option("--unlink", "unlinks", multiple=True, metavar="TABLE.COLUMN", help="Take a link away."),
+        click.option("--no-infer", is_flag=True, help="Use only declared keys and links."),
+        click.argument("source"),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@contextmanager
+def _opened(
+    source: str, settings: tuple[str, ...], links: tuple[str, ...], unlinks: tuple[str, ...], no_infer: bool
+) -> Iterator[Database]:
+    import penstock
+
+    with _watched("reading the schema"):
+        db = penstock.connect(source, infer=not no_infer)
+    for name, column in map(_pair, settings):
+        table, _, role = name.rpartition(".")
+        db.set(table, **{role: column})
+    for column in unlinks:
+        db.unlink(column)
+    for column, table in map(_pair, links):
+        db.link(column, table)
+    yield db
+
+
+def _pair(text: str) -> tuple[str, str]:
+    left, equals, right = text.partition("=")
+    if not equals:
+        raise RequestError("OPTION_NO_VALUE", f"{text!r} has no '='", hint="Write NAME=VALUE.")
+    return left, right
+
+
+@contextmanager
+def _watched(first: str) -> Iterator[Callable[[str, float], None]]:
+    """Progress on stderr, in a terminal only; gone when done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(first, total=1.0)
+        yield lambda message, share: bar.update(task, description=message[:70], completed=share)
+
+
+@main.command()
+@_source
+@click.option("--mermaid", is_flag=True, help="Print a Mermaid diagram.")
+def graph(
+    source: str,
+    settings: tuple[str, ...],
+    links: tuple[str, ...],
+    unlinks: tuple[str, ...],
+    no_infer: bool,
+    as_json: bool,
+    mermaid: bool,
+) -> None:
+    """Show the tables of SOURCE: keys, clocks, links, and why each was inferred."""
+    with _opened(source, settings, links, unlinks, no_infer) as db:
+        if as_json:
+            click.echo(json.dumps(db.graph.to_dict(), indent=2))
+        else:
+            click.echo(db.graph.to_mermaid() if mermaid else str(db.graph))
+
+
+@main.command()
+@_source
+@click.argument("query")
+@click.option(
+    "--at", multiple=True, metavar="TIME", help="A cutoff; may be given several times. Default: all usable ones."
+)
+@click.option("--dialect", type=click.Choice(["kumo"]), help="Accept only this dialect.")
+@click.option("--out", metavar="FILE|URL#TABLE", help="Write all rows there.")
+def labels(query: str, at: tuple[str, ...], dialect: str | None, out: str | None, as_json: bool, **where: Any) -> None:
+    """What the target of QUERY was: one row (entity, cutoff, target) for every entity that existed at each cutoff."""
+    with _opened(**where) as db, _watched("computing labels") as progress:
+        table = db.labels(db.query(query, dialect=dialect), at=list(at) or None, progress=progress)
+    _deliver(table, out, as_json, key=("entity", "cutoff"))
+
+
+@main.command()
+@_source
+@click.argument("query")
+@click.option("--spine", metavar="FILE", help="Parquet or CSV with columns entity and cutoff.")
+@click.option("--describe", is_flag=True, help="List the features instead of computing them.")
+@click.option("--out", metavar="FILE|URL#TABLE", help="Write all rows there.")
+def features(query: str, spine: str | None, describe: bool, out: str | None, as_json: bool, **where: Any) -> None:
+    """The features made for QUERY, as expressions (--describe) or as values for the rows of a spine (--spine)."""
+    with _opened(**where) as db, _watched("computing features") as progress:
+        asked = db.query(query)
+        if describe or spine is None:
+            names = [feature.name for feature in db.synthesise(asked).features]
+            click.echo(json.dumps(names, indent=2) if as_json else "\n".join(names))
+            return
+        table = db.features(asked, spine, progress=progress)
+    _deliver(table, out, as_json, key=("entity", "cutoff"))
+
+
+@main.command()
+@_source
+@click.argument("query")
+@click.option("--dialect", type=click.Choice(["kumo"]), help="Accept only this dialect.")
+@click.option("--train", metavar="FILE", help="Spine (entity, cutoff[, target]) to train on, Parquet or CSV.")
+@click.option("--validation", metavar="FILE", help="Spine to choose on.")
+@click.option("--test", metavar="FILE", help="Spine to be judged on.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--out", metavar="FILE|URL#TABLE", help="Write the test predictions there.")
+def evaluate(
+    query: str, dialect: str | None, train: str | None, validation: str | None, test: str | None, seed: int,
+    out: str | None, as_json: bool, **where: Any,
+) -> None:  # fmt: skip
+    """How good predictions of QUERY have been: a backtest on the newest complete window, beside trivial baselines."""
+    with _opened(**where) as db, _watched("evaluating") as progress:
+        asked = db.query(query, dialect=dialect)
+        evaluation = db.evaluate(asked, train=train, validation=validation, test=test, seed=seed, progress=progress)
+    if out:
+        evaluation.write(out)
+    click.echo(json.dumps(evaluation.to_dict(), default=str, indent=2) if as_json else str(evaluation))
+
+
+@main.command()
+@_source
+@click.argument("query")
+@click.option("--at", metavar="TIME", help="The cutoff to predict from. Default: the newest instant in the data.")
+@click.option("--entities", metavar="ID,ID,…", help="Predict for these only.")
+@click.option("--explain", is_flag=True, help="Give the reasons for each prediction.")
+@click.option("--dialect", type=click.Choice(["kumo"]), help="Accept only this dialect.")
+@click.option("--plan", is_flag=True, help="Print the plan and stop.")
+@click.option("--rows", type=int, default=20, show_default=True, help="Rows to print.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--no-cache", is_flag=True, help="Train anew even if this was asked before.")
+@click.option("--out", metavar="FILE|URL#TABLE", help="Write all predictions there.")
+def predict(
+    query: str, at: str | None, entities: str | None, explain: bool, dialect: str | None, plan: bool, rows: int,
+    seed: int, no_cache: bool, out: str | None, as_json: bool, **where: Any,
+) -> None:  # fmt: skip
+    """Answer QUERY: a prediction for every entity, with a backtest that says how good such predictions have been."""
+    with _opened(**where) as db, _watched("understanding the question") as progress:
+        asked = db.query(query, dialect=dialect)
+        if plan:
+            click.echo(str(asked.plan()))
+            return
+        chosen = None if entities is None else [e.strip() for e in entities.split(",")]
+        answer = db.predict(
+            asked, at=at, entities=chosen, explain=explain, seed=seed, cache=not no_cache, progress=progress
+        )
+    if out:
+        answer.write(out)
+        click.echo(f"wrote {answer.to_arrow().num_rows:,} rows to {out.partition('@')[2] or out}", err=True)
+    if as_json:
+        click.echo(json.dumps(answer.to_dict(), default=str))
+        return
+    _print_answer(answer, rows, explain)
+
+
+@main.command()
+@click.argument("folder", default=".", required=False)
+@click.option("--subscribers", type=int, default=20_000, show_default=True, help="How many subscribers to make.")
+@click.option("--seed", type=int, default=7, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+def demo(folder: str, subscribers: int, seed: int, as_json: bool) -> None:
+    """Make a telecom database in FOLDER, ask who will churn, and show predictions, backtest and reasons."""
+    from penstock.demo.show import demonstrate
+
+    with _watched("making the demo database") as progress:
+        shown = demonstrate(folder, subscribers=subscribers, seed=seed, progress=progress)
+    if as_json:
+        click.echo(json.dumps(shown.to_dict(), default=str))
+        return
+    click.echo(shown.introduction)
+    _print_answer(shown.answer, 10, explain=True)
+    click.echo(shown.conclusion)
+
+
+def _print_answer(answer: Any, rows: int, explain: bool) -> None:
+    click.echo(str(answer.evaluation))
+    click.echo("")
+    _print_table(answer.ordered(), rows)
+    for note in answer.notes:
+        click.echo(f"note: {note}")
+    if explain:
+        click.echo("")
+        click.echo(answer.reasons_text(rows))
+
+
+def _deliver(table: pa.Table, out: str | None, as_json: bool, key: tuple[str, ...]) -> None:
+    """Write, print as JSON, or print the first rows."""
+    if out:
+        from penstock.lake import write
+
+        write(table, out, key)
+        click.echo(f"wrote {table.num_rows:,} rows", err=True)
+    elif as_json:
+        click.echo(json.dumps(table.to_pylist(), default=str))
+    else:
+        _print_table(table, 20)
+
+
+def _print_table(table: pa.Table, rows: int) -> None:
+    """The first rows as a table as wide as the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(header_style="bold")
+    for name in table.column_names:
+        shown.add_column(
+            name, justify="left" if name in ("entity", "item", "class", "cutoff") else "right", overflow="fold"
+        )
+    for row in table.slice(0, rows).to_pylist():
+        shown.add_row(*(_cell(value) for value in row.values()))
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(shown)
+    if table.num_rows > rows:
+        click.echo(f"… {table.num_rows - rows:,} more rows (--rows, --json or --out shows them)")
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return "" if value is None else str(value)

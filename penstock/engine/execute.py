@@ -1,0 +1,218 @@
+"""A plan becomes rows: each node of the plan, in order, does its work on a table of (entity, cutoff) rows.
+
+Columns worked out on the way are named by the text of the expression they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import singledispatch
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.engine.compile import identifier, sql
+from penstock.engine.lookup import look_up
+from penstock.engine.relational import ARROW, Relational
+from penstock.engine.rewrites import merge_sweeps
+from penstock.engine.streams import sweep_stream
+from penstock.expression import Expr
+from penstock.plan import (
+    Age,
+    Alive,
+    Attach,
+    Calendar,
+    Compute,
+    Defined,
+    Field,
+    Keep,
+    Node,
+    Select,
+    Spine,
+    Sweep,
+    Unroll,
+)
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a plan gave, and how many rows each step that drops rows dropped (by the step's sentence)."""
+
+    table: pa.Table
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class State:
+    """The rows so far: entity, cutoff, and one column an expression worked out."""
+
+    relational: Relational
+    table: pa.Table
+    root: str
+    key: str
+    progress: Progress
+    dropped: dict[str, int]
+
+    def with_columns(self, columns: dict[str, pa.Array | pa.ChunkedArray]) -> State:
+        """The state with more columns; those it has already stay."""
+        table = self.table
+        for name, column in columns.items():
+            if name not in table.column_names:
+                table = table.append_column(name, column)
+        return replace(self, table=table)
+
+    def keep(self, mask: pa.Array, sentence: str) -> State:
+        """The state with the rows where the mask is true."""
+        table = self.table.filter(mask)
+        self.dropped[sentence] = self.dropped.get(sentence, 0) + self.table.num_rows - table.num_rows
+        return replace(self, table=table)
+
+
+def quiet(_message: str, _share: float) -> None:
+    """Progress that nobody watches."""
+
+
+def execute(plan: Node, spine: pa.Table, relational: Relational, progress: Progress = quiet) -> Answer:
+    """The plan's answer for a spine (columns ``entity`` and ``cutoff``; cutoffs are UTC).
+
+    Rows keep the spine's order; steps that drop rows leave the rest in order.
+    """
+    steps = merge_sweeps(list(plan.chain()))
+    first = steps[0]
+    assert isinstance(first, Spine)
+    state = State(relational, conform(spine, relational, first), first.table, first.key, progress, {})
+    for number, step in enumerate(steps[1:]):
+        progress(step.sentence, number / len(steps))
+        state = take(step, state)
+    return Answer(state.table, state.dropped)
+
+
+def conform(spine: pa.Table, relational: Relational, first: Spine) -> pa.Table:
+    """The spine with entities of the key's type and cutoffs as UTC instants in microseconds."""
+    kind = ARROW[relational.rows.graph.table(first.table).column(first.key).dtype]
+    entity = spine["entity"]
+    if pa.types.is_dictionary(entity.type):
+        entity = entity.cast(entity.type.value_type)
+    return pa.table({"entity": entity.cast(kind), "cutoff": _instants(spine["cutoff"])})
+
+
+def _instants(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+        column = column.cast(pa.timestamp("us", "UTC"))
+    return column.cast(pa.timestamp("us"))
+
+
+@singledispatch
+def take(step: Node, state: State) -> State:
+    """The state after one step."""
+    raise TypeError(f"no engine for {type(step).__name__}")
+
+
+@take.register
+def _(step: Alive, state: State) -> State:
+    ends = [] if step.ends is None else [step.ends]
+    found = look_up(state.relational, state.table, state.root, state.key, (), ends)
+    alive = found["exists"]
+    if ends:
+        end = found[ends[0]]
+        alive = pc.and_(alive, pc.fill_null(pc.greater(end, state.table["cutoff"]), True))
+    return state.keep(alive, step.sentence)
+
+
+@take.register
+def _(step: Attach, state: State) -> State:
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {}
+    for leaf in step.leaves:
+        if str(leaf) not in state.table.column_names:
+            columns[str(leaf)] = _leaf_value(leaf, state)
+    return state.with_columns(columns)
+
+
+def _leaf_value(leaf: Expr, state: State) -> pa.Array | pa.ChunkedArray:
+    if isinstance(leaf, Calendar):
+        return pa.array(calendar(leaf, state.table["cutoff"].cast(pa.int64()).to_numpy()))
+    row = leaf.field if isinstance(leaf, Age) else leaf
+    assert isinstance(row, Field)
+    value = look_up(state.relational, state.table, state.root, state.key, row.hops, [row.column])[row.column]
+    return _age(value, state.table["cutoff"]) if isinstance(leaf, Age) else value
+
+
+def _age(instant: pa.ChunkedArray, cutoff: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Days from the instant to the cutoff; NULL while the instant lies ahead, for then it would tell of the future."""
+    micros = pc.subtract(cutoff.cast(pa.int64()), instant.cast(pa.int64()))
+    days = pc.divide(micros.cast(pa.float64()), 86_400_000_000.0)
+    return pc.if_else(pc.greater_equal(micros, 0), days, pa.scalar(None, pa.float64()))
+
+
+def calendar(leaf: Calendar, cutoffs: np.ndarray) -> np.ndarray:
+    """The part of each cutoff (UTC), as int64."""
+    moments = cutoffs.astype("datetime64[us]")
+    days, months = moments.astype("datetime64[D]"), moments.astype("datetime64[M]")
+    parts: dict[str, Callable[[], np.ndarray]] = {
+        "MONTH": lambda: months.astype(np.int64) % 12 + 1,
+        "WEEKDAY": lambda: (days.astype(np.int64) + 3) % 7 + 1,
+        "DAY": lambda: (days - months.astype("datetime64[D]")).astype(np.int64) + 1,
+        "HOUR": lambda: (moments - days.astype("datetime64[us]")).astype(np.int64) // 3_600_000_000,
+    }
+    return parts[leaf.part]()
+
+
+@take.register
+def _(step: Sweep, state: State) -> State:
+    wanted = [a for a in step.aggregates if str(a) not in state.table.column_names]
+    if not wanted:
+        return state
+    if step.stream.anchor is not None:
+        state = take(Sweep(step.stream.anchor.stream, (step.stream.anchor,)), state)
+    return state.with_columns(sweep_stream(state.relational, state.table, step.stream, wanted))
+
+
+@take.register
+def _(step: Keep, state: State) -> State:
+    return state.keep(evaluate(state, step.condition), step.sentence)
+
+
+@take.register
+def _(step: Compute, state: State) -> State:
+    return state.with_columns({step.name: evaluate(state, step.expression)})
+
+
+@take.register
+def _(step: Defined, state: State) -> State:
+    return state.keep(state.table[step.name].is_valid(), step.sentence)
+
+
+@take.register
+def _(step: Select, state: State) -> State:
+    return replace(state, table=state.table.select(list(step.columns)))
+
+
+@take.register
+def _(step: Unroll, state: State) -> State:
+    rows, steps = state.table.num_rows, len(step.columns)
+    order = np.arange(rows * steps).reshape(steps, rows).T.ravel()
+    kept = state.table.take(pa.array(np.repeat(np.arange(rows), steps)))
+    stacked = pa.chunked_array(
+        [c for name in step.columns for c in state.table[name].chunks] or [pa.array([], pa.float64())]
+    )
+    kept = kept.append_column("step", pa.array(np.tile(np.arange(1, steps + 1), rows)))
+    return replace(state, table=kept.append_column(step.name, stacked.take(pa.array(order))))
+
+
+def evaluate(state: State, expression: Expr) -> pa.ChunkedArray:
+    """An expression over the columns worked out so far, one value a row."""
+    if str(expression) in state.table.column_names:
+        return state.table[str(expression)]
+    held = state.relational.hold(state.table.append_column("row number", pa.array(np.arange(state.table.num_rows))))
+    text = sql(expression, lambda leaf: identifier(str(leaf)))
+    try:
+        return state.relational.query(f'SELECT {text} AS value FROM {held} ORDER BY "row number"')["value"]
+    finally:
+        state.relational.drop(held)
+
+
+__all__ = ["Answer", "Progress", "execute", "quiet"]

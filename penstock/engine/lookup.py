@@ -1,0 +1,44 @@
+"""What the entity's own row, or a parent's, said at each cutoff."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from penstock.engine.compile import identifier
+from penstock.engine.relational import TYPES, Relational
+from penstock.schema import Link
+
+
+def look_up(
+    relational: Relational, spine: pa.Table, root: str, key: str, hops: tuple[Link, ...], columns: Sequence[str]
+) -> dict[str, pa.ChunkedArray]:
+    """These columns of the row reached from each spine row's entity by ``hops``, as shown at the cutoff.
+
+    ``exists`` says whether there was such a row. One value a spine row, in its order.
+    """
+    numbered = pa.table({"entity": spine["entity"], "at": spine["cutoff"].cast(pa.int64())})
+    held = relational.hold(numbered.append_column("row", pa.array(np.arange(len(numbered)))))
+    needs = [list(link.columns) for link in hops] + [list(columns)]
+    text = f"{held} s LEFT JOIN {relational.keyed(root, needs[0], final=False)} r0 ON r0.{identifier(key)} = s.entity{_at('r0')}"
+    for depth, link in enumerate(hops, 1):
+        parent = relational.rows.graph.table(link.to)
+        pairs = zip(link.columns, parent.keys, strict=True)
+        on = " AND ".join(
+            f"TRY_CAST(r{depth - 1}.{identifier(c)} AS {TYPES[parent.column(k).dtype]}) = r{depth}.{identifier(k)}"
+            for c, k in pairs
+        )
+        text += f" LEFT JOIN {relational.keyed(link.to, needs[depth], final=False)} r{depth} ON {on}{_at(f'r{depth}')}"
+    last = f"r{len(hops)}"
+    chosen = ", ".join([f"{last}._from IS NOT NULL AS exists", *(f"{last}.{identifier(c)}" for c in columns)])
+    try:
+        found = relational.query(f"SELECT {chosen} FROM {text} ORDER BY s.row")
+    finally:
+        relational.drop(held)
+    return {name: found[name] for name in found.column_names}
+
+
+def _at(alias: str) -> str:
+    return f" AND {alias}._from <= s.at AND s.at < {alias}._until"

@@ -1,0 +1,80 @@
+"""A feature is an expression about an entity's past; a feature set is an ordered list of them for one entity table."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from penstock.expression import Expr
+from penstock.plan import Age, Calendar, Field
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A bound expression that looks back; its name is its text in PQL.
+
+    ``past`` marks what the target itself was in an earlier window.
+    """
+
+    expression: Expr
+    past: bool = False
+
+    @cached_property
+    def name(self) -> str:
+        """The expression as PQL."""
+        return str(self.expression)
+
+    @property
+    def static(self) -> bool:
+        """Whether it reads only the entity's own row or the cutoff: what a single table could tell."""
+        leaf = self.expression.field if isinstance(self.expression, Age) else self.expression
+        return isinstance(leaf, Calendar) or (isinstance(leaf, Field) and not leaf.hops)
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features of one entity table, each once, in order.
+
+    >>> from penstock.plan import Calendar
+    >>> print(FeatureSet("users", "id", (Feature(Calendar("MONTH")),)))
+    users.id: 1 feature
+      MONTH(CUTOFF)
+    """
+
+    table: str
+    key: str
+    features: tuple[Feature, ...]
+
+    @classmethod
+    def of(cls, table: str, key: str, features: Iterable[Feature]) -> FeatureSet:
+        """A set of these features, without repeats."""
+        return cls(table, key, tuple({feature.name: feature for feature in features}.values()))
+
+    @property
+    def expressions(self) -> dict[str, Expr]:
+        """Each feature's expression by its name."""
+        return {feature.name: feature.expression for feature in self.features}
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for sets that mean the same."""
+        text = repr((self.table, self.key, self.features))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def names(self, keep: Callable[[Feature], bool]) -> list[str]:
+        """The names of the features for which ``keep`` is true."""
+        return [feature.name for feature in self.features if keep(feature)]
+
+    def only(self, names: Iterable[str]) -> FeatureSet:
+        """The set with just these features, in the set's order."""
+        chosen = set(names)
+        return FeatureSet(self.table, self.key, tuple(f for f in self.features if f.name in chosen))
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __str__(self) -> str:
+        head = f"{self.table}.{self.key}: {len(self)} feature{'' if len(self) == 1 else 's'}"
+        return "\n".join([head, *(f"  {feature.name}" for feature in self.features)])

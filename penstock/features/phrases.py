@@ -1,0 +1,108 @@
+"""Expressions in plain words, for reasons: "invoices in the last 30 days", "average price over all time"."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from penstock.aggregates import AGGREGATES
+from penstock.expression import Arithmetic, Compare, Constant, Expr, IsNull, Logic, Not
+from penstock.plan import Age, Aggregate, Calendar, Field
+from penstock.window import Window
+
+
+@singledispatch
+def phrase(expression: Expr) -> str:
+    """The expression as a noun phrase; its PQL where English would only be longer.
+
+    >>> from penstock.plan import Stream
+    >>> from penstock.schema import Link
+    >>> from penstock.window import Lookback
+    >>> orders = Stream("users", (Link("orders", "user_id", "users"),))
+    >>> phrase(Aggregate("COUNT", orders, None, Lookback(-30, 0)))
+    'orders in the last 30 days'
+    """
+    return str(expression)
+
+
+@phrase.register
+def _(expression: Field) -> str:
+    return f"{expression.column} of {expression.table}" if expression.hops else expression.column
+
+
+@phrase.register
+def _(expression: Age) -> str:
+    return f"days since {phrase(expression.field)}"
+
+
+@phrase.register
+def _(expression: Calendar) -> str:
+    return {"MONTH": "month", "WEEKDAY": "day of the week", "DAY": "day of the month", "HOUR": "hour"}[expression.part]
+
+
+@phrase.register
+def _(expression: Compare) -> str:
+    compared = {"=": "is", "!=": "is not", ">": "above", "<": "below", ">=": "at least", "<=": "at most"}[expression.op]
+    return f"{phrase(expression.left)} {compared} {phrase(expression.right)}"
+
+
+@phrase.register
+def _(expression: Constant) -> str:
+    return str(expression.value) if isinstance(expression.value, str) else str(expression)
+
+
+@phrase.register
+def _(expression: Logic) -> str:
+    return f"{phrase(expression.left)} {expression.op.lower()} {phrase(expression.right)}"
+
+
+@phrase.register
+def _(expression: Not) -> str:
+    return f"not {phrase(expression.operand)}"
+
+
+@phrase.register
+def _(expression: IsNull) -> str:
+    return f"{phrase(expression.operand)} is {'known' if expression.negated else 'missing'}"
+
+
+@phrase.register
+def _(expression: Arithmetic) -> str:
+    words = {"/": "relative to", "+": "plus", "-": "minus", "*": "times"}[expression.op]
+    return f"{phrase(expression.left)} {words} {phrase(expression.right)}"
+
+
+@phrase.register
+def _(expression: Aggregate) -> str:
+    rows = expression.stream.table.replace("_", " ") + _kept(expression)
+    what = rows if expression.value is None else f"{phrase(expression.value)} of {rows}"
+    english = AGGREGATES[expression.function].english
+    when = _when(expression.window)
+    if expression.function == "COUNT":
+        said = rows if expression.value is None else what
+    elif expression.function == "TIME_SINCE":
+        unit = "days" if expression.window is None else str(expression.window.unit)
+        said, when = f"{unit} since the last {rows}", "" if when == " so far" else when
+    elif expression.function == "LAST_N":
+        said, when = f"{_ordinal(expression.n or 1)} {what}", "" if when == " so far" else when
+    else:
+        said = f"{english} {what}"
+    of = "" if expression.stream.anchor is None else f", for the {phrase(expression.stream.anchor)}"
+    return f"{said}{when}{of}"
+
+
+def _kept(expression: Aggregate) -> str:
+    where = expression.stream.where
+    if where is None:
+        return ""
+    if isinstance(where, Compare) and where.op == "=" and isinstance(where.left, Field):
+        return f" with {where.left.column} {phrase(where.right)}"
+    return f" where {phrase(where)}"
+
+
+def _when(window: Window | None) -> str:
+    words = getattr(window, "phrase", "")
+    return f" {words}" if words else ""
+
+
+def _ordinal(n: int) -> str:
+    return {1: "last", 2: "second last", 3: "third last"}.get(n, f"{n}-th last")

@@ -1,0 +1,90 @@
+"""What the rows known at an instant look like, as far as synthesis needs to know: spans, categories, what varies.
+
+Only rows that had happened by that instant are looked at, so that what comes later cannot choose the features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.plan import Rows
+from penstock.schema import Column, Dtype, Kind, Table
+
+MOST_CATEGORIES = 8
+"""How many of a column's most frequent values get counts of their own."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A column of a table as of an instant: how many distinct values, the most frequent, and the share of NULL."""
+
+    distinct: int
+    top: tuple[object, ...]
+    nulls: float
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Answers about a database's rows up to ``until`` (microseconds); each is worked out once."""
+
+    rows: Rows
+    until: int
+    _profiles: dict[tuple[str, str], Profile] = field(default_factory=dict, repr=False)
+    _spans: dict[str, tuple[int, int] | None] = field(default_factory=dict, repr=False)
+
+    def profile(self, table: str, column: str) -> Profile:
+        """The column's profile."""
+        if (table, column) not in self._profiles:
+            self._profiles[table, column] = self._look(table, column)
+        return self._profiles[table, column]
+
+    def _look(self, table: str, column: str) -> Profile:
+        values = self._seen(table, column)
+        if pa.types.is_list(values.type) or len(values) == 0:
+            return Profile(0, (), 1.0)
+        counts = values.drop_null().value_counts()
+        ordered = (
+            sorted(counts.to_pylist(), key=lambda e: (-e["counts"], str(e["values"]))) if len(counts) < 5_000 else []
+        )
+        top = tuple(entry["values"] for entry in ordered[:MOST_CATEGORIES] if entry["counts"] >= 20)
+        return Profile(len(counts), top, values.null_count / len(values))
+
+    def _seen(self, table: str, column: str) -> pa.ChunkedArray:
+        happened = self.rows.graph.table(table).happened
+        if happened is None:
+            return self.rows.read(table, [column])[column]
+        read = self.rows.read(table, list(dict.fromkeys([happened, column])))
+        return read.filter(pc.less_equal(read[happened].cast(pa.int64()), self.until))[column]
+
+    def span(self, table: str) -> tuple[int, int] | None:
+        """The first and last instant at which a row of the table happened, up to ``until``; None without a clock."""
+        if table not in self._spans:
+            self._spans[table] = self._measure(self.rows.graph.table(table))
+        return self._spans[table]
+
+    def _measure(self, table: Table) -> tuple[int, int] | None:
+        if table.happened is None:
+            return None
+        extremes = pc.min_max(self._seen(table.name, table.happened).cast(pa.int64()))
+        low, high = extremes["min"].as_py(), extremes["max"].as_py()
+        return None if low is None else (low, high)
+
+    def varies(self, table: str, column: Column) -> bool:
+        """Whether the column has at least two values, or one and NULLs."""
+        profile = self.profile(table, column.name)
+        return profile.distinct > 1 or (profile.distinct == 1 and 0 < profile.nulls < 1)
+
+    def usable(self, table: Table, kinds: tuple[Kind, ...]) -> list[Column]:
+        """The table's columns of these kinds that vary; its clocks left out."""
+        clocks = {table.happened, table.known, table.deleted, table.ends}
+        return [
+            column
+            for column in table.columns
+            if column.kind in kinds
+            and column.dtype not in (Dtype.LIST, Dtype.OTHER)
+            and column.name not in clocks
+            and self.varies(table.name, column)
+        ]

@@ -1,0 +1,88 @@
+"""Predictions with the evidence for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from penstock import lake
+from penstock.learning.evaluate import Evaluation
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One row a prediction (``entity``, ``cutoff``, then by task; ``reasons`` where asked), and the backtest.
+
+    ``query`` is the question's canonical text; ``notes`` say what was left out and why.
+    """
+
+    query: str
+    task: str
+    table: pa.Table
+    evaluation: Evaluation
+    notes: tuple[str, ...] = ()
+
+    def to_arrow(self) -> pa.Table:
+        """The predictions as Arrow."""
+        return self.table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The predictions as a pandas frame (extra ``pandas``)."""
+        return self.table.to_pandas()
+
+    def to_polars(self) -> pl.DataFrame:
+        """The predictions as a Polars frame (extra ``polars``)."""
+        import polars
+
+        frame = polars.from_arrow(self.table)
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that tell rows apart."""
+        return tuple(c for c in ("entity", "cutoff", "step", "class", "rank") if c in self.table.column_names)
+
+    def write(self, destination: str) -> None:
+        """Write to ``file.parquet``, ``file.csv`` or ``url#table``; writing again changes nothing."""
+        lake.write(self.table, destination, self.key)
+
+    def ordered(self) -> pa.Table:
+        """The rows with the most certain or largest first; forecasts and rankings by entity."""
+        by = next((name for name in ("step", "rank") if name in self.table.column_names), None)
+        if by is not None or "class" in self.table.column_names:
+            return self.table
+        first = "probability" if "probability" in self.table.column_names else "prediction"
+        return self.table.sort_by([(first, "descending")])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: query, task, predictions as rows, evaluation, notes."""
+        told = {"query": self.query, "task": self.task, "predictions": self.table.to_pylist()}
+        return {**told, "evaluation": self.evaluation.to_dict(), "notes": list(self.notes)}
+
+    def reasons_text(self, rows: int) -> str:
+        """The reasons of the first rows, as text."""
+        if "reasons" not in self.table.column_names:
+            return ""
+        return "\n".join(line for row in self.ordered().slice(0, rows).to_pylist() for line in _reasoned(row))
+
+    def __str__(self) -> str:
+        return f"{self.query}\n{self.table.num_rows:,} predictions\n\n{self.evaluation}"
+
+
+def _reasoned(row: dict[str, Any]) -> Sequence[str]:
+    said = next(
+        (f"{name} {row[name]:.3g}" for name in ("probability", "prediction", "score") if _number(row.get(name))), ""
+    )
+    return [f"{row['entity']}: {said}", *(f"  {reason}" for reason in row["reasons"] or ())]
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
