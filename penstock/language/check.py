@@ -11,7 +11,7 @@ from penstock.language.binding import bind
 from penstock.language.parser import parse, parse_expression
 from penstock.language.query import Query
 from penstock.language.scope import Scope
-from penstock.language.tree import Column, Predict, microseconds
+from penstock.language.tree import Predict, microseconds
 from penstock.schema import Graph
 
 DIALECTS = ("kumo",)
@@ -48,7 +48,7 @@ def check_query(text: str, graph: Graph, dialect: str | None, named: Mapping[str
         top_k=tree.spec.top_k,
         ids=None if tree.ids is None else tuple(constant.value for constant in tree.ids.values),
         as_of=_as_of(tree),
-        static=isinstance(tree.target, Column),
+        static=not timing.is_temporal(tree.target),
         label=value,
         graph=graph,
         dialect=dialect,

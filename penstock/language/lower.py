@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from penstock.expression import Constant, Expr
+from penstock.aggregates import AGGREGATES
+from penstock.expression import Among, Arithmetic, Compare, Constant, Expr, IsNull, Logic, Match, Not, conjunction
 from penstock.plan import (
     Age,
     Aggregate,
@@ -38,7 +39,7 @@ def lower_labels(query: Query) -> Node:
     """What was, or will be, the answer: columns ``entity``, ``cutoff``, (``step``,) ``target``.
 
     Entities that did not exist at the cutoff, that WHERE leaves out, or whose future is not what ASSUMING says are not
-    in it, nor are those whose target is undefined.
+    in it, nor are those whose target is undefined: because it is NULL, or because it compares something that is.
     """
     node = _where(query)
     seen = _held(query.where)
@@ -46,7 +47,10 @@ def lower_labels(query: Query) -> Node:
         node = Keep(query.assuming, "ASSUMING", child=_gathered(node, [query.assuming], seen))
         seen |= _held(query.assuming)
     if not query.steps:
-        node = Compute(TARGET, query.target, child=_gathered(node, [query.target], seen))
+        node = _gathered(node, [query.target], seen)
+        known = when_known(query.target)
+        node = node if known is None else Keep(known, "else the target is undefined", child=node)
+        node = Compute(TARGET, query.target, child=node)
         return Select(("entity", "cutoff", TARGET), child=Defined(TARGET, child=node))
     steps = {f"{TARGET}_{step + 1}": query.ahead(step) for step in range(query.steps)}
     node = _gathered(node, steps.values(), seen)
@@ -68,6 +72,35 @@ def lower_features(features: Mapping[str, Expr], table: str, key: str) -> Node:
         if not (isinstance(expression, _LEAVES) and str(expression) == name):
             node = Compute(name, expression, child=node)
     return Select(("entity", "cutoff", *features), child=node)
+
+
+def when_known(target: Expr) -> Expr | None:
+    """When a condition has an answer: nothing it compares is NULL, unless it tests that with IS NULL itself.
+
+    None where it always has one. Only targets ask this: in WHERE, ASSUMING and row filters a comparison with NULL is
+    false.
+    """
+    tested = [node.operand for node in target.walk() if isinstance(node, IsNull)]
+    compared = [operand for operand in _compared(target) if _may_be_null(operand) and operand not in tested]
+    return conjunction([IsNull(operand, negated=True) for operand in dict.fromkeys(compared)])
+
+
+def _compared(node: Expr) -> Iterator[Expr]:
+    if isinstance(node, Compare | Among | Match):
+        yield from node.children[: 2 if isinstance(node, Compare) else 1]
+    elif isinstance(node, Not | Logic):
+        for child in node.children:
+            yield from _compared(child)
+
+
+def _may_be_null(operand: Expr) -> bool:
+    if isinstance(operand, Constant):
+        return False
+    if isinstance(operand, Aggregate):
+        return AGGREGATES[operand.function].empty is None
+    if isinstance(operand, Arithmetic):
+        return operand.op == "/" or any(map(_may_be_null, operand.children))
+    return True
 
 
 _LEAVES = (Aggregate, Field, Age, Calendar)

@@ -26,7 +26,7 @@ class Query:
 
     ``target``, ``where`` and ``assuming`` are bound to the schema. ``steps`` counts the frames of a FORECAST, ``top_k``
     belongs to RANK, ``ids`` are the entities asked about (None: all), ``as_of`` is an instant in microseconds.
-    ``static`` is true for a plain column: what is NULL is to be filled in.
+    ``static`` is true where the target has no window: what is NULL (or a condition on it) is to be filled in.
     """
 
     text: str
