@@ -47,7 +47,7 @@ def dtype_of(kind: pa.DataType) -> Dtype | None:
         return None
     if types.is_integer(kind):
         return Dtype.INT
-    if types.is_floating(kind) or types.is_duration(kind):
+    if types.is_floating(kind) or types.is_duration(kind) or types.is_time(kind):
         return Dtype.FLOAT
     if types.is_timestamp(kind) or types.is_date(kind):
         return Dtype.TIMESTAMP
@@ -70,12 +70,15 @@ def canonical(values: pa.ChunkedArray) -> Canonical:
     if pa.types.is_decimal(kind):
         return _decimal(values)
     dtype = dtype_of(kind) or Dtype.OTHER
-    return Canonical(_CONVERT[dtype](values), dtype, _note(kind, dtype))
+    return Canonical(_CONVERT[dtype](values), dtype, type_note(kind, dtype))
 
 
-def _note(kind: pa.DataType, dtype: Dtype) -> str:
-    if pa.types.is_duration(kind):
-        return "durations are kept as seconds"
+def type_note(kind: pa.DataType | None, dtype: Dtype) -> str:
+    """What is to be said about values of an Arrow type; empty when they are kept as they are."""
+    if kind is None:
+        return ""
+    if pa.types.is_duration(kind) or pa.types.is_time(kind):
+        return "times of day and durations are kept as seconds"
     return f"values of type {kind} are not used" if dtype is Dtype.OTHER else ""
 
 
@@ -108,8 +111,9 @@ def finite(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _number(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_duration(values.type):
-        micros = pc.cast(pc.cast(values, pa.duration("us"), safe=False), pa.int64())
+    if pa.types.is_duration(values.type) or pa.types.is_time(values.type):
+        fine = pa.duration("us") if pa.types.is_duration(values.type) else pa.time64("us")
+        micros = pc.cast(pc.cast(values, fine, safe=False), pa.int64())
         return pc.divide(pc.cast(micros, pa.float64()), 1e6)
     return finite(values)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from penstock.inference.facts import ColumnFacts, Facts, TableFacts
-from penstock.lake.canonical import Canonical, canonical, dtype_of
+from penstock.lake.canonical import Canonical, canonical, dtype_of, type_note
 from penstock.lake.reading import read_number, read_text
 from penstock.lake.source import RawColumn, RawTable, Source
 from penstock.schema import Dtype
@@ -40,8 +40,10 @@ def _holder(values: pa.ChunkedArray) -> Callable[[], pa.ChunkedArray]:
 
 def _column(raw: RawColumn, load: Callable[[], pa.ChunkedArray]) -> ColumnFacts:
     dtype = None if raw.arrow is None else dtype_of(raw.arrow)
+    if dtype is Dtype.OTHER:
+        return ColumnFacts(raw.name, dtype, load, declared=raw.type, note=f"values of type {raw.type} are not used")
     if dtype in {Dtype.FLOAT, Dtype.BOOL, Dtype.TIMESTAMP, Dtype.LIST}:
-        note = "durations are kept as seconds" if pa.types.is_duration(raw.arrow) else ""
+        note = type_note(raw.arrow, dtype)
         return ColumnFacts(raw.name, dtype, lambda: canonical(load()).values, declared=raw.type, note=note)
     plain = canonical(load())
     read = _read(raw, plain)
@@ -58,5 +60,5 @@ def _read(raw: RawColumn, plain: Canonical) -> Canonical:
     if plain.dtype is Dtype.STRING and not plain.note:
         found = read_text(raw.name, plain.values, numbers=raw.textual)
     if found.dtype is Dtype.INT:
-        return read_number(raw.name, found.values) or found
+        return read_number(raw.name, found.values, timely=raw.timely) or found
     return found

@@ -40,8 +40,13 @@ class FrameSource:
 
     def fingerprint(self) -> str:
         """A hash of all that the tables hold."""
-        told = [f"{name} {content_hash(table)}" for name, table in sorted(self._arrow.items())]
-        return hashlib.blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
+        return content_hashes(self._arrow)
+
+
+def content_hashes(tables: Mapping[str, pa.Table]) -> str:
+    """A hash of all tables, whatever their order."""
+    told = [f"{name} {content_hash(table)}" for name, table in sorted(tables.items())]
+    return hashlib.blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
 
 
 def content_hash(table: pa.Table) -> str:

@@ -72,9 +72,9 @@ def read_text(name: str, values: pa.ChunkedArray, *, numbers: bool) -> Canonical
     return Canonical(placed, found.dtype, found.note)
 
 
-def read_number(name: str, values: pa.ChunkedArray) -> Canonical | None:
-    """Whole numbers as instants where the name says time and every value is a plausible date; else None."""
-    if not says_time(name):
+def read_number(name: str, values: pa.ChunkedArray, *, timely: bool = False) -> Canonical | None:
+    """Whole numbers as instants where the name (or ``timely``) says time and all are plausible dates; else None."""
+    if not timely and not says_time(name):
         return None
     low, high = pc.min_max(values).as_py().values()
     if low is None:

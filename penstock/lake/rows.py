@@ -119,4 +119,4 @@ def _instants(facts: ColumnFacts) -> Canonical | None:
     """Instants where a graph says so, whatever the column's name."""
     if facts.dtype is Dtype.STRING:
         return read_text(facts.name, facts.values, numbers=False)
-    return read_number("time", facts.values) if facts.dtype is Dtype.INT else None
+    return read_number(facts.name, facts.values, timely=True) if facts.dtype is Dtype.INT else None

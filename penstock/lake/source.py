@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
@@ -20,7 +20,8 @@ class RawColumn:
     """A column as its source declares it.
 
     ``type`` is the source's own name of the type; ``arrow`` the type that `Source.read` gives, where that is known
-    beforehand. ``textual`` says that the source has no types, so that all its texts wait to be read.
+    beforehand. ``textual`` says that its texts wait to be read as numbers or dates, ``timely`` that its whole numbers
+    are declared to be times.
     """
 
     name: str
@@ -28,6 +29,7 @@ class RawColumn:
     nullable: bool = True
     arrow: pa.DataType | None = None
     textual: bool = False
+    timely: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,14 @@ def printable(url: str) -> str:
     return f"{parts.scheme}://{f'{user}@' if user else ''}{host}{parts.path}"
 
 
+def without_password(text: str, url: str) -> str:
+    """A driver's message without the password of the URL, should it hold it."""
+    password = urlsplit(url).password
+    for secret in {password, unquote(password)} if password else ():
+        text = text.replace(secret, "***")
+    return " ".join(text.split())
+
+
 def missing_package(what: str, package: str, extra: str) -> SourceError:
     """The error for a driver that is not installed."""
     return SourceError(
@@ -99,9 +109,9 @@ def unknown_table(source: str, name: str, tables: Mapping[str, RawTable]) -> Sou
 
 
 def file_state(*paths: Path) -> str:
-    """A hash of names, sizes and times; a file that is not there counts as such."""
+    """A hash of names, sizes and times; a file that is not there counts as empty."""
     told = []
     for path in paths:
         stat = path.stat() if path.exists() else None
-        told.append(f"{path.name} {stat.st_size} {stat.st_mtime_ns}" if stat else f"{path.name} absent")
+        told.append(f"{path.name} {stat.st_size} {stat.st_mtime_ns}" if stat and stat.st_size else f"{path.name} empty")
     return blake2b("\n".join(told).encode(), digest_size=16).hexdigest()

@@ -80,6 +80,10 @@ def _write_table(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Tabl
     connection.unregister("incoming")
 
 
+def _seconds(name: str) -> str:
+    return f"epoch({_quoted(name)}) AS {_quoted(name)}"
+
+
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
@@ -132,7 +136,9 @@ class DuckdbSource:
             raise SourceError(
                 "SOURCE_CHANGED", f"{self.path.name} changed while it was being read", hint="Connect again."
             )
-        return self._query(f"SELECT {', '.join(map(_quoted, columns))} FROM {self._places[table]}")
+        types = {c.name: c.type for c in self._tables[table].columns}
+        shown = [_seconds(name) if types.get(name) == "INTERVAL" else _quoted(name) for name in columns]
+        return self._query(f"SELECT {', '.join(shown)} FROM {self._places[table]}")
 
     @cached_property
     def _places(self) -> dict[str, str]:

@@ -1,0 +1,211 @@
+"""MySQL and MariaDB as a source: connectorx reads, and every column is cast to what it reads without fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.errors import SourceError
+from penstock.inference.facts import DeclaredLink
+from penstock.lake.frames import content_hashes
+from penstock.lake.source import RawColumn, RawTable, missing_package, printable, unknown_table, without_password
+
+_COLUMNS = """
+    SELECT c.table_name AS name, c.column_name AS `column`, c.data_type AS base, c.column_type AS type,
+        c.is_nullable = 'YES' AS nullable, c.numeric_precision AS digits, c.numeric_scale AS scale
+    FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
+    WHERE c.table_schema = DATABASE() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
+    ORDER BY c.table_name, c.ordinal_position
+"""
+_CONSTRAINTS = """
+    SELECT k.table_name AS name, c.constraint_type AS type, k.constraint_name AS `constraint`,
+        k.column_name AS `column`, IF(k.referenced_table_schema = DATABASE(), k.referenced_table_name, NULL) AS `to`,
+        k.referenced_column_name AS to_column
+    FROM information_schema.key_column_usage k
+    JOIN information_schema.table_constraints c
+        ON c.constraint_schema = k.constraint_schema AND c.table_name = k.table_name
+        AND c.constraint_name = k.constraint_name
+    WHERE k.table_schema = DATABASE() AND c.constraint_type IN ('PRIMARY KEY', 'UNIQUE', 'FOREIGN KEY')
+    ORDER BY k.table_name, c.constraint_type, k.constraint_name, k.ordinal_position
+"""
+_INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "year"})
+_TEXTS = frozenset({
+    "char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set", "json", "uuid", "inet4", "inet6",
+})  # fmt: skip
+_EXACT_DIGITS = 18
+_SECONDS_TO_CONNECT = 10
+
+
+@dataclass(frozen=True)
+class MysqlSource:
+    """The tables of a MySQL or MariaDB database. Each is read whole and once."""
+
+    url: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The URL without its password."""
+        return printable(self.url)
+
+    def tables(self) -> Mapping[str, RawTable]:
+        """The tables by name, with their constraints."""
+        return {name: table for name, (table, _) in self._declared.items()}
+
+    @cached_property
+    def _declared(self) -> dict[str, tuple[RawTable, list[dict[str, Any]]]]:
+        with connect(self.url) as connection, connection.cursor() as cursor:
+            columns, constraints = _rows(cursor, _COLUMNS), _rows(cursor, _CONSTRAINTS)
+        if not columns:
+            raise SourceError("SOURCE_EMPTY", f"{self.name} holds no tables that may be read")
+        grouped = {name: list(group) for name, group in groupby(columns, key=lambda column: str(column["name"]))}
+        return {name: (_table(name, own, constraints), own) for name, own in grouped.items()}
+
+    @cached_property
+    def _kept(self) -> dict[str, pa.Table]:
+        return {}
+
+    def read(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """These columns of all rows, as they were when the table was first read."""
+        if table not in self._declared:
+            raise unknown_table(self.name, table, self.tables())
+        if table not in self._kept:
+            self._kept[table] = _read(self.url, table, self._declared[table][1])
+        return self._kept[table].select(list(columns))
+
+    def fingerprint(self) -> str:
+        """A hash of all that the tables hold."""
+        return content_hashes({name: self.read(name, [c.name for c in t.columns]) for name, t in self.tables().items()})
+
+
+def connect(url: str) -> Any:
+    """A pymysql connection. Raises ``SourceError`` when there is no driver, server or database."""
+    try:
+        import pymysql
+    except ImportError as error:
+        raise missing_package("MySQL", "pymysql", "mysql") from error
+    parts = urlsplit(url)
+    try:
+        connection = pymysql.connect(
+            host=parts.hostname or "localhost",
+            port=parts.port or 3306,
+            user=unquote(parts.username or "root"),
+            password=unquote(parts.password or ""),
+            charset="utf8mb4",
+            connect_timeout=_SECONDS_TO_CONNECT,
+        )
+        _choose(connection, parts.path.strip("/"), printable(url))
+    except pymysql.MySQLError as error:
+        reason = without_password(str(error.args[-1]), url)
+        raise SourceError("SOURCE_UNREACHABLE", f"{printable(url)} cannot be opened: {reason}") from None
+    return connection
+
+
+def _choose(connection: Any, database: str, name: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW DATABASES")
+        held = [row[0] for row in cursor.fetchall()]
+    if unquote(database) not in held:
+        usable = [d for d in held if d not in {"information_schema", "mysql", "performance_schema", "sys"}]
+        said = f"there is no database {database!r}" if database else "no database is named"
+        raise SourceError(
+            "SOURCE_NO_DATABASE",
+            f"{name}: {said}",
+            name=database,
+            candidates=usable,
+            hint="Write mysql://host/database.",
+        )
+    connection.select_db(unquote(database))
+
+
+def _rows(cursor: Any, text: str) -> list[dict[str, Any]]:
+    cursor.execute(text)
+    names = [part[0] for part in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _table(name: str, columns: list[dict[str, Any]], constraints: list[dict[str, Any]]) -> RawTable:
+    def grouped(kind: str) -> list[list[dict[str, Any]]]:
+        own = [c for c in constraints if c["name"] == name and c["type"] == kind]
+        return [list(group) for _, group in groupby(own, key=lambda c: c["constraint"])]
+
+    def named(group: list[dict[str, Any]], part: str = "column") -> tuple[str, ...]:
+        return tuple(c[part] for c in group)
+
+    return RawTable(
+        name,
+        tuple(_column(c) for c in columns),
+        key=next((named(group) for group in grouped("PRIMARY KEY")), ()),
+        unique=tuple(named(group) for group in grouped("UNIQUE")),
+        links=tuple(
+            DeclaredLink(named(group), group[0]["to"], named(group, "to_column"))
+            for group in grouped("FOREIGN KEY")
+            if group[0]["to"]
+        ),
+    )
+
+
+def _column(column: Mapping[str, Any]) -> RawColumn:
+    unused = pa.binary() if _expression(column) is None else None
+    large = column["base"] == "decimal" and not column["scale"]
+    return RawColumn(column["column"], column["type"], bool(column["nullable"]), unused, textual=large)
+
+
+def _expression(column: Mapping[str, Any]) -> str | None:
+    """How a column is read, with ``{}`` for its name; None for types that are not used."""
+    base = column["base"]
+    if base in _INTEGERS or base in {"float", "double"}:
+        return "{}"
+    if base in _TEXTS:
+        return "CONVERT({} USING utf8mb4)"
+    if base in {"date", "datetime"}:
+        return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {})"
+    if base == "timestamp":
+        return "CAST(NULLIF(UNIX_TIMESTAMP({}), 0) * 1000000 AS SIGNED)"
+    if base == "decimal":
+        return "{} + 0e0" if column["scale"] else "CONVERT({} USING utf8mb4)"
+    return {"time": "TIME_TO_SEC({}) + 0e0", "bit": "CAST({} + 0 AS SIGNED)"}.get(base)
+
+
+def _read(url: str, table: str, columns: list[dict[str, Any]]) -> pa.Table:
+    try:
+        import connectorx
+    except ImportError as error:
+        raise missing_package("MySQL", "connectorx", "mysql") from error
+    connect(url).close()  # connectorx waits half a minute for a server that is not there
+    shown = [f"{(_expression(c) or 'CAST(NULL AS CHAR)').format(quoted(c['column']))} AS {quoted(c['column'])}" for c in columns]
+    text = f"SELECT {', '.join(shown)} FROM {quoted(table)}"
+    address = urlsplit(url)._replace(scheme="mysql", query="", fragment="").geturl()
+    try:
+        raw: pa.Table = connectorx.read_sql(address, text, return_type="arrow")
+    except RuntimeError as error:
+        reason = without_password(str(error), url)
+        raise SourceError("SOURCE_UNREADABLE", f"{printable(url)}: {table} cannot be read: {reason}") from None
+    return pa.table([_typed(raw.column(at), c) for at, c in enumerate(columns)], names=[c["column"] for c in columns])
+
+
+def _typed(values: pa.ChunkedArray, column: Mapping[str, Any]) -> pa.ChunkedArray:
+    """The values as the column's own type means them."""
+    base = column["base"]
+    if base in {"date", "datetime", "timestamp"}:
+        return pc.cast(pc.cast(values, pa.int64()), pa.timestamp("us"))
+    if base == "set":
+        return pc.split_pattern(pc.cast(values, pa.string()), ",")
+    if (
+        column["type"] in {"tinyint(1)", "bit(1)"}
+        and pc.all(pc.is_in(pc.cast(values, pa.int64()).drop_null(), value_set=pa.array([0, 1]))).as_py()
+    ):
+        return pc.cast(values, pa.bool_())
+    return values
+
+
+def quoted(name: str) -> str:
+    """A name in backticks, whatever it holds."""
+    return "`" + name.replace("`", "``") + "`"

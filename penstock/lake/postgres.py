@@ -1,0 +1,228 @@
+"""PostgreSQL as a source: one read-only snapshot, by ADBC, each column cast where its type has no Arrow of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pyarrow as pa
+
+from penstock.errors import SourceError
+from penstock.inference.facts import DeclaredLink
+from penstock.lake.frames import content_hashes
+from penstock.lake.source import RawColumn, RawTable, missing_package, printable, unknown_table, without_password
+
+_CATALOGUE = """
+    SELECT c.oid::int8 AS table, c.relname::text AS name, a.attname::text AS column, NOT a.attnotnull AS nullable,
+        format_type(a.atttypid, a.atttypmod) AS type, coalesce(b.typname, t.typname)::text AS base,
+        coalesce(b.typtype, t.typtype)::text AS class, coalesce(b.typcategory, t.typcategory)::text AS category,
+        e.typname::text AS item, e.typtype::text AS item_class,
+        CASE WHEN coalesce(b.typname, t.typname) = 'numeric'
+            THEN (greatest(a.atttypmod, t.typtypmod) - 4) >> 16 END AS digits,
+        CASE WHEN coalesce(b.typname, t.typname) = 'numeric'
+            THEN (greatest(a.atttypmod, t.typtypmod) - 4) & 65535 END AS scale
+    FROM pg_class c
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype
+    LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+    WHERE c.relkind IN ('r', 'p', 'f', 'm') AND NOT c.relispartition AND c.relnamespace = $1::text::regnamespace
+    ORDER BY c.relname, a.attnum
+"""
+_CONSTRAINTS = """
+    SELECT c.relname::text AS name, k.contype::text AS type, r.relname::text AS to,
+        ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS u(n, at)
+            JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n ORDER BY u.at) AS columns,
+        ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS u(n, at)
+            JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.n ORDER BY u.at) AS to_columns
+    FROM pg_constraint k
+    JOIN pg_class c ON c.oid = k.conrelid
+    LEFT JOIN pg_class r ON r.oid = k.confrelid AND r.relnamespace = c.relnamespace
+    WHERE k.contype IN ('p', 'u', 'f') AND c.relnamespace = $1::text::regnamespace
+    ORDER BY c.relname, k.contype, k.conname
+"""
+_SCHEMAS = """
+    SELECT n.nspname::text AS schema, n.nspname = current_schema() AS current, count(*) AS tables
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'f', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    GROUP BY 1, 2 ORDER BY 1
+"""
+_AS_THEY_ARE = frozenset({"int2", "int4", "int8", "float4", "float8", "bool", "text", "varchar", "timestamptz", "oid"})
+_AS_TEXT = frozenset({
+    "uuid", "json", "jsonb", "bpchar", "name", "inet", "cidr", "macaddr", "macaddr8", "bit", "varbit", "citext", "xml",
+    "hstore", "ltree", "char",
+})  # fmt: skip
+_EXACT_DIGITS = 18
+
+
+@dataclass(frozen=True)
+class PostgresSource:
+    """The tables of one schema of a PostgreSQL database: ``?schema=`` in the URL, else the current one.
+
+    All of them are read in one transaction when the first is asked for, so that they fit together.
+    """
+
+    url: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The URL without its password."""
+        return printable(self.url)
+
+    @cached_property
+    def _opened(self) -> _Opened:
+        return _open(self.url)
+
+    def tables(self) -> Mapping[str, RawTable]:
+        """The tables by name, with their constraints."""
+        return self._opened.tables
+
+    def read(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """These columns of all rows, as they were when the first table was read."""
+        if table not in self._opened.rows:
+            raise unknown_table(self.name, table, self.tables())
+        return self._opened.rows[table].select(list(columns))
+
+    def fingerprint(self) -> str:
+        """A hash of all that was read."""
+        return content_hashes(self._opened.rows)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    tables: Mapping[str, RawTable]
+    rows: Mapping[str, pa.Table]
+
+
+def split_url(url: str) -> tuple[str, str | None]:
+    """The URL as libpq knows it, and the schema that its ``?schema=`` names.
+
+    >>> split_url("postgres://db/shop?schema=sales&sslmode=require")
+    ('postgresql://db/shop?sslmode=require', 'sales')
+    """
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    schema = options.pop("schema", None)
+    return parts._replace(scheme="postgresql", query=urlencode(options), fragment="").geturl(), schema
+
+
+def connect(url: str, *, autocommit: bool = False) -> Any:
+    """An ADBC connection. Raises ``SourceError`` when there is no driver or no server, without the password."""
+    try:
+        from adbc_driver_postgresql import dbapi
+    except ImportError as error:
+        raise missing_package("PostgreSQL", "adbc-driver-postgresql", "postgres") from error
+    try:
+        return dbapi.connect(split_url(url)[0], autocommit=autocommit)
+    except dbapi.Error as error:
+        reason = without_password(str(error), url)
+        raise SourceError("SOURCE_UNREACHABLE", f"{printable(url)} cannot be opened: {reason}") from None
+
+
+def _open(url: str) -> _Opened:
+    with connect(url) as connection:
+        from adbc_driver_postgresql import dbapi
+
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                schema = split_url(url)[1] or _schema(cursor, printable(url))
+                columns = _rows(cursor, _CATALOGUE, schema)
+                tables = _declared(columns, _rows(cursor, _CONSTRAINTS, schema))
+                return _Opened(tables, {name: _read(cursor, schema, name, columns) for name in tables})
+        except dbapi.Error as error:
+            reason = without_password(str(error), url)
+            raise SourceError("SOURCE_UNREADABLE", f"{printable(url)} cannot be read: {reason}") from error
+
+
+def _schema(cursor: Any, name: str) -> str:
+    """The current schema, or the only one that holds tables."""
+    cursor.execute(_SCHEMAS)
+    found = cursor.fetch_arrow_table().to_pylist()
+    current = [row["schema"] for row in found if row["current"]]
+    if len(current) == 1 or len(found) == 1:
+        return str((current or [found[0]["schema"]])[0])
+    if not found:
+        raise SourceError("SOURCE_EMPTY", f"{name} holds no tables that may be read")
+    hint = "Name one in the URL: …?schema=NAME"
+    raise SourceError(
+        "SOURCE_EMPTY", f"{name}: the current schema is empty", candidates=[r["schema"] for r in found], hint=hint
+    )
+
+
+def _rows(cursor: Any, text: str, schema: str) -> list[dict[str, Any]]:
+    cursor.execute(text, (schema,))
+    return list(cursor.fetch_arrow_table().to_pylist())
+
+
+def _declared(columns: list[dict[str, Any]], constraints: list[dict[str, Any]]) -> dict[str, RawTable]:
+    found = {}
+    for name, group in groupby(columns, key=lambda column: column["name"]):
+        own = [c for c in constraints if c["name"] == name]
+        found[name] = RawTable(
+            name,
+            tuple(RawColumn(c["column"], c["type"], c["nullable"], _arrow(c), textual=_says_number(c)) for c in group),
+            key=next((tuple(c["columns"]) for c in own if c["type"] == "p"), ()),
+            unique=tuple(tuple(c["columns"]) for c in own if c["type"] == "u"),
+            links=tuple(
+                DeclaredLink(tuple(c["columns"]), c["to"], tuple(c["to_columns"]))
+                for c in own
+                if c["type"] == "f" and c["to"]
+            ),
+        )
+    return found
+
+
+def _says_number(column: Mapping[str, Any]) -> bool:
+    """Whether the column comes as text that is a number of any size."""
+    return _expression(column) == "{}::text" and column["base"] == "numeric"
+
+
+def _arrow(column: Mapping[str, Any]) -> pa.DataType | None:
+    """The Arrow type of what is not fetched at all."""
+    return pa.binary() if _expression(column) is None else None
+
+
+def _expression(column: Mapping[str, Any]) -> str | None:
+    """How a column is read, with ``{}`` for its name; None for types that are not used."""
+    base = column["base"]
+    if base in _AS_THEY_ARE:
+        return "{}"
+    if base in {"timestamp", "date"}:
+        return "CASE WHEN isfinite({0}) THEN {0}::timestamp END"
+    if base in _AS_TEXT or column["class"] == "e":
+        return "{}::text"
+    if base == "numeric":
+        return _numeric(column["digits"], column["scale"])
+    if base == "money":
+        return "{}::numeric::float8"
+    if base in {"interval", "time"}:
+        return "EXTRACT(EPOCH FROM {})::float8"
+    if column["item"] in _AS_TEXT | {"text", "varchar", "int2", "int4", "int8"} or column["item_class"] == "e":
+        return "{}::text[]"
+    return None
+
+
+def _numeric(digits: int, scale: int) -> str:
+    if digits < 1:
+        return "{}::text"
+    if scale:
+        return "{}::float8"
+    return "{}::int8" if digits <= _EXACT_DIGITS else "{}::text"
+
+
+def _read(cursor: Any, schema: str, table: str, columns: list[dict[str, Any]]) -> pa.Table:
+    own = [c for c in columns if c["name"] == table]
+    shown = [(_expression(c) or "NULL::text").format(quoted(c["column"])) + f" AS {quoted(c['column'])}" for c in own]
+    cursor.execute(f"SELECT {', '.join(shown)} FROM {quoted(schema)}.{quoted(table)}")
+    return cursor.fetch_arrow_table()
+
+
+def quoted(name: str) -> str:
+    """A name in double quotes, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,139 @@
+"""A SQLite file as a source, by ADBC: the types are those of the values, since SQLite's declarations bind nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.errors import SourceError
+from penstock.inference.facts import DeclaredLink
+from penstock.lake.source import RawColumn, RawTable, file_state, unknown_table
+
+_COLUMNS = """
+    SELECT m.name AS name, c.name AS "column", c.type AS type, c."notnull" AS "required", c.pk AS pk
+    FROM sqlite_master m JOIN pragma_table_info(m.name) c
+    WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+    ORDER BY m.name, c.cid
+"""
+_LINKS = """
+    SELECT m.name AS name, k.id AS id, k."table" AS "to", k."from" AS "column", k."to" AS to_column
+    FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) k
+    WHERE m.type = 'table' ORDER BY m.name, k.id, k.seq
+"""
+_UNIQUES = """
+    SELECT m.name AS name, i.name AS "index", c.name AS "column"
+    FROM sqlite_master m JOIN pragma_index_list(m.name) i JOIN pragma_index_info(i.name) c
+    WHERE m.type = 'table' AND i."unique" = 1 AND i.origin = 'u' AND i.partial = 0
+    ORDER BY m.name, i.name, c.seqno
+"""
+_WHOLE_TABLE = 2**30
+
+
+@dataclass(frozen=True)
+class SqliteSource:
+    """The tables of a SQLite file, which is opened for reading only."""
+
+    path: Path
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def _query(self, text: str) -> pa.Table:
+        from adbc_driver_sqlite import dbapi
+
+        try:
+            with dbapi.connect(f"file:{quote(str(self.path.absolute()))}?mode=ro") as link, link.cursor() as cursor:
+                cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": _WHOLE_TABLE})
+                cursor.execute(text)
+                return cursor.fetch_arrow_table()
+        except dbapi.Error as error:
+            raise SourceError("SOURCE_UNREADABLE", f"{self.path.name} cannot be read: {error}") from error
+
+    def tables(self) -> Mapping[str, RawTable]:
+        """The tables by name, with their constraints."""
+        return self._tables
+
+    @cached_property
+    def _tables(self) -> dict[str, RawTable]:
+        columns, links, uniques = (self._query(text).to_pylist() for text in (_COLUMNS, _LINKS, _UNIQUES))
+        grouped = {name: list(group) for name, group in groupby(columns, key=lambda column: str(column["name"]))}
+        if not grouped:
+            raise SourceError("SOURCE_EMPTY", f"{self.path.name} holds no tables")
+        return {name: _table(name, own, links, uniques) for name, own in grouped.items()}
+
+    def read(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """These columns of all rows."""
+        if table not in self._tables:
+            raise unknown_table(self.name, table, self._tables)
+        before = self.fingerprint()
+        found = self._query(f"SELECT {', '.join(map(quoted, columns))} FROM {quoted(table)}")
+        if self._stat() != before:
+            raise SourceError(
+                "SOURCE_CHANGED", f"{self.path.name} changed while it was being read", hint="Connect again."
+            )
+        types = {c.name: c.type for c in self._tables[table].columns}
+        typed = [_typed(found.column(at), types[name]) for at, name in enumerate(columns)]
+        return pa.table(typed, names=list(columns))
+
+    @cached_property
+    def _opened_at(self) -> str:
+        return self._stat()
+
+    def _stat(self) -> str:
+        return file_state(self.path, self.path.with_name(f"{self.path.name}-wal"))
+
+    def fingerprint(self) -> str:
+        """From the size and time of the file and of its write-ahead log."""
+        return self._opened_at
+
+
+def _table(
+    name: str, columns: list[dict[str, Any]], links: list[dict[str, Any]], uniques: list[dict[str, Any]]
+) -> RawTable:
+    key = sorted((c for c in columns if c["pk"]), key=lambda c: int(c["pk"]))
+    pointing = groupby((k for k in links if k["name"] == name), key=lambda k: k["id"])
+    single = groupby((u for u in uniques if u["name"] == name), key=lambda u: u["index"])
+    return RawTable(
+        name,
+        tuple(RawColumn(c["column"], c["type"] or "", not c["required"], timely=_timely(c["type"])) for c in columns),
+        key=tuple(c["column"] for c in key),
+        unique=tuple(tuple(u["column"] for u in group) for _, group in single),
+        links=tuple(_link(list(group)) for _, group in pointing),
+    )
+
+
+def _link(parts: list[dict[str, Any]]) -> DeclaredLink:
+    to = tuple(part["to_column"] for part in parts if part["to_column"])
+    return DeclaredLink(tuple(part["column"] for part in parts), parts[0]["to"], to)
+
+
+def _timely(declared: str) -> bool:
+    return any(word in declared.upper() for word in ("DATE", "TIME"))
+
+
+def _typed(values: pa.ChunkedArray, declared: str) -> pa.ChunkedArray:
+    """The values, with truth values and columns of nothing but NULL as they are declared."""
+    said = declared.upper()
+    if values.null_count == len(values):
+        kinds = {"INT": pa.int64(), "REAL": pa.float64(), "FLOA": pa.float64(), "DOUB": pa.float64()}
+        return pc.cast(values, next((kind for word, kind in kinds.items() if word in said), pa.string()))
+    truth = "BOOL" in said and pa.types.is_integer(values.type)
+    if truth and pc.all(pc.is_in(values.drop_null(), value_set=pa.array([0, 1]))).as_py():
+        return pc.cast(values, pa.bool_())
+    return values
+
+
+def quoted(name: str) -> str:
+    """A name in double quotes, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
