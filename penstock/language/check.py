@@ -66,6 +66,7 @@ def check_feature(feature: str | Expr, graph: Graph, entity_table: str) -> Expr:
     typed.check_dtypes(scope, expression)
     typed.check_kinds(scope, expression, feature=True)
     timing.check_clause(scope, expression, entity_table, timing.FEATURE)
+    timing.check_bound(scope, expression)
     return bind(scope, expression, entity_table)
 
 

@@ -52,11 +52,12 @@ def lower_labels(query: Query) -> Node:
         node = node if known is None else Keep(known, "else the target is undefined", child=node)
         node = Compute(TARGET, query.target, child=node)
         return Select(("entity", "cutoff", TARGET), child=Defined(TARGET, child=node))
-    steps = {f"{TARGET}_{step + 1}": query.ahead(step) for step in range(query.steps)}
-    node = _gathered(node, steps.values(), seen)
-    for name, expression in steps.items():
-        node = Compute(name, expression, child=node)
-    node = Defined(TARGET, child=Unroll(TARGET, tuple(steps), child=node))
+    steps = [query.ahead(step) for step in range(query.steps)]
+    node = _gathered(node, steps, seen)
+    for expression in steps:
+        if not isinstance(expression, Aggregate):
+            node = Compute(str(expression), expression, child=node)
+    node = Defined(TARGET, child=Unroll(TARGET, tuple(map(str, steps)), child=node))
     return Select(("entity", "cutoff", "step", TARGET), child=node)
 
 

@@ -14,6 +14,7 @@ from penstock.language.typed import Label, label
 from penstock.schema import Dtype, Kind
 
 MOST_STEPS = 10_000
+MOST_CALCULATED_STEPS = 100
 
 
 class Task(StrEnum):
@@ -120,7 +121,27 @@ def _check_forecast(scope: Scope, tree: Predict, value: Label) -> None:
             tree.target,
             "Forecast the count or the sum itself, without comparing it.",
         )
-    units = {str(node.window.unit) for node in tree.target.walk() if isinstance(node, Aggregation) and node.window}
+    _check_calculated_forecast(scope, tree, steps)
+
+
+def _check_calculated_forecast(scope: Scope, tree: Predict, steps: int) -> None:
+    """A forecast of a calculation moves all of its windows by the same step."""
+    if isinstance(tree.target, Aggregation):
+        return
+    if steps > MOST_CALCULATED_STEPS:
+        hint = f"Write {MOST_CALCULATED_STEPS} or less, or forecast one aggregate."
+        raise _refused(
+            scope, tree, "PQL_TASK_FORECAST_TOO_LARGE", f"FORECAST {steps} of a calculation is too far", hint
+        )
+    windows = [node.window for node in tree.target.walk() if isinstance(node, Aggregation) and node.window]
+    if any(window.end <= 0 for window in windows):
+        raise scope.error(
+            "PQL_TASK_FORECAST_LOOKS_BACK",
+            f"{tree.target} looks back, so its next steps would look both ways",
+            tree.target,
+            "Forecast windows that start at 0 or later.",
+        )
+    units = {str(window.unit) for window in windows}
     if len(units) > 1:
         raise scope.error(
             "PQL_TASK_FORECAST_MIXED_UNITS",

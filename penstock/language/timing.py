@@ -10,8 +10,9 @@ from penstock.expression import Among, Arithmetic, Compare, Expr, IsNull, Match
 from penstock.language.routes import to_stream
 from penstock.language.scope import Scope
 from penstock.language.tree import Aggregation, Column, Predict, is_condition
-from penstock.plan import Age, Calendar
+from penstock.plan import Age, Aggregate, Calendar
 from penstock.schema import Kind
+from penstock.window import Lookahead
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,14 @@ def check_clause(scope: Scope, expression: Expr, root: str, clause: Clause) -> N
             raise _needs_window(scope, part, clause)
         if not clause.static and any(isinstance(term, Column) for term in terms):
             raise _needs_window(scope, part, clause)
+
+
+def check_bound(scope: Scope, expression: Expr) -> None:
+    """What is bound already looks back, too. Raises ``QueryError``."""
+    for node in expression.walk():
+        if isinstance(node, Aggregate) and isinstance(node.window, Lookahead):
+            message = f"{FEATURE.name} looks back, and {node} looks ahead"
+            raise scope.error("PQL_TIME_FUTURE_NOT_ALLOWED", message, node, "End its window at 0 or before.")
 
 
 def _terms(expression: Expr) -> Iterator[Expr]:

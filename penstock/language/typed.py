@@ -10,7 +10,7 @@ from penstock.errors import QueryError
 from penstock.expression import Among, Arithmetic, Compare, Constant, Expr, Match
 from penstock.language.scope import Scope
 from penstock.language.tree import Aggregation, Column, is_condition
-from penstock.plan import Age
+from penstock.plan import Age, Aggregate, Field
 from penstock.schema import Dtype, Kind
 
 NUMBERS = (Dtype.INT, Dtype.FLOAT)
@@ -51,6 +51,10 @@ def label(scope: Scope, node: Expr) -> Label:
         return Label(Dtype.FLOAT if node.op == "/" else _wider(scope, node), Kind.NUMERICAL)
     if isinstance(node, Constant):
         return Label(_of_constant(node), Kind.NUMERICAL)
+    if isinstance(node, Field):
+        return Label(node.dtype, node.kind)
+    if isinstance(node, Aggregate):
+        return Label(node.dtype, Kind.NUMERICAL if node.dtype in NUMBERS else Kind.CATEGORICAL)
     return Label(Dtype.FLOAT if isinstance(node, Age) else Dtype.INT, Kind.NUMERICAL)
 
 
