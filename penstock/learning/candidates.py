@@ -34,7 +34,8 @@ FEATURES = (
     "met together", "place by met together",
     "entities, 1 horizon", "entities, 3 horizons", "entities ever", "rise", "place by entities",
     "days since anyone's first", "days since anyone's last", "share of entities that come back",
-    "entity's rows", "entity's items", "entity's rows, 1 horizon", "days since entity's last", "entity's new items share",
+    "entity's rows", "entity's items", "entity's rows, 1 horizon", "days since entity's last",
+    "entity's new items share",
 )  # fmt: skip
 
 
@@ -151,11 +152,11 @@ class Seen:
 
     def per_item(self, values: Floats) -> Floats:
         """The sum over pairs, item by item."""
-        return np.bincount(self.pair_item, values, minlength=self.items)
+        return np.bincount(self.pair_item, values, minlength=self.items).astype(float)
 
     def per_entity(self, values: Floats) -> Floats:
         """The sum over pairs, entity by entity; one place more, always 0, for entities unknown."""
-        return np.bincount(self.pair_entity, values, minlength=self.entities + 1)
+        return np.bincount(self.pair_entity, values, minlength=self.entities + 1).astype(float)
 
     @cached_property
     def near(self) -> Floats:
@@ -309,7 +310,7 @@ def _together(seen: Seen, entity: Ints) -> tuple[Ints, Floats, Ints]:
     reached = np.repeat(keys // seen.items, sizes) * seen.items + neighbour[taken]
     weight = score[taken] * np.repeat(1 / np.sqrt(places_ + 1), sizes)
     found, place = np.unique(reached, return_inverse=True)
-    total = np.bincount(place, weight, minlength=len(found))
+    total = np.bincount(place, weight, minlength=len(found)).astype(float)
     order = np.lexsort((found, -total, found // seen.items))
     rows = found[order] // seen.items
     rank = np.empty(len(found), np.int64)
@@ -321,7 +322,8 @@ def _fashion(seen: Seen) -> Ints:
     """Items that anyone may want: popular of late, and rising; none that nobody has met."""
     rising = np.lexsort((np.arange(seen.items), -seen.rise))[:RISING]
     chosen = np.unique(np.concatenate([seen.by_popularity[:POPULAR], rising]))
-    return chosen[seen.ever[chosen] > 0]
+    met: Ints = chosen[seen.ever[chosen] > 0]
+    return met
 
 
 def _looked_up(keys: Ints, known: Ints, values: Floats, otherwise: float) -> Floats:

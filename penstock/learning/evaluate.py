@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.errors import RefusedError
-from penstock.learning import baselines, metrics
+from penstock.learning import baselines, metrics, rank
 from penstock.learning.calibrate import Floats
 from penstock.learning.dataset import Rows, Samples, joined, when
-from penstock.learning.finish import Amount, Chance, Classes, Labels, truth_of
+from penstock.learning.finish import Amount, Chance, Classes, Labels, Order, truth_of
 from penstock.learning.models import Options
-from penstock.learning.trained import Trained
+from penstock.learning.rank import Ranker
+from penstock.learning.trained import TOP_K, Trained
 from penstock.schema import Kind
 
 Metrics: TypeAlias = dict[str, float]
@@ -27,8 +29,9 @@ class Evaluation:
     """The evidence for a model: its metrics on rows that came later than all it learnt from, beside the baselines'.
 
     ``regime`` says what test rows could see: *seed-time*, what was known at their own cutoff, or *frozen*, nothing
-    after the first test cutoff. ``predictions`` has ``entity``, ``cutoff``, (``step``,) ``target`` and the answer's
-    columns. ``cutoffs`` are instants by part; ``seconds`` is the training time. It prints itself as a table.
+    after the first test cutoff. ``predictions`` has ``entity``, ``cutoff``, (``step``,) ``target`` (beside a label or
+    a ranked item: whether it came) and the answer's columns. ``cutoffs`` are instants by part; ``seconds`` is the
+    training time. It prints itself as a table.
     """
 
     task: str
@@ -81,6 +84,20 @@ class Evaluation:
             "notes": list(self.notes),
         }
 
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any], predictions: pa.Table) -> Evaluation:
+        """The evaluation that `to_dict` wrote, with its predictions, which are kept apart."""
+        cutoffs = {part: tuple(map(_instant, instants)) for part, instants in plain["cutoffs"].items()}
+        baselines = {name: _measured(said) for name, said in plain["baselines"].items()}
+        told = {name: plain[name] for name in ("task", "regime", "rows", "features", "seconds")}
+        own, notes = _measured(plain["metrics"]), tuple(plain["notes"])
+        return cls(metrics=own, baselines=baselines, predictions=predictions, cutoffs=cutoffs, notes=notes, **told)
+
+
+def _instant(text: str) -> int:
+    moment = dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
+    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+
 
 _UP = {"auroc", "ap", "accuracy", "macro_f1", "r2", "map", "ndcg", "recall", "f1_micro"}
 _DOWN = {"log_loss", "calibration_error", "brier", "mae", "rmse"}
@@ -107,6 +124,10 @@ def _plain(said: Metrics) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else value for name, value in said.items()}
 
 
+def _measured(plain: Mapping[str, float | None]) -> Metrics:
+    return {name: math.nan if value is None else value for name, value in plain.items()}
+
+
 # ---------------------------------------------------------------- scoring
 
 
@@ -124,12 +145,24 @@ class Parts:
         return joined(self.train, self.validation)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What an evaluation was asked for."""
+
+    parts: Parts
+    options: Options
+    kinds: Mapping[str, Kind] | None
+    top_k: int
+
+
 def evaluate(
     trained: Trained,
     test: Samples,
     *,
     train: Samples,
     validation: Samples,
+    top_k: int | None = None,
+    threads: int = 0,
     options: Options | None = None,
     kinds: Mapping[str, Kind] | None = None,
     regime: str = "seed-time",
@@ -137,22 +170,24 @@ def evaluate(
 ) -> Evaluation:
     """Predict the test rows and measure, beside baselines learnt from the same training and validation rows.
 
-    Test rows without a target are left out. Raises ``RefusedError`` if none is left.
+    ``top_k`` is how many items of a ranking count. Test rows without a target are left out.
+    Raises ``RefusedError`` if none is left.
     """
-    options = options or Options()
     parts = Parts(train, validation, _with_target(test))
-    predictions = trained.predict(parts.test, options.threads)
-    own, others = _SCORERS[type(trained.finish)](trained, parts, options, kinds, predictions)
+    asked = Asked(parts, options or Options(threads=threads), kinds, top_k or TOP_K)
+    ranking = trained.task == "ranking"
+    predictions = trained.ranked(parts.test, asked.top_k, threads) if ranking else trained.predict(parts.test, threads)
+    own, others = _SCORERS[trained.task](trained, asked, predictions)
     rows = {"training": len(train), "validation": len(validation), "test": len(parts.test)}
     return Evaluation(
         trained.task,
         regime,
         own,
         others,
-        _beside(predictions, parts.test),
+        _beside(predictions, trained, parts.test),
         rows,
         {name: _instants(getattr(parts, name)) for name in ("train", "validation", "test")},
-        len(trained.features),
+        len(trained.features) or len(trained.importance),
         trained.seconds,
         trained.notes + notes,
     )
@@ -167,13 +202,20 @@ def _with_target(test: Samples) -> Samples:
     return test if len(known) == len(test) else test.take(known)
 
 
-def _beside(predictions: pa.Table, test: Samples) -> pa.Table:
-    """The predictions with the target after the columns that say whose they are."""
-    place = next(i for i, name in enumerate(predictions.column_names) if name not in ("entity", "cutoff", "step"))
-    times = predictions.num_rows // max(1, len(test))
+def _beside(predictions: pa.Table, trained: Trained, test: Samples) -> pa.Table:
+    """The predictions with the target after the columns that say whose they are.
+
+    Beside a label or a ranked item it is whether it came.
+    """
     target: Any = test.target
-    if times != 1:
-        target = target.take(pa.array(np.repeat(np.arange(len(test)), times)))
+    if isinstance(trained.finish, Labels):
+        target = pa.array(trained.finish.truths(target).ravel() > 0)
+    elif isinstance(trained.finish, Classes):
+        target = target.take(pa.array(np.repeat(np.arange(len(test)), len(trained.finish.values))))
+    elif isinstance(trained.finish, Order):
+        target = pa.array(rank.hits(predictions, test)[0])
+        predictions = predictions.drop_columns(["row"])
+    place = sum(name in ("entity", "cutoff", "step") for name in predictions.column_names)
     return predictions.add_column(place, "target", target)
 
 
@@ -184,66 +226,69 @@ def _instants(samples: Samples) -> tuple[int, ...]:
 Scores: TypeAlias = tuple[Metrics, dict[str, Metrics]]
 
 
-def _chances(
-    trained: Trained, parts: Parts, options: Options, kinds: Mapping[str, Kind] | None, predictions: pa.Table
-) -> Scores:
+def _chances(trained: Trained, asked: Asked, predictions: pa.Table) -> Scores:
     assert isinstance(trained.finish, Chance)
-    truth = truth_of(parts.test.target)
-    others = baselines.chances(trained.finish, parts.test)
-    others |= _one_table(trained, parts, options, kinds)
+    truth = truth_of(asked.parts.test.target)
+    others = baselines.chances(trained.finish, asked.parts.test)
+    others |= _one_table(trained, asked)
     own = chance_metrics(truth, predictions["probability"].to_numpy())
     return own, {name: chance_metrics(truth, said) for name, said in others.items()}
 
 
-def _amounts(
-    trained: Trained, parts: Parts, options: Options, kinds: Mapping[str, Kind] | None, predictions: pa.Table
-) -> Scores:
+def _amounts(trained: Trained, asked: Asked, predictions: pa.Table) -> Scores:
     assert isinstance(trained.finish, Amount)
-    truth = truth_of(parts.test.target)
-    others = baselines.amounts(trained.finish, parts.known, parts.test)
-    others |= _one_table(trained, parts, options, kinds)
+    truth = truth_of(asked.parts.test.target)
+    others = baselines.amounts(trained.finish, asked.parts.known, asked.parts.test)
+    others |= _one_table(trained, asked)
     own = amount_metrics(truth, predictions["prediction"].to_numpy())
     own["coverage"] = metrics.coverage(truth, predictions["low"].to_numpy(), predictions["high"].to_numpy())
     return own, {name: amount_metrics(truth, said) for name, said in others.items()}
 
 
-def _classes(
-    trained: Trained, parts: Parts, options: Options, kinds: Mapping[str, Kind] | None, predictions: pa.Table
-) -> Scores:
+def _classes(trained: Trained, asked: Asked, predictions: pa.Table) -> Scores:
     assert isinstance(trained.finish, Classes)
-    truth = trained.finish.codes(parts.test.target)
-    others = baselines.classes(trained.finish, parts.test)
-    others |= _one_table(trained, parts, options, kinds)
-    own = class_metrics(truth, _wide(predictions, parts))
+    truth = trained.finish.codes(asked.parts.test.target)
+    others = baselines.classes(trained.finish, asked.parts.test)
+    others |= _one_table(trained, asked)
+    own = class_metrics(truth, _wide(predictions, asked))
     return own, {name: class_metrics(truth, said) for name, said in others.items()}
 
 
-def _labels(
-    trained: Trained, parts: Parts, options: Options, kinds: Mapping[str, Kind] | None, predictions: pa.Table
-) -> Scores:
+def _labels(trained: Trained, asked: Asked, predictions: pa.Table) -> Scores:
     assert isinstance(trained.finish, Labels)
-    truth = trained.finish.truths(parts.test.target)
-    others = baselines.labels(trained.finish, parts.test)
-    others |= _one_table(trained, parts, options, kinds)
-    own = metrics.multilabel(truth, _wide(predictions, parts))
+    truth = trained.finish.truths(asked.parts.test.target)
+    others = baselines.labels(trained.finish, asked.parts.test)
+    others |= _one_table(trained, asked)
+    own = metrics.multilabel(truth, _wide(predictions, asked))
     return own, {name: metrics.multilabel(truth, said) for name, said in others.items()}
 
 
-def _wide(predictions: pa.Table, parts: Parts) -> Floats:
-    wide: Floats = predictions["probability"].to_numpy().reshape(len(parts.test), -1)
+def _ranks(trained: Trained, asked: Asked, predictions: pa.Table) -> Scores:
+    assert isinstance(trained.model, Ranker)
+    test = asked.parts.test
+    others = rank.baselines(test, trained.model.horizon, asked.top_k)
+    own = rank.measures(predictions, test, asked.top_k)
+    return own, {name: rank.measures(said, test, asked.top_k) for name, said in others.items()}
+
+
+def _wide(predictions: pa.Table, asked: Asked) -> Floats:
+    wide: Floats = predictions["probability"].to_numpy().reshape(len(asked.parts.test), -1)
     return wide
 
 
-def _one_table(trained: Trained, parts: Parts, options: Options, kinds: Mapping[str, Kind] | None) -> dict[str, Floats]:
-    said = baselines.one_table(trained.task, parts.train, parts.validation, parts.test, options, kinds)
+def _one_table(trained: Trained, asked: Asked) -> dict[str, Floats]:
+    parts = (asked.parts.train, asked.parts.validation, asked.parts.test)
+    said = baselines.one_table(trained.task, *parts, asked.options, asked.kinds)
     return {} if said is None else {baselines.ONE_TABLE: said}
 
 
-_SCORERS: Mapping[type, Callable[..., Scores]] = {
-    Chance: _chances,
-    Amount: _amounts,
-    Classes: _classes,
-    Labels: _labels,
+_SCORERS: Mapping[str, Callable[[Trained, Asked, pa.Table], Scores]] = {
+    "binary": _chances,
+    "regression": _amounts,
+    "forecasting": _amounts,
+    "multiclass": _classes,
+    "multilabel": _labels,
+    "ranking": _ranks,
 }
 
 

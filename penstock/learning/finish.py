@@ -181,8 +181,29 @@ class Labels:
         return {"kind": self.kind, **plain}
 
 
-def from_dict(plain: Mapping[str, Any]) -> Chance | Amount | Classes | Labels:
+@dataclass(frozen=True)
+class Order:
+    """Items in order, by a score that is no probability."""
+
+    kind = "order"
+
+    def estimates(self, output: Floats) -> Floats:
+        """The score itself."""
+        return output
+
+    def columns(self, output: Floats, group: Rows | None) -> Answer:  # noqa: ARG002  the same for every task
+        """score."""
+        return {"score": output}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return {"kind": self.kind}
+
+
+def from_dict(plain: Mapping[str, Any]) -> Chance | Amount | Classes | Labels | Order:
     """The finish that ``to_dict`` wrote."""
+    if plain["kind"] == "order":
+        return Order()
     if plain["kind"] == "chance":
         return Chance(VennAbers.from_dict(plain["bounds"]), plain["rate"])
     if plain["kind"] == "amount":

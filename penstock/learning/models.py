@@ -30,8 +30,7 @@ class Options:
     """How to learn: seed, threads (0 all), how hard to try, and what a number should be close to.
 
     ``loss`` chooses what the objective of numbers is judged by: the absolute error, the squared one, or both.
-    ``refit`` trains once more with the validation rows. ``rows`` is the most to learn from; ``items`` how many a
-    ranking gives.
+    ``refit`` trains once more with the validation rows. ``rows`` is the most to learn from.
     """
 
     seed: int = 0
@@ -40,7 +39,6 @@ class Options:
     refit: bool = True
     loss: Loss = "auto"
     rows: int = 200_000
-    items: int = 10
 
 
 class Model(Protocol):

@@ -6,7 +6,7 @@ A score orders the items of one row and is no probability.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,13 +19,19 @@ from penstock.learning import metrics
 from penstock.learning.booster import Booster, Examples
 from penstock.learning.candidates import FEATURES, Candidates, Ints, Log, candidates, places
 from penstock.learning.dataset import Array, Samples, capped
-from penstock.learning.models import Fit, Options, Progress, both, grow, regrow
+from penstock.learning.models import Options, Progress, both, grow, regrow
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Best: TypeAlias = tuple[Ints, Ints, Floats, Ints]
 
-_TRAINING_ROWS = {"fast": 4_000, "normal": 20_000, "best": 100_000}
+_TRAINING_ROWS = {"fast": 3_000, "normal": 20_000, "best": 100_000}
 _AT_ONCE = 20_000
-_TOLD: Mapping[str, Any] = {"objective": "lambdarank", "metric": "ndcg", "lambdarank_truncation_level": 20}
+_TOLD: Mapping[str, Any] = {
+    "objective": "lambdarank",
+    "metric": "ndcg",
+    "lambdarank_truncation_level": 20,
+    "learning_rate": 0.15,
+}
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,9 @@ class Ranker:
         """``row``, ``item``, ``score``, ``rank`` (from 1): for each row its best items; fewer where fewer are known."""
         log = Log.of(_log(samples))
         found = [self._best(log, part, top_k, threads) for part in _by_cutoff(samples)]
-        row, item, score, rank = (np.concatenate(column) for column in zip(*found, strict=True))
-        order = np.lexsort((rank, row))
-        columns = {"item": log.items.take(pa.array(item[order])), "score": score[order], "rank": rank[order]}
-        return pa.table({"row": row[order], **columns})
+        return _tabled(log, found)
 
-    def _best(self, log: Log, part: _Part, top_k: int, threads: int) -> tuple[Ints, Ints, Floats, Ints]:
+    def _best(self, log: Log, part: _Part, top_k: int, threads: int) -> Best:
         seen = log.until(part.cutoff, self.horizon)
         chosen = candidates(seen, part.entities(log))
         score = self.booster.predict(chosen.values, threads=threads)
@@ -93,7 +96,7 @@ def _log(samples: Samples) -> pa.Table:
     return samples.log
 
 
-def best(chosen: Candidates, score: Floats, top_k: int) -> tuple[Ints, Ints, Floats, Ints]:
+def best(chosen: Candidates, score: Floats, top_k: int) -> Best:
     """(row, item, score, rank) of each row's ``top_k`` best candidates; a tie goes to the item that sorts first."""
     order = np.lexsort((chosen.item, -score, chosen.row))
     row = chosen.row[order]
@@ -105,7 +108,7 @@ def best(chosen: Candidates, score: Floats, top_k: int) -> tuple[Ints, Ints, Flo
 # ---------------------------------------------------------------- fitting
 
 
-def fit(train: Samples, validation: Samples, options: Options, progress: Progress) -> tuple[Ranker, Fit]:
+def fit(train: Samples, validation: Samples, options: Options, progress: Progress) -> Ranker:
     """Learn to order candidates, from rows whose list of items to come is known."""
     log, horizon = Log.of(_log(train)), spacing(train, validation)
     most = _TRAINING_ROWS[options.effort]
@@ -120,8 +123,7 @@ def fit(train: Samples, validation: Samples, options: Options, progress: Progres
     final = grown.booster
     if options.refit:
         final = regrow(both(rows, stop), grown.rounds, _TOLD, options, lambda done: progress(0.6 + 0.4 * done))
-    ranker = Ranker(final, horizon)
-    return ranker, Fit(ranker, np.zeros(0), grown.rounds)
+    return Ranker(final, horizon)
 
 
 def spacing(train: Samples, validation: Samples) -> int:
@@ -129,8 +131,8 @@ def spacing(train: Samples, validation: Samples) -> int:
     gaps = np.diff(np.unique(np.concatenate([train.cutoff, validation.cutoff])))
     if len(gaps):
         return int(gaps.min())
-    happened = pc.min_max(_log(train)["happened"].cast(pa.int64())).as_py()
-    return max(1, (happened["max"] - happened["min"]) // 10)
+    happened = np.asarray(_log(train)["happened"].cast(pa.int64()), np.int64)
+    return max(1, int(np.ptp(happened)) // 10)
 
 
 def _examples(log: Log, samples: Samples, horizon: int) -> Examples:
@@ -163,7 +165,7 @@ def baselines(samples: Samples, horizon: int, top_k: int) -> dict[str, pa.Table]
     """What popularity and the entity's own history (then popularity) would give: as `Ranker.rank`."""
     log = Log.of(_log(samples))
     scores = {"popularity": _by_popularity, "own history": _by_history}
-    found: dict[str, list[tuple[Ints, Ints, Floats, Ints]]] = {name: [] for name in scores}
+    found: dict[str, list[Best]] = {name: [] for name in scores}
     for part in _by_cutoff(samples):
         chosen = candidates(log.until(part.cutoff, horizon), part.entities(log))
         for name, score in scores.items():
@@ -172,7 +174,7 @@ def baselines(samples: Samples, horizon: int, top_k: int) -> dict[str, pa.Table]
     return {name: _tabled(log, parts) for name, parts in found.items()}
 
 
-def _tabled(log: Log, parts: list[tuple[Ints, Ints, Floats, Ints]]) -> pa.Table:
+def _tabled(log: Log, parts: list[Best]) -> pa.Table:
     row, item, score, rank = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.lexsort((rank, row))
     items = log.items.take(pa.array(item[order]))
@@ -187,24 +189,27 @@ def _by_history(chosen: Candidates) -> Floats:
     return chosen.values[:, FEATURES.index("own count, fading")] + 1e-6 * _by_popularity(chosen)
 
 
-def measures(ranked: pa.Table, samples: Samples, top_k: int) -> dict[str, float]:
-    """MAP, NDCG and recall at ``top_k`` over the rows to which anything came."""
+def hits(ranked: pa.Table, samples: Samples) -> tuple[npt.NDArray[np.bool_], Ints]:
+    """Whether each ranked item came true for its ``row``, and how many different items came for each row."""
     lists: Any = samples.target
     lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
-    flat, parents = pc.list_flatten(lists), np.asarray(pc.list_parent_indices(lists), np.int64)
-    items: Any = pc.unique(flat)
-    truth = np.unique(parents * len(items) + places(flat, items))
+    items: Any = pc.unique(pc.list_flatten(lists))
+    width = max(1, len(items))
+    came = np.asarray(pc.list_parent_indices(lists), np.int64) * width + places(pc.list_flatten(lists), items)
+    truth = np.unique(came)
     item = places(ranked["item"], items)
+    hit = (item >= 0) & np.isin(np.asarray(ranked["row"], np.int64) * width + item, truth)
+    return hit, np.bincount(truth // width, minlength=len(samples)).astype(np.int64)
+
+
+def measures(ranked: pa.Table, samples: Samples, top_k: int) -> dict[str, float]:
+    """MAP, NDCG and recall at ``top_k`` over the rows to which anything came."""
+    hit, relevant = hits(ranked, samples)
     row, rank = np.asarray(ranked["row"], np.int64), np.asarray(ranked["rank"], np.int64)
-    hit = (item >= 0) & np.isin(row * len(items) + item, truth)
-    hits = np.zeros((len(samples), top_k), bool)
-    hits[row[hit], rank[hit] - 1] = True
-    relevant = np.bincount(truth // max(1, len(items)), minlength=len(samples))
+    grid = np.zeros((len(samples), top_k), bool)
+    grid[row[hit], rank[hit] - 1] = True
     return {
-        f"map@{top_k}": metrics.map_at(hits, relevant),
-        f"ndcg@{top_k}": metrics.ndcg_at(hits, relevant),
-        f"recall@{top_k}": metrics.recall_at(hits, relevant),
+        f"map@{top_k}": metrics.map_at(grid, relevant),
+        f"ndcg@{top_k}": metrics.ndcg_at(grid, relevant),
+        f"recall@{top_k}": metrics.recall_at(grid, relevant),
     }
-
-
-__all__ = ["Ranker", "baselines", "best", "fit", "measures", "replace", "spacing"]

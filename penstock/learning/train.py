@@ -11,11 +11,12 @@ import numpy as np
 
 from penstock.errors import RefusedError
 from penstock.learning import finish as finishes
-from penstock.learning import models
+from penstock.learning import models, rank
 from penstock.learning.booster import Examples
 from penstock.learning.calibrate import Floats
+from penstock.learning.candidates import FEATURES
 from penstock.learning.dataset import Rows, Samples, capped, check
-from penstock.learning.finish import Classes, Finish, Labels, truth_of
+from penstock.learning.finish import Classes, Finish, Labels, Order, truth_of
 from penstock.learning.matrix import Encoding, learn
 from penstock.learning.models import Fit, Options
 from penstock.learning.trained import Trained, with_step
@@ -56,7 +57,7 @@ def fit(
     said = progress or _silent
     started = time.perf_counter()
     if task == "ranking":
-        raise NotImplementedError
+        return _ranking(train, validation, options, said)
     prepared = _prepare(task, train, validation, options, kinds)
     fitted, finish = _LEARNERS[task](prepared, options, lambda done: said("learning", done))
     gains = fitted.model.importance(len(prepared.encoding.encoders))
@@ -66,6 +67,18 @@ def fit(
     return Trained(
         task, fitted.model, prepared.encoding, finish, _shares(prepared.encoding, gains), rows, seconds, notes
     )
+
+
+def _ranking(train: Samples, validation: Samples, options: Options, said: Progress) -> Trained:
+    started = time.perf_counter()
+    check("ranking", train)
+    train, validation = (_settled(samples, options) for samples in (train, validation))
+    ranker = rank.fit(train, validation, options, lambda done: said("learning to rank", done))
+    gains = ranker.importance(len(FEATURES))
+    most = sorted(zip(FEATURES, (gains / max(gains.sum(), 1e-12)).round(6).tolist(), strict=True), key=lambda f: -f[1])
+    rows = (("training", len(train)), ("validation", len(validation)))
+    seconds = round(time.perf_counter() - started, 3)
+    return Trained("ranking", ranker, Encoding(()), Order(), tuple(most), rows, seconds)
 
 
 def _silent(_what: str, _done: float) -> None:

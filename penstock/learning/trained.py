@@ -17,9 +17,13 @@ from penstock.learning.dataset import Samples
 from penstock.learning.finish import Answer, Finish
 from penstock.learning.matrix import Encoding
 from penstock.learning.models import Model
+from penstock.learning.rank import Ranker
 
 STEP = "STEP"
 """The name of the column that tells a forecast's model which frame ahead is asked for, from 1."""
+
+TOP_K = 10
+"""How many items a ranking gives where nobody says."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Trained:
     """
 
     task: str
-    model: Model
+    model: Model | Ranker
     encoding: Encoding
     finish: Finish
     importance: tuple[tuple[str, float], ...]
@@ -45,26 +49,39 @@ class Trained:
         return tuple(name for name in self.encoding.features if name != STEP)
 
     def output(self, samples: Samples, threads: int = 0) -> Floats:
-        """What the model itself says: a number a row, or one a class."""
+        """What the model itself says: a number a row, or one a class. Not of a ranking."""
+        assert not isinstance(self.model, Ranker)
         return self.model.predict(self.encoding.encode(with_step(samples)), threads=threads)
 
     def estimates(self, samples: Samples, threads: int = 0) -> Floats:
         """The calibrated answer alone: a probability or number a row, or a probability a class."""
         return self.finish.estimates(self.output(samples, threads))
 
-    def predict(self, samples: Samples, threads: int = 0) -> pa.Table:
+    def predict(self, samples: Samples, threads: int = 0, top_k: int | None = None) -> pa.Table:
         """The answer: ``entity``, ``cutoff`` (UTC, no zone), ``step`` of a forecast, then the task's columns.
 
-        Rows come in the order asked; classes and labels have one row each for every row asked.
+        Rows come in the order asked; classes and labels have one row each for every row asked, a ranking ``top_k``
+        rows at most, best first.
         """
+        if isinstance(self.model, Ranker):
+            return self.ranked(samples, top_k or TOP_K, threads).drop_columns(["row"])
         group = None if samples.step is None else samples.step - 1
         return answered(samples, self.finish.columns(self.output(samples, threads), group))
+
+    def ranked(self, samples: Samples, top_k: int, threads: int = 0) -> pa.Table:
+        """The answer of a ranking, with the place of the row that it answers in ``row``."""
+        assert isinstance(self.model, Ranker)
+        ranked = self.model.rank(samples, top_k, threads)
+        row = ranked["row"].combine_chunks()
+        cutoff = pa.array(samples.cutoff).cast(pa.timestamp("us")).take(row)
+        return pa.table({"entity": samples.entity.take(row), "cutoff": cutoff, **_columns(ranked)})
 
     def contributions(self, samples: Samples, threads: int = 0) -> Floats:
         """Each feature's part in the score (columns of `encoding.features`, then where the score starts).
 
         For classes and labels the middle axis is the class. The unit is the score's: log-odds for a probability.
         """
+        assert not isinstance(self.model, Ranker)
         parts = self.model.contributions(self.encoding.encode(with_step(samples)), threads=threads)
         summed = np.zeros((*parts.shape[:-1], len(self.encoding.features) + 1))
         for column, owner in enumerate([*self.encoding.owners, len(self.encoding.features)]):
@@ -91,7 +108,7 @@ class Trained:
         """The model that `to_dict` wrote."""
         return cls(
             plain["task"],
-            models.from_dict(plain["model"]),
+            _model(plain["model"]),
             Encoding.from_dict(plain["encoding"]),
             finishes.from_dict(plain["finish"]),
             tuple((name, share) for name, share in plain["importance"]),
@@ -103,7 +120,15 @@ class Trained:
     def __str__(self) -> str:
         rows = ", ".join(f"{count:,} {name}" for name, count in self.rows)
         most = "".join(f"\n  {share:6.1%}  {name}" for name, share in self.importance[:5])
-        return f"{self.task} model: {len(self.features)} features, {rows} rows, {self.seconds:.1f} s{most}"
+        return f"{self.task} model: {len(self.features) or len(self.importance)} features, {rows} rows, {self.seconds:.1f} s{most}"
+
+
+def _model(plain: Mapping[str, Any]) -> Model | Ranker:
+    return Ranker.from_dict(plain) if plain["kind"] == Ranker.kind else models.from_dict(plain)
+
+
+def _columns(table: pa.Table) -> dict[str, Any]:
+    return {name: table[name] for name in table.column_names}
 
 
 def with_step(samples: Samples) -> pa.Table:
