@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from penstock.engine.kernels import extremes, frequency, lists, median, places, sums, trend
+from penstock.engine.kernels import extremes, frequency, lists, median, mode, places, sums, trend
 from penstock.engine.kernels.compiled import Walk, frozen
 from penstock.engine.pieces import Piece
 from penstock.engine.segments import Array, Ragged, Request, Result
@@ -111,21 +111,44 @@ def _slots(requests: Sequence[Request], functions: dict[str, int], windows: int)
 
 
 @dataclass(frozen=True)
-class Frequencies:
-    """COUNT_DISTINCT, MODE and ENTROPY."""
+class Modes:
+    """MODE."""
 
     column: Array
     slots: Array
-    outs: tuple[Array, Array, Array]
+    out: Array
+
+    @classmethod
+    def of(cls, requests: Sequence[Request], windows: int, rows: int) -> Modes:
+        """The job that answers these requests about one column."""
+        slots, counts = _slots(requests, {"MODE": 0}, windows)
+        return cls(_codes(requests[0].column), slots, np.empty((counts[0], rows), np.int32))
+
+    def run(self, piece: Piece, walk: Walk, _cutoff: Array) -> None:
+        """Work out the piece's rows."""
+        mode.modes(walk, piece.read(self.column), self.slots, self.out)
+
+    def result(self, request: Request) -> Result:
+        """What came of a request."""
+        found: Array = self.out[self.slots[0, request.window_index]]
+        return found
+
+
+@dataclass(frozen=True)
+class Frequencies:
+    """COUNT_DISTINCT and ENTROPY."""
+
+    column: Array
+    slots: Array
+    outs: tuple[Array, Array]
 
     @classmethod
     def of(cls, requests: Sequence[Request], windows: int, rows: int) -> Frequencies:
         """The job that answers these requests about one column."""
         slots, counts = _slots(requests, FREQUENCIES, windows)
         own = np.where(slots >= 0, slots - (np.cumsum(counts) - counts)[:, None], -1)
-        kinds = (np.int64, np.int32, np.float64)
-        outs = tuple(np.empty((count, rows), kind) for count, kind in zip(counts, kinds, strict=True))
-        return cls(_codes(requests[0].column), frozen(own), (outs[0], outs[1], outs[2]))
+        outs = np.empty((counts[0], rows), np.int64), np.empty((counts[1], rows))
+        return cls(_codes(requests[0].column), frozen(own), outs)
 
     def run(self, piece: Piece, walk: Walk, _cutoff: Array) -> None:
         """Work out the piece's rows."""
@@ -173,7 +196,7 @@ def _codes(column: Array | None) -> Array:
 
 SUMS = {"SUM": sums.SUM, "AVG": sums.AVG, "VAR": sums.VAR, "STDDEV": sums.STDDEV}
 EXTREMES = {"MIN": extremes.MIN, "MAX": extremes.MAX}
-FREQUENCIES = {"COUNT_DISTINCT": frequency.DISTINCT, "MODE": frequency.MODE, "ENTROPY": frequency.ENTROPY}
+FREQUENCIES = {"COUNT_DISTINCT": frequency.DISTINCT, "ENTROPY": frequency.ENTROPY}
 
 MAKERS: dict[str, Callable[[Sequence[Request], int, int], Job]] = {
     **dict.fromkeys(("COUNT", "FIRST", "LAST", "LAST_N", "TIME_SINCE"), Places.of),
@@ -182,6 +205,7 @@ MAKERS: dict[str, Callable[[Sequence[Request], int, int], Job]] = {
     **dict.fromkeys(FREQUENCIES, Frequencies.of),
     "MEDIAN": _numbers(median.medians, {"MEDIAN": 0}),
     "TREND": _numbers(trend.trends, {"TREND": 0}, timed=True),
+    "MODE": Modes.of,
     "LIST_DISTINCT": Lists.of,
 }
 """Who answers each aggregate."""

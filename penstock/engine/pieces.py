@@ -14,7 +14,7 @@ import numpy as np
 
 from penstock.engine.kernels.compiled import Walk, frozen
 from penstock.engine.kernels.observers import count_seen, gather_seen, observers
-from penstock.engine.kernels.ranges import ranges
+from penstock.engine.kernels.ranges import begins, ends
 from penstock.engine.segments import Array, Segments, Spine
 from penstock.window import END, Window
 
@@ -52,9 +52,16 @@ class Piece:
         cutoff = cutoff[self.rows]
         begin, end = np.empty((2, len(windows), len(cutoff)), np.int32)
         keys = (self.first_key, self.last_key, self.event_starts, self.spine_starts)
+        done: dict[object, Array] = {}
         for number, window in enumerate(windows):
             low, high = (frozen(bound) for bound in _bounds(window, cutoff))
-            ranges(*keys, self.happened, self.visible_from, cutoff, low, high, begin[number], end[number])
+            closes = None if window is None else (window.end, window.end and window.unit)
+            if closes in done:
+                end[number] = done[closes]
+            else:
+                ends(*keys, self.happened, self.visible_from, cutoff, high, end[number])
+                done[closes] = frozen(end[number])
+            begins(*keys, self.happened, low, done[closes], begin[number])
         return Walk(*keys, frozen(begin), frozen(end))
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numba import njit, types
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 Array = np.ndarray[Any, Any]
@@ -49,8 +50,9 @@ OUT_FLAGS = _array(types.boolean, readonly=False)
 OUT_INTS_2 = _array(types.int64, 2, readonly=False)
 OUT_CODES_2 = _array(types.int32, 2, readonly=False)
 OUT_FLOATS_2 = _array(types.float64, 2, readonly=False)
-_RANGES = _array(types.int32, 2)
-WALK: Any = types.NamedTuple([INT, INT, INTS, INTS, _RANGES, _RANGES], Walk)  # type: ignore[no-untyped-call]
+RANGE = _array(types.int32)
+RANGES = _array(types.int32, 2)
+WALK: Any = types.NamedTuple([INT, INT, INTS, INTS, RANGES, RANGES], Walk)  # type: ignore[no-untyped-call]
 
 
 def kernel(*arguments: Any, returns: Any = types.void) -> Callable[[F], F]:
@@ -62,6 +64,16 @@ def kernel(*arguments: Any, returns: Any = types.void) -> Callable[[F], F]:
 def step(function: F) -> F:
     """Compile as a part of the kernels that call it."""
     return cast("F", njit(nogil=True, error_model="numpy")(function))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fma(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
+    """``a * b + c``, rounded once."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return FLOAT(FLOAT, FLOAT, FLOAT), generate
 
 
 def frozen(array: Array) -> Array:

@@ -6,9 +6,7 @@ After T. J. Dekker (1971) and D. E. Knuth, The Art of Computer Programming 2, 4.
 
 from __future__ import annotations
 
-from penstock.engine.kernels.compiled import step
-
-_SPLIT = 134217729.0  # 2**27 + 1
+from penstock.engine.kernels.compiled import fma, step
 
 
 @step
@@ -30,13 +28,7 @@ def quick_sum(a: float, b: float) -> tuple[float, float]:
 def two_product(a: float, b: float) -> tuple[float, float]:
     """``a * b`` rounded, and what rounding lost."""
     product = a * b
-    a_high = _SPLIT * a
-    a_high = a_high - (a_high - a)
-    a_low = a - a_high
-    b_high = _SPLIT * b
-    b_high = b_high - (b_high - b)
-    b_low = b - b_high
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return product, fma(a, b, -product)
 
 
 @step

@@ -1,6 +1,7 @@
-"""MIN and MAX of sliding windows by a queue of candidates, each smaller than all that come after it.
+"""MIN and MAX of any range of a key's events from two of the ranges worked out before, which may overlap.
 
-Every event enters and leaves the queue once a window. After D. Lemire, Streaming maximum-minimum filter (2006).
+Ranges of 1, 2, 4 … blocks are kept (a sparse table). A block is one event; where a key has thousands it is eight, and
+the ends of a range are looked through one by one. Where windows begin and end makes no difference to the cost.
 """
 
 from __future__ import annotations
@@ -14,46 +15,108 @@ from penstock.engine.kernels.compiled import FLOATS, OUT_FLOATS_2, SLOTS, WALK, 
 MIN, MAX = 0, 1
 """The rows of ``slots``."""
 
+_MANY = 2048
+_WIDTH = 8
+
 
 @step
-def _least(
-    values: Any, first: int, rows: Any, base: int, begin: Any, end: Any, sign: float, places: Any, queue: Any, out: Any
-) -> None:
-    """The least of ``sign * value`` in each row's range, times ``sign``."""
-    head = tail = at = left = 0
+def _blocks(events: int) -> int:
+    """How many whole blocks a key has."""
+    return events if events <= _MANY else events // _WIDTH
+
+
+@step
+def _lengths(most: int) -> Any:
+    """For each length up to ``most`` the largest power of two within it, as its exponent."""
+    exponents = np.zeros(most + 1, np.int32)
+    for length in range(2, most + 1):
+        exponents[length] = exponents[length // 2] + 1
+    return exponents
+
+
+@step
+def _least(numbers: Any, begin: int, end: int, least: float) -> float:
+    """The least of some numbers and one more."""
+    for place in range(begin, end):
+        number = numbers[place]
+        least = number if number < least else least
+    return least
+
+
+@step
+def _build(values: Any, first: int, count: int, sign: float, signed: Any, table: Any) -> None:
+    """Fill ``signed`` (the values times sign, infinity for NULL) and the table of their blocks."""
+    blocks = _blocks(count)
+    width = 1 if blocks == count else _WIDTH
+    for place in range(count):
+        value = sign * values[first + place]
+        signed[place] = value if np.isfinite(value) else np.inf
+    below = table[0]
+    for block in range(blocks):
+        below[block] = _least(signed, block * width, (block + 1) * width, np.inf)
+    reach, level = 1, 0
+    while 2 * reach <= blocks:
+        below, beside, above = table[level], table[level, reach:], table[level + 1]
+        for block in range(blocks - 2 * reach + 1):
+            above[block] = below[block] if below[block] < beside[block] else beside[block]
+        reach *= 2
+        level += 1
+
+
+@step
+def _across(table: Any, exponents: Any, begin: int, end: int) -> float:
+    """The least of a range of blocks that is not empty."""
+    level = exponents[end - begin]
+    one: float = table[level, begin]
+    two: float = table[level, end - (1 << level)]
+    return one if one < two else two
+
+
+@step
+def _wide(signed: Any, table: Any, exponents: Any, begin: int, end: int) -> float:
+    """The least of a range of events, through blocks."""
+    left, right = (begin + _WIDTH - 1) // _WIDTH, end // _WIDTH
+    if left >= right:
+        return _least(signed, begin, end, np.inf)
+    least = _least(signed, begin, left * _WIDTH, _across(table, exponents, left, right))
+    return _least(signed, right * _WIDTH, end, least)
+
+
+@step
+def _answer(walk: Any, window: int, rows: Any, sign: float, signed: Any, table: Any, exponents: Any, out: Any) -> None:
+    """The extremes of one window for the rows (of the walk) of one key whose table was built; ``out`` begins there."""
+    begins, ends = walk.begin[window], walk.end[window]
     for row in rows:
-        start, stop = begin[row - base], end[row - base]
-        if start > at or start < left or stop < at:  # a gap, or a calendar month moved back: start anew
-            head = tail = 0
-            at = start
-        left = start
-        while at < stop:
-            value = sign * values[first + at]
-            if np.isfinite(value):
-                while tail > head and queue[tail - 1] >= value:
-                    tail -= 1
-                queue[tail] = value
-                places[tail] = at
-                tail += 1
-            at += 1
-        while head < tail and places[head] < start:
-            head += 1
-        out[row] = sign * queue[head] if head < tail else np.nan
+        begin, end = begins[row], ends[row]
+        least = np.inf
+        if begin < end:
+            if len(signed) <= _MANY:
+                least = _across(table, exponents, begin, end)
+            else:
+                least = _wide(signed, table, exponents, begin, end)
+        out[row] = sign * least if least < np.inf else np.nan
 
 
 @kernel(WALK, FLOATS, SLOTS, OUT_FLOATS_2)
 def extremes(walk: Any, values: Any, slots: Any, out: Any) -> None:
     """MIN and MAX; NaN of nothing. ``slots[function, window]`` is the row of ``out`` to write to, or -1."""
     most = longest(walk)
-    places, queue = np.empty(most, np.int32), np.empty(most)
+    blocks = max(min(most, _MANY), most // _WIDTH)
+    exponents = _lengths(blocks)
+    signed, table = np.empty(most), np.empty((exponents[blocks] + 1, blocks))
     base = walk.spine_starts[walk.first_key]
     for key in range(walk.first_key, walk.last_key):
-        first, rows = walk.event_starts[key], range(walk.spine_starts[key], walk.spine_starts[key + 1])
+        first, last = walk.event_starts[key], walk.event_starts[key + 1]
+        rows = range(walk.spine_starts[key] - base, walk.spine_starts[key + 1] - base)
         if len(rows) == 0:
             continue
-        for window in range(len(walk.begin)):
-            for function in range(2):
-                if slots[function, window] >= 0:
-                    sign = 1.0 if function == MIN else -1.0
-                    begin, end, found = walk.begin[window], walk.end[window], out[slots[function, window]]
-                    _least(values, first, rows, base, begin, end, sign, places, queue, found)
+        for function in range(2):
+            built = False
+            sign = 1.0 if function == MIN else -1.0
+            for window in range(len(walk.begin)):
+                slot = slots[function, window]
+                if slot >= 0:
+                    if not built:
+                        _build(values, first, last - first, sign, signed, table)
+                        built = True
+                    _answer(walk, window, rows, sign, signed[: last - first], table, exponents, out[slot, base:])

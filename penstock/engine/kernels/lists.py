@@ -8,6 +8,7 @@ import numpy as np
 
 from penstock.engine.kernels.compiled import CODES, INT, INTS, OUT_CODES, WALK, kernel, longest, step
 from penstock.engine.kernels.local import compact, table_for
+from penstock.engine.kernels.sorting import fill
 
 _BLOCK = 64
 
@@ -17,14 +18,11 @@ def _turn(code: int, by: int, counts: Any, blocks: Any) -> None:
     """Let an event in or out; ``blocks`` counts the codes in the window out of each 64."""
     old = counts[code]
     counts[code] = old + by
-    if old == 0:
-        blocks[code // _BLOCK] += 1
-    elif old + by == 0:
-        blocks[code // _BLOCK] -= 1
+    blocks[code // _BLOCK] += (old == 0) - (old + by == 0)
 
 
 @step
-def _list(counts: Any, blocks: Any, codes: int, different: Any, at: int, out: Any) -> int:
+def _list(counts: Any, blocks: Any, codes: int, different: Any, at: int, out: Any) -> None:
     """Write the codes in the window from place ``at`` on; blocks without one are passed over."""
     for block in range((codes + _BLOCK - 1) // _BLOCK):
         if blocks[block] > 0:
@@ -32,7 +30,12 @@ def _list(counts: Any, blocks: Any, codes: int, different: Any, at: int, out: An
                 if counts[code] > 0:
                     out[at] = different[code]
                     at += 1
-    return at
+
+
+@step
+def _clear(counts: Any, blocks: Any, codes: int) -> None:
+    fill(counts, codes, 0)
+    fill(blocks, codes // _BLOCK + 1, 0)
 
 
 @kernel(WALK, INT, CODES, INTS, OUT_CODES)
@@ -43,25 +46,20 @@ def lists(walk: Any, window: int, codes: Any, offsets: Any, out: Any) -> None:
     counts, blocks = np.empty(most, np.int32), np.empty(most // _BLOCK + 1, np.int32)
     base = walk.spine_starts[walk.first_key]
     for key in range(walk.first_key, walk.last_key):
-        first, rows = walk.event_starts[key], range(walk.spine_starts[key] - base, walk.spine_starts[key + 1] - base)
+        rows = range(walk.spine_starts[key] - base, walk.spine_starts[key + 1] - base)
         if len(rows) == 0:
             continue
-        number = compact(codes, first, walk.event_starts[key + 1], table, different, local)
+        number = compact(codes, walk.event_starts[key], walk.event_starts[key + 1], table, different, local)
         left = at = 0
-        counts[:number] = 0
-        blocks[:] = 0
+        _clear(counts, blocks, number)
         for row in rows:
             start, stop = walk.begin[window, row], walk.end[window, row]
             if start > at or start < left or stop < at:  # a gap, or a calendar month moved back: start anew
-                counts[:number] = 0
-                blocks[:] = 0
+                _clear(counts, blocks, number)
                 left = at = start
-            while at < stop:
-                if local[at] >= 0:
-                    _turn(local[at], 1, counts, blocks)
-                at += 1
-            while left < start:
-                if local[left] >= 0:
-                    _turn(local[left], -1, counts, blocks)
-                left += 1
+            for turn in range(left - start, stop - at):  # those in [left, start) leave, those in [at, stop) enter
+                code = local[at + turn if turn >= 0 else start + turn]
+                if code >= 0:
+                    _turn(code, 1 if turn >= 0 else -1, counts, blocks)
+            left, at = start, stop
             _list(counts, blocks, number, different, offsets[row], out)

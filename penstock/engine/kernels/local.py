@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from penstock.engine.kernels.compiled import step
+from penstock.engine.kernels.sorting import sort_first
 
 _FREE = -1
 
@@ -35,39 +36,30 @@ def _slot(table: Any, size: int, code: int) -> int:
 
 
 @step
-def _sort(codes: Any, count: int) -> None:
-    """Sort the first ``count`` codes in place."""
-    if count > 32:
-        codes[:count].sort()
-        return
-    for place in range(1, count):
-        code = codes[place]
-        while place > 0 and codes[place - 1] > code:
-            codes[place] = codes[place - 1]
-            place -= 1
-        codes[place] = code
-
-
-@step
 def compact(codes: Any, first: int, last: int, table: Any, different: Any, local: Any) -> int:
     """Number a key's codes: fill ``different`` (ascending) and each event's ``local`` number (-1 for NULL).
 
     Returns how many different codes there are.
     """
     size, count = _size_for(last - first), 0
-    table[:size, 0] = _FREE
+    for place in range(size):
+        table[place, 0] = _FREE
     for event in range(first, last):
-        code = codes[event]
+        code, place = codes[event], -1
         if code >= 0:
             place = _slot(table, size, code)
             if table[place, 0] == _FREE:
                 table[place, 0] = code
                 different[count] = code
                 count += 1
-    _sort(different, count)
+        local[event - first] = place
+    sort_first(different, count)
     for number in range(count):
         table[_slot(table, size, different[number]), 1] = number
-    for event in range(first, last):
-        code = codes[event]
-        local[event - first] = table[_slot(table, size, code), 1] if code >= 0 else -1
+    for event in range(last - first):
+        place = local[event]
+        if place >= 0:
+            local[event] = table[place, 1]
     return count
+
+

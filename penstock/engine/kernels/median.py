@@ -10,23 +10,39 @@ from typing import Any
 import numpy as np
 
 from penstock.engine.kernels.compiled import FLOATS, OUT_FLOATS_2, SLOTS, WALK, kernel, longest, step
+from penstock.engine.kernels.sorting import fill, sort_first
+
+
+@step
+def _rank_of(value: float, ordered: Any, count: int) -> int:
+    """The place (from 1) of a value among the different ones, ascending."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        if ordered[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low + 1
 
 
 @step
 def _rank(values: Any, first: int, last: int, ranks: Any, ordered: Any) -> int:
-    """Fill each event's rank among the key's different values (0: NULL) and those values; return how many."""
-    order = np.argsort(values[first:last])
-    count = 0
-    for place in order:
-        value = values[first + place]
-        if not np.isfinite(value):
-            ranks[place] = 0
-            continue
-        if count == 0 or ordered[count - 1] != value:
-            ordered[count] = value
+    """Fill the key's different values, ascending, and each event's rank among them (0: NULL); return how many."""
+    count = different = 0
+    for event in range(first, last):
+        if np.isfinite(values[event]):
+            ordered[count] = values[event]
             count += 1
-        ranks[place] = count
-    return count
+    sort_first(ordered, count)
+    for place in range(count):
+        if different == 0 or ordered[place] != ordered[different - 1]:
+            ordered[different] = ordered[place]
+            different += 1
+    for event in range(first, last):
+        known = np.isfinite(values[event])
+        ranks[event - first] = _rank_of(values[event], ordered, different) if known else 0
+    return different
 
 
 @step
@@ -62,28 +78,23 @@ def _middle(tree: Any, size: int, count: int, ordered: Any) -> float:
 
 
 @step
-def _slide(
-    rows: Any, base: int, begin: Any, end: Any, ranks: Any, ordered: Any, size: int, tree: Any, out: Any
-) -> None:
+def _slide(rows: Any, begin: Any, end: Any, ranks: Any, ordered: Any, size: int, tree: Any, out: Any) -> None:
     """One window over the rows of one key."""
     left = at = count = 0
-    tree[: size + 1] = 0
+    fill(tree, size + 1, 0)
     for row in rows:
-        start, stop = begin[row - base], end[row - base]
+        start, stop = begin[row], end[row]
         if start > at or start < left or stop < at:  # a gap, or a calendar month moved back: start anew
-            tree[: size + 1] = 0
+            fill(tree, size + 1, 0)
             count = 0
             left = at = start
-        while at < stop:
-            if ranks[at] > 0:
-                _turn(tree, size, ranks[at], 1)
-                count += 1
-            at += 1
-        while left < start:
-            if ranks[left] > 0:
-                _turn(tree, size, ranks[left], -1)
-                count -= 1
-            left += 1
+        for turn in range(left - start, stop - at):  # those in [left, start) leave, those in [at, stop) enter
+            rank = ranks[at + turn if turn >= 0 else start + turn]
+            if rank > 0:
+                by = 1 if turn >= 0 else -1
+                _turn(tree, size, rank, by)
+                count += by
+        left, at = start, stop
         out[row] = _middle(tree, size, count, ordered)
 
 
@@ -94,11 +105,11 @@ def medians(walk: Any, values: Any, slots: Any, out: Any) -> None:
     ranks, ordered, tree = np.empty(most, np.int32), np.empty(most), np.empty(most + 1, np.int32)
     base = walk.spine_starts[walk.first_key]
     for key in range(walk.first_key, walk.last_key):
-        first, rows = walk.event_starts[key], range(walk.spine_starts[key], walk.spine_starts[key + 1])
+        rows = range(walk.spine_starts[key] - base, walk.spine_starts[key + 1] - base)
         if len(rows) == 0:
             continue
-        size = _rank(values, first, walk.event_starts[key + 1], ranks, ordered)
+        size = _rank(values, walk.event_starts[key], walk.event_starts[key + 1], ranks, ordered)
         for window in range(len(walk.begin)):
             if slots[0, window] >= 0:
-                begin, end, found = walk.begin[window], walk.end[window], out[slots[0, window]]
-                _slide(rows, base, begin, end, ranks, ordered, size, tree, found)
+                begin, end, found = walk.begin[window], walk.end[window], out[slots[0, window], base:]
+                _slide(rows, begin, end, ranks, ordered, size, tree, found)

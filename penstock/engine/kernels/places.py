@@ -45,11 +45,14 @@ def places(walk: Any, valid: Any, happened: Any, cutoff: Any, asked: Any, out: A
     most = longest(walk)
     seen, where = np.empty(most + 1, np.int32), np.empty(most, np.int32)
     base = walk.spine_starts[walk.first_key]
+    if len(valid) == 0:
+        _note(valid, 0, most, seen, where)
     for key in range(walk.first_key, walk.last_key):
         first, rows = walk.event_starts[key], range(walk.spine_starts[key], walk.spine_starts[key + 1])
         if len(rows) == 0:
             continue
-        _note(valid, first, walk.event_starts[key + 1], seen, where)
+        if len(valid) > 0:
+            _note(valid, first, walk.event_starts[key + 1], seen, where)
         for number in range(len(asked)):
             what, window, nth = asked[number, 0], asked[number, 1], asked[number, 2]
             for row in rows:

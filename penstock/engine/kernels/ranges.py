@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.engine.kernels.compiled import INT, INTS, OUT_CODES, kernel, step
+from penstock.engine.kernels.compiled import INT, INTS, OUT_CODES, RANGE, kernel, step
 
 
 @step
@@ -30,27 +30,39 @@ def after(times: Any, first: int, last: int, at: int, bound: int) -> int:
     return low
 
 
-@kernel(INT, INT, INTS, INTS, INTS, INTS, INTS, INTS, INTS, OUT_CODES, OUT_CODES)
-def ranges(
+@kernel(INT, INT, INTS, INTS, INTS, INTS, INTS, INTS, OUT_CODES)
+def ends(
     first_key: int, last_key: int, event_starts: Any, spine_starts: Any, happened: Any, visible_from: Any,
-    cutoff: Any, low: Any, high: Any, begin: Any, end: Any,
+    cutoff: Any, high: Any, end: Any,
 ) -> None:  # fmt: skip
-    """For each row the events with low < happened <= high that show at the cutoff, as ``[begin, end)`` in its key.
+    """For each row how many of its key's events happened by ``high`` and show at the cutoff.
 
-    ``cutoff``, ``low``, ``high``, ``begin`` and ``end`` hold the rows of these keys alone. ``visible_from`` does not
-    fall within a key; empty, all events show from when they happened.
+    ``cutoff``, ``high`` and ``end`` hold the rows of these keys alone. ``visible_from`` does not fall within a key;
+    empty, all events show from when they happened.
     """
     base = spine_starts[first_key]
     clocked = len(visible_from) > 0
     for key in range(first_key, last_key):
         first, last = event_starts[key], event_starts[key + 1]
-        left = right = shown = first
+        right = shown = first
         for row in range(spine_starts[key] - base, spine_starts[key + 1] - base):
-            left = after(happened, first, last, left, low[row])
             right = after(happened, first, last, right, high[row])
             stop = right
             if clocked:
                 shown = after(visible_from, first, last, shown, cutoff[row])
                 stop = min(stop, shown)
             end[row] = stop - first
-            begin[row] = min(left, stop) - first
+
+
+@kernel(INT, INT, INTS, INTS, INTS, INTS, RANGE, OUT_CODES)
+def begins(
+    first_key: int, last_key: int, event_starts: Any, spine_starts: Any, happened: Any, low: Any, end: Any, begin: Any
+) -> None:
+    """For each row how many of its key's events happened by ``low``, but no more than ``end``."""
+    base = spine_starts[first_key]
+    for key in range(first_key, last_key):
+        first, last = event_starts[key], event_starts[key + 1]
+        left = first
+        for row in range(spine_starts[key] - base, spine_starts[key + 1] - base):
+            left = after(happened, first, last, left, low[row])
+            begin[row] = min(left - first, end[row])

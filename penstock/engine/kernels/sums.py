@@ -7,6 +7,7 @@ the window's own values.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ def _run_up(values: Any, first: int, last: int, squares: bool, running: Any) -> 
     ``_LOST`` counts the additions that were not exact, ``_PEAK`` is the largest sum met so far, and ``_RUN`` is the
     number of values before the last value's run of equal ones.
     """
-    running[0, :] = 0.0
+    for column in range(8):
+        running[0, column] = 0.0
     count = high = low = lost = peak = square = square_low = run = centre = previous = 0.0
     for event in range(first, last):
         value = values[event]
@@ -85,9 +87,10 @@ def _sum(running: Any, begin: int, end: int, values: Any, first: int) -> float:
 
 @step
 def _squares(running: Any, begin: int, end: int, centre: float, values: Any, first: int) -> float:
-    """The sum of squared distances to the window's mean: sum(d * d) - sum(d)**2 / n for distances d to the centre."""
-    count = running[end, _COUNT] - running[begin, _COUNT]
-    if running[end, _RUN] <= running[begin, _COUNT]:
+    """n times the sum of squared distances to the window's mean: n * sum(d * d) - sum(d)**2, d from the centre."""
+    before = running[begin, _COUNT]
+    count = running[end, _COUNT] - before
+    if running[end, _RUN] <= before:
         return 0.0  # one value, however often
     high, low = subtract(running[end, _HIGH], running[end, _LOW], running[begin, _HIGH], running[begin, _LOW])
     product, error = two_product(count, centre)
@@ -98,12 +101,12 @@ def _squares(running: Any, begin: int, end: int, centre: float, values: Any, fir
         running[end, _SQUARES], running[end, _SQUARES_LOW], running[begin, _SQUARES], running[begin, _SQUARES_LOW]
     )
     all_high, all_low = scale(all_high, all_low, count)
-    squares: float = subtract(all_high, all_low, product, error)[0] / count
+    squares: float = subtract(all_high, all_low, product, error)[0]
     lost = running[end, _LOST] - running[begin, _LOST]
-    doubt = count * running[end, _SQUARES] + 2.0 * abs(high / count) * lost * running[end, _PEAK]
+    doubt = count * count * running[end, _SQUARES] + 2.0 * abs(high) * lost * running[end, _PEAK]
     if doubt * _ROUNDING <= _ENOUGH * squares:
         return squares
-    return float(_anew(values, first + begin, first + end)[2])
+    return float(count * _anew(values, first + begin, first + end)[2])
 
 
 @step
@@ -112,15 +115,43 @@ def _finite(value: float) -> float:
 
 
 @step
-def _write(count: float, total: float, squares: float, row: int, slots: Any, window: int, out: Any) -> None:
-    if slots[SUM, window] >= 0:
-        out[slots[SUM, window], row] = total
-    if slots[AVG, window] >= 0:
-        out[slots[AVG, window], row] = total / count if count > 0 else np.nan
-    if slots[VAR, window] >= 0:
-        out[slots[VAR, window], row] = squares / (count - 1) if count > 1 else np.nan
-    if slots[STDDEV, window] >= 0:
-        out[slots[STDDEV, window], row] = np.sqrt(squares / (count - 1)) if count > 1 else np.nan
+def _totals(rows: Any, begins: Any, ends: Any, running: Any, values: Any, first: int, slots: Any, out: Any) -> None:
+    """SUM and AVG of one window for the rows of one key."""
+    sums, averages = out[slots[SUM]], out[slots[AVG]]
+    for row in rows:
+        begin, end = begins[row], ends[row]
+        count = running[end, _COUNT] - running[begin, _COUNT]
+        total = _finite(_sum(running, begin, end, values, first)) if count > 0 else 0.0
+        if slots[SUM] >= 0:
+            sums[row] = total
+        if slots[AVG] >= 0:
+            averages[row] = total / count if count > 0 else np.nan
+
+
+@step
+def _spreads(
+    rows: Any, begins: Any, ends: Any, running: Any, centre: float, values: Any, first: int, slots: Any, out: Any
+) -> None:
+    """VAR and STDDEV of one window for the rows of one key."""
+    variances, deviations = out[slots[VAR]], out[slots[STDDEV]]
+    for row in rows:
+        begin, end = begins[row], ends[row]
+        count = running[end, _COUNT] - running[begin, _COUNT]
+        variance = np.nan
+        if count > 1:
+            variance = _finite(_squares(running, begin, end, centre, values, first) / (count * (count - 1)))
+        if slots[VAR] >= 0:
+            variances[row] = variance
+        if slots[STDDEV] >= 0:
+            deviations[row] = math.sqrt(variance)
+
+
+@step
+def _asks_for_spread(slots: Any) -> bool:
+    for window in range(slots.shape[1]):
+        if slots[VAR, window] >= 0 or slots[STDDEV, window] >= 0:
+            return True
+    return False
 
 
 @kernel(WALK, FLOATS, SLOTS, OUT_FLOATS_2)
@@ -131,20 +162,17 @@ def sums(walk: Any, values: Any, slots: Any, out: Any) -> None:
     2**53 are exact. A result too large for a float is NaN.
     """
     running = np.empty((longest(walk) + 1, 8))
-    squared = slots[VAR:].max() >= 0
+    squared = _asks_for_spread(slots)
     base = walk.spine_starts[walk.first_key]
     for key in range(walk.first_key, walk.last_key):
-        first, rows = walk.event_starts[key], range(walk.spine_starts[key], walk.spine_starts[key + 1])
+        first, last = walk.event_starts[key], walk.event_starts[key + 1]
+        rows = range(walk.spine_starts[key] - base, walk.spine_starts[key + 1] - base)
         if len(rows) == 0:
             continue
-        centre = _run_up(values, first, walk.event_starts[key + 1], squared, running)
+        centre = _run_up(values, first, last, squared, running)
         for window in range(len(walk.begin)):
-            if slots[:, window].max() < 0:
-                continue
-            spread = slots[VAR:, window].max() >= 0
-            for row in rows:
-                begin, end = walk.begin[window, row - base], walk.end[window, row - base]
-                count = running[end, _COUNT] - running[begin, _COUNT]
-                total = _finite(_sum(running, begin, end, values, first)) if count > 0 else 0.0
-                squares = _squares(running, begin, end, centre, values, first) if spread and count > 1 else 0.0
-                _write(count, total, _finite(squares), row, slots, window, out)
+            begins, ends, asked, found = walk.begin[window], walk.end[window], slots[:, window], out[:, base:]
+            if asked[SUM] >= 0 or asked[AVG] >= 0:
+                _totals(rows, begins, ends, running, values, first, asked, found)
+            if asked[VAR] >= 0 or asked[STDDEV] >= 0:
+                _spreads(rows, begins, ends, running, centre, values, first, asked, found)

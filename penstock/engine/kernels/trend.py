@@ -20,35 +20,41 @@ _ENOUGH = 2.0**-44
 
 
 @step
+def _add(running: Any, place: int, which: int, high: float, low: float) -> None:
+    running[place, which], running[place, which + 1] = add(running[place, which], running[place, which + 1], high, low)
+
+
+@step
 def _run_up(values: Any, happened: Any, first: int, last: int, running: Any) -> None:
     """Fill the running sums of a key's events.
 
     ``_RUN`` is the number of values before the last value's run of equal ones, ``_LAST`` the number of values before
     the last value's run of equal times, ``_PEAK`` the largest sum of t * v met so far.
     """
-    running[0, :] = 0.0
-    row = running[0].copy()
     centre = previous = when = 0.0
+    for column in range(12):
+        running[0, column] = 0.0
     for event in range(first, last):
-        value = values[event]
+        value, place = values[event], event - first + 1
+        for column in range(12):
+            running[place, column] = running[place - 1, column]
         if np.isfinite(value):
-            time = float(happened[event] - happened[first])
-            if row[_COUNT] == 0:
+            time, count = float(happened[event] - happened[first]), running[place, _COUNT]
+            if count == 0:
                 centre = value
-            if row[_COUNT] == 0 or value != previous:
-                row[_RUN], previous = row[_COUNT], value
-            if row[_COUNT] == 0 or time != when:
-                row[_LAST], when = row[_COUNT], time
-            row[_COUNT] += 1
+            if count == 0 or value != previous:
+                running[place, _RUN], previous = count, value
+            if count == 0 or time != when:
+                running[place, _LAST], when = count, time
+            running[place, _COUNT] = count + 1
             distance, rest = two_sum(value, -centre)
-            row[_T], row[_T + 1] = add(row[_T], row[_T + 1], time, 0.0)
+            _add(running, place, _T, time, 0.0)
+            _add(running, place, _V, distance, rest)
             product, error = two_product(time, time)
-            row[_TT], row[_TT + 1] = add(row[_TT], row[_TT + 1], product, error)
-            row[_V], row[_V + 1] = add(row[_V], row[_V + 1], distance, rest)
+            _add(running, place, _TT, product, error)
             product, error = two_product(time, distance)
-            row[_TV], row[_TV + 1] = add(row[_TV], row[_TV + 1], product, error + time * rest)
-            row[_PEAK] = max(row[_PEAK], abs(row[_TV]))
-        running[event - first + 1, :] = row
+            _add(running, place, _TV, product, error + time * rest)
+            running[place, _PEAK] = max(running[place, _PEAK], abs(running[place, _TV]))
 
 
 @step
