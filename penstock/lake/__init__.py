@@ -7,5 +7,6 @@ from penstock.lake.frames import to_arrow
 from penstock.lake.rows import SourceRows
 from penstock.lake.source import RawColumn, RawTable, Source
 from penstock.lake.sources import open_source
+from penstock.lake.write import write
 
-__all__ = ["RawColumn", "RawTable", "Source", "SourceRows", "describe", "open_source", "to_arrow"]
+__all__ = ["RawColumn", "RawTable", "Source", "SourceRows", "describe", "open_source", "to_arrow", "write"]

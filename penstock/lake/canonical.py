@@ -6,6 +6,7 @@ int64, float64, bool, string, timestamp[us] without a zone (UTC) and list<string
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +56,11 @@ def dtype_of(kind: pa.DataType) -> Dtype | None:
         return Dtype.STRING
     if _is_list(kind) and _is_simple(kind.value_type):
         return Dtype.LIST
-    return dtype_of(kind.storage_type) if isinstance(kind, pa.BaseExtensionType) else Dtype.OTHER
+    return _stored(kind) if isinstance(kind, pa.BaseExtensionType) else Dtype.OTHER
+
+
+def _stored(kind: pa.BaseExtensionType) -> Dtype | None:
+    return dtype_of(kind.storage_type)
 
 
 def canonical(values: pa.ChunkedArray) -> Canonical:
@@ -160,7 +165,7 @@ def _is_simple(kind: pa.DataType) -> bool:
     return bool(_is_text(inner) or pa.types.is_integer(inner) or pa.types.is_boolean(inner) or pa.types.is_null(inner))
 
 
-_CONVERT = {
+_CONVERT: Mapping[Dtype, Callable[[pa.ChunkedArray], pa.ChunkedArray]] = {
     Dtype.INT: lambda values: pc.cast(values, pa.int64()),
     Dtype.FLOAT: _number,
     Dtype.BOOL: lambda values: values,

@@ -47,7 +47,7 @@ def _column(raw: RawColumn, load: Callable[[], pa.ChunkedArray]) -> ColumnFacts:
         return ColumnFacts(raw.name, dtype, lambda: canonical(load()).values, declared=raw.type, note=note)
     plain = canonical(load())
     read = _read(raw, plain)
-    if raw.textual or read.dtype is plain.dtype:
+    if raw.textual or raw.timely or read.dtype is plain.dtype:
         return ColumnFacts(raw.name, read.dtype, lambda: read.values, declared=raw.type, note=read.note)
     return ColumnFacts(
         raw.name, read.dtype, lambda: read.values, plain.dtype, lambda: plain.values, raw.type, read.note

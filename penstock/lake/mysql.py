@@ -16,6 +16,8 @@ from penstock.errors import SourceError
 from penstock.inference.facts import DeclaredLink
 from penstock.lake.frames import content_hashes
 from penstock.lake.source import RawColumn, RawTable, missing_package, printable, unknown_table, without_password
+from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted, staged
+from penstock.schema import Dtype
 
 _COLUMNS = """
     SELECT c.table_name AS name, c.column_name AS `column`, c.data_type AS base, c.column_type AS type,
@@ -39,7 +41,7 @@ _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "yea
 _TEXTS = frozenset({
     "char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set", "json", "uuid", "inet4", "inet6",
 })  # fmt: skip
-_EXACT_DIGITS = 18
+_OWN_DATABASES = {"information_schema", "mysql", "performance_schema", "sys"}
 _SECONDS_TO_CONNECT = 10
 
 
@@ -101,7 +103,7 @@ def connect(url: str) -> Any:
             charset="utf8mb4",
             connect_timeout=_SECONDS_TO_CONNECT,
         )
-        _choose(connection, parts.path.strip("/"), printable(url))
+        _choose(connection, unquote(parts.path.strip("/")), printable(url))
     except pymysql.MySQLError as error:
         reason = without_password(str(error.args[-1]), url)
         raise SourceError("SOURCE_UNREACHABLE", f"{printable(url)} cannot be opened: {reason}") from None
@@ -109,20 +111,19 @@ def connect(url: str) -> Any:
 
 
 def _choose(connection: Any, database: str, name: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW DATABASES")
-        held = [row[0] for row in cursor.fetchall()]
-    if unquote(database) not in held:
-        usable = [d for d in held if d not in {"information_schema", "mysql", "performance_schema", "sys"}]
-        said = f"there is no database {database!r}" if database else "no database is named"
+    import pymysql
+
+    try:
+        connection.select_db(database)
+    except pymysql.MySQLError as error:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW DATABASES")
+            held = {row[0] for row in cursor.fetchall()} - _OWN_DATABASES
+        said = f"the database {database!r} cannot be opened" if database else "no database is named"
+        hint = "Write mysql://host/database."
         raise SourceError(
-            "SOURCE_NO_DATABASE",
-            f"{name}: {said}",
-            name=database,
-            candidates=usable,
-            hint="Write mysql://host/database.",
-        )
-    connection.select_db(unquote(database))
+            "SOURCE_NO_DATABASE", f"{name}: {said}", name=database, candidates=sorted(held), hint=hint
+        ) from error
 
 
 def _rows(cursor: Any, text: str) -> list[dict[str, Any]]:
@@ -180,7 +181,10 @@ def _read(url: str, table: str, columns: list[dict[str, Any]]) -> pa.Table:
     except ImportError as error:
         raise missing_package("MySQL", "connectorx", "mysql") from error
     connect(url).close()  # connectorx waits half a minute for a server that is not there
-    shown = [f"{(_expression(c) or 'CAST(NULL AS CHAR)').format(quoted(c['column']))} AS {quoted(c['column'])}" for c in columns]
+    shown = [
+        f"{(_expression(c) or 'CAST(NULL AS CHAR)').format(quoted(c['column']))} AS {quoted(c['column'])}"
+        for c in columns
+    ]
     text = f"SELECT {', '.join(shown)} FROM {quoted(table)}"
     address = urlsplit(url)._replace(scheme="mysql", query="", fragment="").geturl()
     try:
@@ -209,3 +213,48 @@ def _typed(values: pa.ChunkedArray, column: Mapping[str, Any]) -> pa.ChunkedArra
 def quoted(name: str) -> str:
     """A name in backticks, whatever it holds."""
     return "`" + name.replace("`", "``") + "`"
+
+
+# ---------------------------------------------------------------- writing
+
+WORDS = Words(
+    quoted,
+    {
+        Dtype.INT: "BIGINT",
+        Dtype.FLOAT: "DOUBLE",
+        Dtype.BOOL: "BOOLEAN",
+        Dtype.STRING: "LONGTEXT",
+        Dtype.TIMESTAMP: "DATETIME(6)",
+        Dtype.LIST: "LONGTEXT",
+    },
+    key_text="VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+)
+
+
+def write_rows(url: str, coming: Incoming) -> None:
+    """Replace rows of a table by their key, in one transaction; the table is made when it is not there."""
+    import pymysql
+
+    rows = list(zip(*(column.to_pylist() for column in coming.flat().columns), strict=True))
+    with connect(url) as connection, connection.cursor() as cursor:
+        try:
+            cursor.execute(created(coming, WORDS))
+            cursor.execute(f"SELECT * FROM {WORDS.place(coming.table)} WHERE FALSE")
+            check_columns(coming, [part[0] for part in cursor.description])
+            cursor.execute(staged(coming, WORDS))
+            holes = ", ".join(["%s"] * len(coming.names))
+            cursor.executemany(f"INSERT INTO {STAGE} VALUES ({holes})", rows)
+            cursor.execute(_deleted(coming))
+            cursor.execute(inserted(coming, WORDS))
+            connection.commit()
+        except pymysql.MySQLError as error:
+            reason = without_password(str(error.args[-1]), url)
+            raise SourceError("CANNOT_WRITE", f"{printable(url)}: cannot write {coming.table}: {reason}") from None
+
+
+def _deleted(coming: Incoming) -> str:
+    """As a join, which finds the rows by the table's own index."""
+    if not coming.key:
+        return deleted(coming, WORDS)
+    same = " AND ".join(f"{STAGE}.{quoted(name)} = target.{quoted(name)}" for name in coming.key)
+    return f"DELETE target FROM {STAGE} JOIN {WORDS.place(coming.table)} AS target ON {same}"

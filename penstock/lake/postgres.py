@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -15,6 +15,8 @@ from penstock.errors import SourceError
 from penstock.inference.facts import DeclaredLink
 from penstock.lake.frames import content_hashes
 from penstock.lake.source import RawColumn, RawTable, missing_package, printable, unknown_table, without_password
+from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted
+from penstock.schema import Dtype
 
 _CATALOGUE = """
     SELECT c.oid::int8 AS table, c.relname::text AS name, a.attname::text AS column, NOT a.attnotnull AS nullable,
@@ -226,3 +228,51 @@ def _read(cursor: Any, schema: str, table: str, columns: list[dict[str, Any]]) -
 def quoted(name: str) -> str:
     """A name in double quotes, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
+
+
+# ---------------------------------------------------------------- writing
+
+WORDS = Words(
+    quoted,
+    {
+        Dtype.INT: "BIGINT",
+        Dtype.FLOAT: "DOUBLE PRECISION",
+        Dtype.BOOL: "BOOLEAN",
+        Dtype.STRING: "TEXT",
+        Dtype.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
+        Dtype.LIST: "TEXT[]",
+    },
+    key_text="TEXT",
+)
+
+
+def write_rows(url: str, coming: Incoming) -> None:
+    """Replace rows of a table by their key, in one transaction; the table is made when it is not there."""
+    with connect(url) as connection:
+        from adbc_driver_postgresql import dbapi
+
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL TIME ZONE 'UTC'")
+                if split_url(url)[1] and "." not in coming.table:
+                    coming = replace(coming, table=f"{split_url(url)[1]}.{coming.table}")
+                cursor.execute(created(coming, WORDS))
+                cursor.execute(f"SELECT * FROM {WORDS.place(coming.table)} WHERE FALSE")
+                check_columns(coming, cursor.fetch_arrow_table().column_names)
+                cursor.adbc_ingest(STAGE, _zoned(coming.rows), mode="create", temporary=True)
+                cursor.execute(deleted(coming, WORDS))
+                cursor.execute(inserted(coming, WORDS))
+                cursor.execute(f"DROP TABLE {STAGE}")
+            connection.commit()
+        except dbapi.Error as error:
+            reason = without_password(str(error), url)
+            raise SourceError("CANNOT_WRITE", f"{printable(url)}: cannot write {coming.table}: {reason}") from None
+
+
+def _zoned(rows: pa.Table) -> pa.Table:
+    """Instants marked as UTC, so that the server need not guess."""
+    zoned = [
+        pa.field(f.name, pa.timestamp("us", "UTC")) if pa.types.is_timestamp(f.type) else pa.field(f.name, f.type)
+        for f in rows.schema
+    ]
+    return rows.cast(pa.schema(zoned))

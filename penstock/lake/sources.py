@@ -36,7 +36,7 @@ def open_source(source: object) -> Source:
 
 
 def _at_url(url: str) -> Source:
-    scheme = urlsplit(url).scheme.partition("+")[0].lower()
+    scheme = _scheme(url)
     if scheme in {"sqlite", "duckdb", "file"}:
         return _at_path(
             Path(url.partition("://")[2].removeprefix("/") if scheme != "file" else url.partition("://")[2])
@@ -54,12 +54,22 @@ def _at_url(url: str) -> Source:
     )
 
 
+def _scheme(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        if parts.port == 0:
+            raise ValueError("port 0")
+    except ValueError as error:
+        raise SourceError("SOURCE_URL", f"{url.partition('://')[0]}://… is no URL: {error}") from None
+    return parts.scheme.partition("+")[0].lower()
+
+
 def _at_path(path: Path) -> Source:
     if not path.exists():
         raise _absent(path)
     if path.is_dir():
         return _checked(FileSource(path))
-    opener = _DATABASES.get(_database_kind(path))
+    opener = _DATABASES.get(database_kind(path))
     return opener(path) if opener else _checked(FileSource(path))
 
 
@@ -71,14 +81,14 @@ def _checked(source: FileSource) -> FileSource:
 
 def _absent(path: Path) -> SourceError:
     beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-    usable = [name for name in beside if _database_kind(path.parent / name) or format_of(Path(name)) or "." not in name]
+    usable = [name for name in beside if database_kind(path.parent / name) or format_of(Path(name)) or "." not in name]
     return SourceError("SOURCE_ABSENT", f"there is no {path}", name=path.name, candidates=usable)
 
 
-def _database_kind(path: Path) -> str:
-    """``sqlite`` or ``duckdb`` by the first bytes of a file, or by its name while it is empty; else nothing."""
+def database_kind(path: Path) -> str:
+    """``sqlite`` or ``duckdb`` by a file's first bytes, or by its name where it is empty or absent; else nothing."""
     if not path.is_file():
-        return ""
+        return "" if path.is_dir() else _ENDINGS.get(path.suffix.lower(), "")
     with path.open("rb") as file:
         head = file.read(16)
     if head == SQLITE_MAGIC:

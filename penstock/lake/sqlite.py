@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -16,6 +17,8 @@ import pyarrow.compute as pc
 from penstock.errors import SourceError
 from penstock.inference.facts import DeclaredLink
 from penstock.lake.source import RawColumn, RawTable, file_state, unknown_table
+from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted, staged
+from penstock.schema import Dtype
 
 _COLUMNS = """
     SELECT m.name AS name, c.name AS "column", c.type AS type, c."notnull" AS "required", c.pk AS pk
@@ -137,3 +140,44 @@ def _typed(values: pa.ChunkedArray, declared: str) -> pa.ChunkedArray:
 def quoted(name: str) -> str:
     """A name in double quotes, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
+
+
+# ---------------------------------------------------------------- writing
+
+WORDS = Words(
+    quoted,
+    {
+        Dtype.INT: "INTEGER",
+        Dtype.FLOAT: "REAL",
+        Dtype.BOOL: "BOOLEAN",
+        Dtype.STRING: "TEXT",
+        Dtype.TIMESTAMP: "TIMESTAMP",
+        Dtype.LIST: "TEXT",
+    },
+    key_text="TEXT",
+)
+
+
+def write_rows(path: Path, coming: Incoming) -> None:
+    """Replace rows of a table by their key, in one transaction; file and table are made when they are not there."""
+    import sqlite3
+
+    rows = zip(*(_plain(column).to_pylist() for column in coming.flat().columns), strict=True)
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(created(coming, WORDS))
+            existing = connection.execute(f"SELECT * FROM {WORDS.place(coming.table)} WHERE 0").description
+            check_columns(coming, [part[0] for part in existing])
+            connection.execute(staged(coming, WORDS))
+            connection.executemany(f"INSERT INTO {STAGE} VALUES ({', '.join('?' * len(coming.names))})", rows)
+            connection.execute(deleted(coming, WORDS))
+            connection.execute(inserted(coming, WORDS))
+            connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise SourceError("CANNOT_WRITE", f"{path.name}: cannot write {coming.table}: {error}") from error
+
+
+def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Instants as text, which is how SQLite keeps them."""
+    return pc.cast(values, pa.string()) if pa.types.is_timestamp(values.type) else values

@@ -17,6 +17,8 @@ import pyarrow as pa
 from penstock.errors import SourceError
 from penstock.inference.facts import DeclaredLink
 from penstock.lake.source import RawColumn, RawTable, file_state, unknown_table
+from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted
+from penstock.schema import Dtype
 
 if TYPE_CHECKING:
     import duckdb
@@ -195,3 +197,37 @@ def _declared_table(name: str, columns: list[dict[str, Any]], constraints: list[
             if c["type"] == "FOREIGN KEY"
         ),
     )
+
+
+# ---------------------------------------------------------------- results
+
+WORDS = Words(
+    _quoted,
+    {
+        Dtype.INT: "BIGINT",
+        Dtype.FLOAT: "DOUBLE",
+        Dtype.BOOL: "BOOLEAN",
+        Dtype.STRING: "VARCHAR",
+        Dtype.TIMESTAMP: "TIMESTAMP",
+        Dtype.LIST: "VARCHAR[]",
+    },
+    key_text="VARCHAR",
+)
+
+
+def write_rows(path: Path, coming: Incoming) -> None:
+    """Replace rows of a table by their key, in one transaction; file and table are made when they are not there."""
+    import duckdb
+
+    try:
+        with duckdb.connect(path) as connection:
+            connection.execute("BEGIN")
+            connection.execute(created(coming, WORDS))
+            existing = connection.execute(f"SELECT * FROM {WORDS.place(coming.table)} LIMIT 0").description
+            check_columns(coming, [part[0] for part in existing or ()])
+            connection.register(STAGE, coming.rows)
+            connection.execute(deleted(coming, WORDS))
+            connection.execute(inserted(coming, WORDS))
+            connection.execute("COMMIT")
+    except duckdb.Error as error:
+        raise SourceError("CANNOT_WRITE", f"{path.name}: cannot write {coming.table}: {error}") from error
