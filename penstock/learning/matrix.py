@@ -204,6 +204,14 @@ def learn(
     return Encoding(tuple(encoders), tuple(dropped)), _stacked(columns, table.num_rows)
 
 
+def usual(encoding: Encoding, values: Values, rows: int = 10_000) -> tuple[tuple[str, float], ...]:
+    """The median of each feature that is a number, from at most about so many evenly spread rows."""
+    some = values[:: -(-len(values) // rows)]
+    numeric = [(i, e) for i, e in enumerate(encoding.encoders) if isinstance(e, Number)]
+    known = [(e, some[:, i][~np.isnan(some[:, i])]) for i, e in numeric]
+    return tuple((e.feature, round(float(np.median(v)) + e.shift, 6)) for e, v in known if len(v))
+
+
 def _stacked(columns: list[Values], rows: int) -> Values:
     matrix = np.empty((rows, len(columns)), np.float32, order="F")
     for place, column in enumerate(columns):

@@ -17,7 +17,7 @@ from penstock.learning.calibrate import Floats
 from penstock.learning.candidates import FEATURES
 from penstock.learning.dataset import Rows, Samples, capped, check
 from penstock.learning.finish import Classes, Finish, Labels, Order, truth_of
-from penstock.learning.matrix import Encoding, learn
+from penstock.learning.matrix import Encoding, learn, usual
 from penstock.learning.models import Fit, Options
 from penstock.learning.trained import Trained, with_step
 from penstock.schema import Kind
@@ -62,10 +62,16 @@ def fit(
     fitted, finish = _LEARNERS[task](prepared, options, lambda done: said("learning", done))
     gains = fitted.model.importance(len(prepared.encoding.encoders))
     rows = (("training", len(prepared.train)), ("validation", len(prepared.validation)))
-    notes = _notes(train, prepared) + fitted.notes
-    seconds = round(time.perf_counter() - started, 3)
     return Trained(
-        task, fitted.model, prepared.encoding, finish, _shares(prepared.encoding, gains), rows, seconds, notes
+        task,
+        fitted.model,
+        prepared.encoding,
+        finish,
+        _shares(prepared.encoding, gains),
+        rows,
+        round(time.perf_counter() - started, 3),
+        _notes(train, prepared) + fitted.notes,
+        usual(prepared.encoding, prepared.rows.values),
     )
 
 

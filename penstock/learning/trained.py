@@ -31,7 +31,7 @@ class Trained:
     """What `fit` gives. Frozen; goes to JSON and back with equal predictions; scores with no library but LightGBM's.
 
     ``importance`` is each feature's share of the gain, most first. ``rows`` counts training and validation rows;
-    ``seconds`` is how long the training took.
+    ``seconds`` is how long the training took; ``usual`` is each number's median in training.
     """
 
     task: str
@@ -42,6 +42,7 @@ class Trained:
     rows: tuple[tuple[str, int], ...]
     seconds: float
     notes: tuple[str, ...] = ()
+    usual: tuple[tuple[str, float], ...] = ()
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -95,8 +96,8 @@ class Trained:
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
         parts = {name: getattr(self, name).to_dict() for name in ("model", "encoding", "finish")}
-        told = {"importance": self.importance, "rows": self.rows, "seconds": self.seconds, "notes": self.notes}
-        return {"format": 1, "task": self.task, **parts, **told}
+        told = ("importance", "rows", "seconds", "notes", "usual")
+        return {"format": 1, "task": self.task, **parts, **{name: getattr(self, name) for name in told}}
 
     @classmethod
     def from_json(cls, text: str) -> Trained:
@@ -115,12 +116,14 @@ class Trained:
             tuple((name, count) for name, count in plain["rows"]),
             plain["seconds"],
             tuple(plain["notes"]),
+            tuple((name, value) for name, value in plain["usual"]),
         )
 
     def __str__(self) -> str:
         rows = ", ".join(f"{count:,} {name}" for name, count in self.rows)
+        used = len(self.features) or len(self.importance)
         most = "".join(f"\n  {share:6.1%}  {name}" for name, share in self.importance[:5])
-        return f"{self.task} model: {len(self.features) or len(self.importance)} features, {rows} rows, {self.seconds:.1f} s{most}"
+        return f"{self.task} model: {used} features, {rows} rows, {self.seconds:.1f} s{most}"
 
 
 def _model(plain: Mapping[str, Any]) -> Model | Ranker:
