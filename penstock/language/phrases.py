@@ -17,7 +17,7 @@ from penstock.expression import Among, Arithmetic, Compare, Constant, Expr, IsNu
 from penstock.language import literals
 from penstock.language.cursor import Cursor
 from penstock.language.lexer import T, Token, names
-from penstock.language.tree import Aggregation, Column, Name, is_condition
+from penstock.language.tree import RESERVED, Aggregation, Column, Name, is_condition
 from penstock.plan import Calendar
 from penstock.window import Unit, Window
 
@@ -205,16 +205,11 @@ def _factor(at: Cursor) -> Expr:
         return column(at)
     if start.kind is T.WORD and at.after.text == "(":
         return _calendar(at) if start.upper in PARTS else aggregation(at)
-    if start.kind is T.QUOTED or (start.kind is T.WORD and start.upper not in _RESERVED):
+    if start.kind is T.QUOTED or (start.kind is T.WORD and start.upper not in RESERVED):
         at.take()
         at.extend("named targets", start.span)
         return Name(start.text.strip("`"), span=start.span)
     return constant(at)
-
-
-_CLAUSES = ("PREDICT", "FOR", "EACH", "WHERE", "ASSUMING", "RANK", "TOP", "CLASSIFY", "FORECAST", "TIMEFRAMES")
-_OPERATORS = ("AND", "OR", "NOT", "IS", "IN", "LIKE", "CONTAINS", "STARTS", "ENDS", "WITH", "VIA", "AS", "OF")
-_RESERVED = frozenset((*_CLAUSES, *_OPERATORS, "TRUE", "FALSE", "NULL", *AGGREGATES))
 
 
 def _parenthesised(at: Cursor) -> Expr:

@@ -130,7 +130,7 @@ def _no_parent(scope: Scope, start: str, column: Column, filters_entity: bool) -
             "PQL_JOIN_AMBIGUOUS_TARGET_VALUE",
             f"each row of {start} may have many values of {column}",
             column,
-            f"Reduce them to one: LAST({column}, 0, 30, days), or ask for each row of {column.table}.",
+            f"Reduce them to one over a window, such as LAST({column}, …), or ask for each row of {column.table}.",
         )
     return scope.error(
         "PQL_JOIN_MISSING_FOREIGN_KEY",

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from penstock.aggregates import AGGREGATES
 from penstock.errors import Span
 from penstock.expression import Among, Compare, Constant, Expr, IsNull, Logic, Match, Not
 from penstock.plan import quoted
@@ -18,6 +19,12 @@ from penstock.window import Window
 
 Condition: TypeAlias = Compare | IsNull | Among | Match | Not | Logic
 """The expressions that are true or false."""
+
+
+_CLAUSES = ("PREDICT", "FOR", "EACH", "WHERE", "ASSUMING", "RANK", "TOP", "CLASSIFY", "FORECAST", "TIMEFRAMES")
+_OPERATORS = ("AND", "OR", "NOT", "IS", "IN", "LIKE", "CONTAINS", "STARTS", "ENDS", "WITH", "VIA", "AS", "OF")
+RESERVED = frozenset((*_CLAUSES, *_OPERATORS, "TRUE", "FALSE", "NULL", *AGGREGATES))
+"""Words that name no target, unless they stand in backticks."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class Name(Expr):
     name: str
 
     def __str__(self) -> str:
-        return quoted(self.name)
+        return f"`{self.name}`" if self.name.upper() in RESERVED else quoted(self.name)
 
 
 @dataclass(frozen=True)
