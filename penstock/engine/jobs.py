@@ -58,7 +58,8 @@ class Places:
 
 def _asked(request: Request) -> tuple[int, int, int]:
     what = {"COUNT": places.COUNT, "FIRST": places.FIRST, "TIME_SINCE": places.AGE}.get(request.function, places.LAST)
-    return what, request.window_index, request.n if request.function == "LAST_N" and request.n is not None else 1
+    nth = 0 if request.function == "FIRST" else request.n if request.function == "LAST_N" else 1
+    return what, request.window_index, nth if nth is not None else 1
 
 
 def _valid(column: Array | None) -> Array:

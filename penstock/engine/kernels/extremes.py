@@ -83,18 +83,21 @@ def _wide(signed: Any, table: Any, exponents: Any, begin: int, end: int) -> floa
 
 
 @step
-def _answer(walk: Any, window: int, rows: Any, sign: float, signed: Any, table: Any, exponents: Any, out: Any) -> None:
-    """The extremes of one window for the rows (of the walk) of one key whose table was built; ``out`` begins there."""
-    begins, ends = walk.begin[window], walk.end[window]
+def _answer(
+    walk: Any, window: int, rows: Any, sign: float, signed: Any, wide: bool, table: Any, exponents: Any, out: Any,
+    slot: int,
+) -> None:  # fmt: skip
+    """The extremes of one window for the rows of one key whose table was built."""
+    base = walk.spine_starts[walk.first_key]
     for row in rows:
-        begin, end = begins[row], ends[row]
+        begin, end = walk.begin[window, row - base], walk.end[window, row - base]
         least = np.inf
         if begin < end:
-            if len(signed) <= _MANY:
-                least = _across(table, exponents, begin, end)
-            else:
+            if wide:
                 least = _wide(signed, table, exponents, begin, end)
-        out[row] = sign * least if least < np.inf else np.nan
+            else:
+                least = _across(table, exponents, begin, end)
+        out[slot, row] = sign * least if least < np.inf else np.nan
 
 
 @kernel(WALK, FLOATS, SLOTS, OUT_FLOATS_2)
@@ -104,12 +107,12 @@ def extremes(walk: Any, values: Any, slots: Any, out: Any) -> None:
     blocks = max(min(most, _MANY), most // _WIDTH)
     exponents = _lengths(blocks)
     signed, table = np.empty(most), np.empty((exponents[blocks] + 1, blocks))
-    base = walk.spine_starts[walk.first_key]
     for key in range(walk.first_key, walk.last_key):
         first, last = walk.event_starts[key], walk.event_starts[key + 1]
-        rows = range(walk.spine_starts[key] - base, walk.spine_starts[key + 1] - base)
+        rows = range(walk.spine_starts[key], walk.spine_starts[key + 1])
         if len(rows) == 0:
             continue
+        wide = last - first > _MANY
         for function in range(2):
             built = False
             sign = 1.0 if function == MIN else -1.0
@@ -119,4 +122,4 @@ def extremes(walk: Any, values: Any, slots: Any, out: Any) -> None:
                     if not built:
                         _build(values, first, last - first, sign, signed, table)
                         built = True
-                    _answer(walk, window, rows, sign, signed[: last - first], table, exponents, out[slot, base:])
+                    _answer(walk, window, rows, sign, signed, wide, table, exponents, out, slot)

@@ -43,12 +43,13 @@ def _entropy(total: int, distinct: int, whole: int, parts: int) -> float:
 
 
 @step
-def _distinct(rows: Any, begin: Any, end: Any, local: Any, codes: int, counts: Any, out: Any) -> None:
+def _distinct(walk: Any, window: int, rows: Any, local: Any, codes: int, counts: Any, out: Any, slot: int) -> None:
     """How many codes one window holds, for the rows of one key."""
+    base = walk.spine_starts[walk.first_key]
     left = at = distinct = 0
     fill(counts, codes, 0)
     for row in rows:
-        start, stop = begin[row], end[row]
+        start, stop = walk.begin[window, row - base], walk.end[window, row - base]
         if start > at or start < left or stop < at:  # a gap, or a calendar month moved back: start anew
             fill(counts, codes, 0)
             left = at = start
@@ -64,16 +65,17 @@ def _distinct(rows: Any, begin: Any, end: Any, local: Any, codes: int, counts: A
                 counts[code] -= 1
                 distinct -= counts[code] == 0
         left, at = start, stop
-        out[row] = distinct
+        out[slot, row] = distinct
 
 
 @step
-def _entropies(rows: Any, begin: Any, end: Any, local: Any, codes: int, counts: Any, out: Any) -> None:
+def _entropies(walk: Any, window: int, rows: Any, local: Any, codes: int, counts: Any, out: Any, slot: int) -> None:
     """The entropy of one window for the rows of one key."""
+    base = walk.spine_starts[walk.first_key]
     left = at = distinct = total = whole = parts = 0
     fill(counts, codes, 0)
     for row in rows:
-        start, stop = begin[row], end[row]
+        start, stop = walk.begin[window, row - base], walk.end[window, row - base]
         if start > at or start < left or stop < at:  # a gap, or a calendar month moved back: start anew
             fill(counts, codes, 0)
             left = at = start
@@ -90,7 +92,7 @@ def _entropies(rows: Any, begin: Any, end: Any, local: Any, codes: int, counts: 
                 whole += more[0] - less[0]
                 parts += more[1] - less[1]
         left, at = start, stop
-        out[row] = _entropy(total, distinct, whole, parts)
+        out[slot, row] = _entropy(total, distinct, whole, parts)
 
 
 @kernel(WALK, CODES, SLOTS, OUT_INTS_2, OUT_FLOATS_2)
@@ -102,17 +104,13 @@ def frequencies(walk: Any, codes: Any, slots: Any, out_distinct: Any, out_entrop
     most = longest(walk)
     table, different, local = table_for(most), np.empty(most, np.int32), np.empty(most, np.int32)
     counts = np.empty(most, np.int32)
-    base = walk.spine_starts[walk.first_key]
     for key in range(walk.first_key, walk.last_key):
-        rows = range(walk.spine_starts[key] - base, walk.spine_starts[key + 1] - base)
+        rows = range(walk.spine_starts[key], walk.spine_starts[key + 1])
         if len(rows) == 0:
             continue
         number = compact(codes, walk.event_starts[key], walk.event_starts[key + 1], table, different, local)
         for window in range(len(walk.begin)):
-            begin, end = walk.begin[window], walk.end[window]
-            slot = slots[DISTINCT, window]
-            if slot >= 0:
-                _distinct(rows, begin, end, local, number, counts, out_distinct[slot, base:])
-            slot = slots[ENTROPY, window]
-            if slot >= 0:
-                _entropies(rows, begin, end, local, number, counts, out_entropy[slot, base:])
+            if slots[DISTINCT, window] >= 0:
+                _distinct(walk, window, rows, local, number, counts, out_distinct, slots[DISTINCT, window])
+            if slots[ENTROPY, window] >= 0:
+                _entropies(walk, window, rows, local, number, counts, out_entropy, slots[ENTROPY, window])

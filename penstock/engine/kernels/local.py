@@ -61,5 +61,3 @@ def compact(codes: Any, first: int, last: int, table: Any, different: Any, local
         if place >= 0:
             local[event] = table[place, 1]
     return count
-
-

@@ -78,12 +78,15 @@ def _middle(tree: Any, size: int, count: int, ordered: Any) -> float:
 
 
 @step
-def _slide(rows: Any, begin: Any, end: Any, ranks: Any, ordered: Any, size: int, tree: Any, out: Any) -> None:
+def _slide(
+    walk: Any, window: int, rows: Any, ranks: Any, ordered: Any, size: int, tree: Any, out: Any, slot: int
+) -> None:
     """One window over the rows of one key."""
+    base = walk.spine_starts[walk.first_key]
     left = at = count = 0
     fill(tree, size + 1, 0)
     for row in rows:
-        start, stop = begin[row], end[row]
+        start, stop = walk.begin[window, row - base], walk.end[window, row - base]
         if start > at or start < left or stop < at:  # a gap, or a calendar month moved back: start anew
             fill(tree, size + 1, 0)
             count = 0
@@ -95,7 +98,7 @@ def _slide(rows: Any, begin: Any, end: Any, ranks: Any, ordered: Any, size: int,
                 _turn(tree, size, rank, by)
                 count += by
         left, at = start, stop
-        out[row] = _middle(tree, size, count, ordered)
+        out[slot, row] = _middle(tree, size, count, ordered)
 
 
 @kernel(WALK, FLOATS, SLOTS, OUT_FLOATS_2)
@@ -103,13 +106,11 @@ def medians(walk: Any, values: Any, slots: Any, out: Any) -> None:
     """MEDIAN; the mean of the middle two of an even number; NaN of nothing. ``slots[0, window]`` says where to."""
     most = longest(walk)
     ranks, ordered, tree = np.empty(most, np.int32), np.empty(most), np.empty(most + 1, np.int32)
-    base = walk.spine_starts[walk.first_key]
     for key in range(walk.first_key, walk.last_key):
-        rows = range(walk.spine_starts[key] - base, walk.spine_starts[key + 1] - base)
+        rows = range(walk.spine_starts[key], walk.spine_starts[key + 1])
         if len(rows) == 0:
             continue
         size = _rank(values, walk.event_starts[key], walk.event_starts[key + 1], ranks, ordered)
         for window in range(len(walk.begin)):
             if slots[0, window] >= 0:
-                begin, end, found = walk.begin[window], walk.end[window], out[slots[0, window], base:]
-                _slide(rows, begin, end, ranks, ordered, size, tree, found)
+                _slide(walk, window, rows, ranks, ordered, size, tree, out, slots[0, window])

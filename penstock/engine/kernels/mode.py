@@ -29,13 +29,14 @@ def _best(counts: Any, codes: int) -> int:
 
 @step
 def _of_few(
-    rows: Any, begin: Any, end: Any, local: Any, codes: int, counts: Any, different: Any, out: Any
+    walk: Any, window: int, rows: Any, local: Any, codes: int, counts: Any, different: Any, out: Any, slot: int
 ) -> None:
     """One window over the rows of one key with few codes."""
+    base = walk.spine_starts[walk.first_key]
     left = at = best = 0
     fill(counts, codes, 0)
     for row in rows:
-        start, stop = begin[row], end[row]
+        start, stop = walk.begin[window, row - base], walk.end[window, row - base]
         if start > at or start < left or stop < at:  # a gap, or a calendar month moved back: start anew
             fill(counts, codes, 0)
             left = at = start
@@ -56,7 +57,7 @@ def _of_few(
         if lost:
             best = _best(counts, codes)
         left, at = start, stop
-        out[row] = different[best] if codes > 0 and counts[best] > 0 else -1
+        out[slot, row] = different[best] if codes > 0 and counts[best] > 0 else -1
 
 
 @step
@@ -96,13 +97,15 @@ def _replay(counts: Any, winners: Any, leaves: int, code: int) -> None:
 
 @step
 def _of_many(
-    rows: Any, begin: Any, end: Any, local: Any, leaves: int, counts: Any, winners: Any, different: Any, out: Any
-) -> None:
+    walk: Any, window: int, rows: Any, local: Any, leaves: int, counts: Any, winners: Any, different: Any, out: Any,
+    slot: int,
+) -> None:  # fmt: skip
     """One window over the rows of one key with many codes."""
+    base = walk.spine_starts[walk.first_key]
     left = at = 0
     _set_up(counts, winners, leaves)
     for row in rows:
-        start, stop = begin[row], end[row]
+        start, stop = walk.begin[window, row - base], walk.end[window, row - base]
         if start > at or start < left or stop < at:  # a gap, or a calendar month moved back: start anew
             _set_up(counts, winners, leaves)
             left = at = start
@@ -112,7 +115,7 @@ def _of_many(
                 counts[code] += 1 if turn >= 0 else -1
                 _replay(counts, winners, leaves, code)
         left, at = start, stop
-        out[row] = different[winners[1]] if counts[winners[1]] > 0 else -1
+        out[slot, row] = different[winners[1]] if counts[winners[1]] > 0 else -1
 
 
 @kernel(WALK, CODES, SLOTS, OUT_CODES_2)
@@ -121,16 +124,14 @@ def modes(walk: Any, codes: Any, slots: Any, out: Any) -> None:
     most = longest(walk)
     table, different, local = table_for(most), np.empty(most, np.int32), np.empty(most, np.int32)
     counts, winners = np.empty(leaves_for(most), np.int32), np.empty(leaves_for(most), np.int32)
-    base = walk.spine_starts[walk.first_key]
     for key in range(walk.first_key, walk.last_key):
-        rows = range(walk.spine_starts[key] - base, walk.spine_starts[key + 1] - base)
+        rows = range(walk.spine_starts[key], walk.spine_starts[key + 1])
         if len(rows) == 0:
             continue
         number = compact(codes, walk.event_starts[key], walk.event_starts[key + 1], table, different, local)
         for window in range(len(walk.begin)):
-            if slots[0, window] >= 0:
-                begin, end, found = walk.begin[window], walk.end[window], out[slots[0, window], base:]
-                if number <= _FEW:
-                    _of_few(rows, begin, end, local, number, counts, different, found)
-                else:
-                    _of_many(rows, begin, end, local, leaves_for(number), counts, winners, different, found)
+            slot = slots[0, window]
+            if slot >= 0 and number <= _FEW:
+                _of_few(walk, window, rows, local, number, counts, different, out, slot)
+            elif slot >= 0:
+                _of_many(walk, window, rows, local, leaves_for(number), counts, winners, different, out, slot)

@@ -12,7 +12,10 @@ import numpy as np
 from penstock.engine.kernels.compiled import FLAGS, INTS, OUT_INTS_2, SLOTS, WALK, kernel, longest, step
 
 COUNT, FIRST, LAST, AGE = 0, 1, 2, 3
-"""What a row of ``asked`` may ask for, in its first column; the second is the window, the third the n of LAST."""
+"""What a row of ``asked`` may ask for, in its first column; the second is the window.
+
+The third is the n of LAST; 1 for AGE, 0 for FIRST.
+"""
 
 
 @step
@@ -28,12 +31,30 @@ def _note(valid: Any, first: int, last: int, seen: Any, places: Any) -> None:
 
 
 @step
-def _answer(what: int, nth: int, before: int, until: int, places: Any) -> int:
-    """The count, or the place of the value asked for (-1 if there is none)."""
-    if what == COUNT:
-        return until - before
-    value = before if what == FIRST else until - nth
-    return places[value] if before <= value < until else -1
+def _count(walk: Any, window: int, rows: Any, seen: Any, out: Any, slot: int) -> None:
+    base = walk.spine_starts[walk.first_key]
+    for row in rows:
+        out[slot, row] = seen[walk.end[window, row - base]] - seen[walk.begin[window, row - base]]
+
+
+@step
+def _event(
+    walk: Any, window: int, rows: Any, seen: Any, places: Any, first: int, nth: int, out: Any, slot: int
+) -> None:
+    """The event of the n-th last value, or of the first one (nth 0); -1 if there is none."""
+    base = walk.spine_starts[walk.first_key]
+    for row in rows:
+        before, until = seen[walk.begin[window, row - base]], seen[walk.end[window, row - base]]
+        value = before if nth == 0 else until - nth
+        out[slot, row] = first + places[value] if before <= value < until else -1
+
+
+@step
+def _ages(rows: Any, happened: Any, cutoff: Any, out: Any, slot: int) -> None:
+    """Events as their ages."""
+    for row in rows:
+        event = out[slot, row]
+        out[slot, row] = cutoff[row] - happened[event] if event >= 0 else -1
 
 
 @kernel(WALK, FLAGS, INTS, INTS, SLOTS, OUT_INTS_2)
@@ -44,7 +65,6 @@ def places(walk: Any, valid: Any, happened: Any, cutoff: Any, asked: Any, out: A
     """
     most = longest(walk)
     seen, where = np.empty(most + 1, np.int32), np.empty(most, np.int32)
-    base = walk.spine_starts[walk.first_key]
     if len(valid) == 0:
         _note(valid, 0, most, seen, where)
     for key in range(walk.first_key, walk.last_key):
@@ -55,11 +75,9 @@ def places(walk: Any, valid: Any, happened: Any, cutoff: Any, asked: Any, out: A
             _note(valid, first, walk.event_starts[key + 1], seen, where)
         for number in range(len(asked)):
             what, window, nth = asked[number, 0], asked[number, 1], asked[number, 2]
-            for row in rows:
-                before, until = seen[walk.begin[window, row - base]], seen[walk.end[window, row - base]]
-                answer = _answer(what, nth, before, until, where)
-                if what == AGE and answer >= 0:
-                    answer = cutoff[row] - happened[first + answer]
-                elif what != COUNT and answer >= 0:
-                    answer += first
-                out[number, row] = answer
+            if what == COUNT:
+                _count(walk, window, rows, seen, out, number)
+            else:
+                _event(walk, window, rows, seen, where, first, nth, out, number)
+            if what == AGE:
+                _ages(rows, happened, cutoff, out, number)

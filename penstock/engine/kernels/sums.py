@@ -115,35 +115,35 @@ def _finite(value: float) -> float:
 
 
 @step
-def _totals(rows: Any, begins: Any, ends: Any, running: Any, values: Any, first: int, slots: Any, out: Any) -> None:
+def _totals(walk: Any, window: int, rows: Any, running: Any, values: Any, first: int, slots: Any, out: Any) -> None:
     """SUM and AVG of one window for the rows of one key."""
-    sums, averages = out[slots[SUM]], out[slots[AVG]]
+    base, of_sum, of_average = walk.spine_starts[walk.first_key], slots[SUM, window], slots[AVG, window]
     for row in rows:
-        begin, end = begins[row], ends[row]
+        begin, end = walk.begin[window, row - base], walk.end[window, row - base]
         count = running[end, _COUNT] - running[begin, _COUNT]
         total = _finite(_sum(running, begin, end, values, first)) if count > 0 else 0.0
-        if slots[SUM] >= 0:
-            sums[row] = total
-        if slots[AVG] >= 0:
-            averages[row] = total / count if count > 0 else np.nan
+        if of_sum >= 0:
+            out[of_sum, row] = total
+        if of_average >= 0:
+            out[of_average, row] = total / count if count > 0 else np.nan
 
 
 @step
 def _spreads(
-    rows: Any, begins: Any, ends: Any, running: Any, centre: float, values: Any, first: int, slots: Any, out: Any
+    walk: Any, window: int, rows: Any, running: Any, centre: float, values: Any, first: int, slots: Any, out: Any
 ) -> None:
     """VAR and STDDEV of one window for the rows of one key."""
-    variances, deviations = out[slots[VAR]], out[slots[STDDEV]]
+    base, of_variance, of_deviation = walk.spine_starts[walk.first_key], slots[VAR, window], slots[STDDEV, window]
     for row in rows:
-        begin, end = begins[row], ends[row]
+        begin, end = walk.begin[window, row - base], walk.end[window, row - base]
         count = running[end, _COUNT] - running[begin, _COUNT]
         variance = np.nan
         if count > 1:
             variance = _finite(_squares(running, begin, end, centre, values, first) / (count * (count - 1)))
-        if slots[VAR] >= 0:
-            variances[row] = variance
-        if slots[STDDEV] >= 0:
-            deviations[row] = math.sqrt(variance)
+        if of_variance >= 0:
+            out[of_variance, row] = variance
+        if of_deviation >= 0:
+            out[of_deviation, row] = math.sqrt(variance)
 
 
 @step
@@ -163,16 +163,14 @@ def sums(walk: Any, values: Any, slots: Any, out: Any) -> None:
     """
     running = np.empty((longest(walk) + 1, 8))
     squared = _asks_for_spread(slots)
-    base = walk.spine_starts[walk.first_key]
     for key in range(walk.first_key, walk.last_key):
         first, last = walk.event_starts[key], walk.event_starts[key + 1]
-        rows = range(walk.spine_starts[key] - base, walk.spine_starts[key + 1] - base)
+        rows = range(walk.spine_starts[key], walk.spine_starts[key + 1])
         if len(rows) == 0:
             continue
         centre = _run_up(values, first, last, squared, running)
         for window in range(len(walk.begin)):
-            begins, ends, asked, found = walk.begin[window], walk.end[window], slots[:, window], out[:, base:]
-            if asked[SUM] >= 0 or asked[AVG] >= 0:
-                _totals(rows, begins, ends, running, values, first, asked, found)
-            if asked[VAR] >= 0 or asked[STDDEV] >= 0:
-                _spreads(rows, begins, ends, running, centre, values, first, asked, found)
+            if slots[SUM, window] >= 0 or slots[AVG, window] >= 0:
+                _totals(walk, window, rows, running, values, first, slots, out)
+            if slots[VAR, window] >= 0 or slots[STDDEV, window] >= 0:
+                _spreads(walk, window, rows, running, centre, values, first, slots, out)
