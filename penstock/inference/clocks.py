@@ -12,9 +12,10 @@ from penstock.inference.words import singular, stem, words
 from penstock.schema import Dtype
 
 KNOWN_NAMES = frozenset({("known", "at"), ("known", "time"), ("known", "from"), ("known", "on"), ("known",)})
+DELETED_NAMES = frozenset({("deleted",), ("is", "deleted"), ("removed",), ("is", "removed")})
 LOADED = frozenset({
     "loaded", "load", "ingested", "ingest", "ingestion", "synced", "sync", "imported", "import", "etl",
-    "fetched", "extracted", "exported", "replicated", "processed", "fivetran", "airbyte", "dbt", "scraped",
+    "fetched", "extracted", "exported", "replicated", "fivetran", "airbyte", "dbt", "scraped",
     "snapshot", "refreshed", "dwh", "cdc",
 })  # fmt: skip
 EDITED = frozenset(
@@ -30,7 +31,8 @@ ENDED = frozenset({
 LATEST = frozenset({"last", "latest", "recent", "first", "previous", "prior"})
 FOLLOWS = frozenset({
     "shipped", "shipping", "ship", "delivered", "delivery", "paid", "payment", "closed", "close", "resolved",
-    "completed", "complete", "finished", "finish", "cancelled", "canceled", "approved", "returned", "refunded",
+    "completed", "complete", "finished", "finish", "cancelled", "canceled", "processed", "approved", "returned",
+    "refunded",
     "settled", "arrival", "arrived", "dropoff", "checkout", "out", "response", "responded", "answered",
     "confirmed", "fulfilled", "accepted", "picked", "release", "released",
 })  # fmt: skip
@@ -53,6 +55,7 @@ class Clocks:
 
     happened: str | None = None
     known: str | None = None
+    deleted: str | None = None
     ends: str | None = None
     why: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -67,11 +70,18 @@ def choose_clocks(table: TableFacts) -> Clocks:
     events = [c for c in times if c.name != known and not _refused(table, c)]
     column, why, notes = _best(table, events)
     ends = _paired_end(times, column) if column else None
+    deleted = _deletion(table) if known else None
     why += (f"known {known}: its name says so",) if known else ()
+    why += (f"deleted {deleted}: its name says so",) if deleted else ()
     why += (f"ends {ends}: it closes what {column} opens, and never comes before it",) if ends else ()
     spoken = [c for c in times if c.name not in {column, known, ends}]
     notes += _refusals(table, spoken, has_time=column is not None)
-    return Clocks(column, known, ends, why, notes)
+    return Clocks(column, known, deleted, ends, why, notes)
+
+
+def _deletion(table: TableFacts) -> str | None:
+    flags = [c.name for c in table.columns if c.dtype is Dtype.BOOL and words(c.name) in DELETED_NAMES]
+    return flags[0] if len(flags) == 1 else None
 
 
 def _refused(table: TableFacts, column: ColumnFacts) -> str:

@@ -43,9 +43,8 @@ class Containment:
         """In English, what was found."""
         if not self.filled:
             return "there are no values to check"
-        said = ["every value is found there"] if not self.dangling else [
-            f"{self.dangling:,} of {self.filled:,} rows point nowhere (such as {self.shown})"
-        ]  # fmt: skip
+        found = f"{self.dangling:,} of {self.filled:,} rows point nowhere (such as {self.shown})"
+        said = [found if self.dangling else f"every {'other ' if self.unknown else ''}value is found there"]
         return "; ".join(said + ([f"{self.unknown:,} rows hold a mark of the unknown"] if self.unknown else []))
 
 

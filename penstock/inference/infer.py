@@ -87,6 +87,7 @@ def _table(
         key=_one_or_many(key.columns),
         happened=clocks.happened,
         known=clocks.known,
+        deleted=clocks.deleted,
         ends=clocks.ends,
         rows=table.rows,
         why=tuple(filter(None, (key.why, *clocks.why))),

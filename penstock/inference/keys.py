@@ -10,7 +10,9 @@ from penstock.inference.words import says_id, singular, stem, without_id, words
 from penstock.schema import Dtype
 
 MOST_COMPOSITE = 4
-FEW_NULLS = 0.01
+FEW_NULLS = 0.5
+"""The share of rows that may lack a key whose name is plain; elsewhere none may."""
+LONGEST_KEY = 64.0
 SURE = 4
 """The rank from which a name alone says that a column should be the key."""
 
@@ -41,7 +43,7 @@ def choose_key(table: TableFacts, facts: Facts, known: str | None = None) -> Key
     notes: list[str] = []
     for (score, why), place in reversed(ranked):
         column = table.columns[-place]
-        if score and _identifies(table, column, known):
+        if score and _identifies(table, column, known, sure=score >= SURE):
             nulls = _nulls_note(table, column)
             return KeyChoice((column.name,), f"key {column.name}: {why}, every value once", nulls)
         if score >= SURE:
@@ -70,27 +72,36 @@ def _rank(table: TableFacts, name: str, facts: Facts) -> tuple[int, str]:
         return 6, "named after the table"
     if said in GENERIC:
         return 5, f"named {name}"
-    if (*said[:-1], singular(said[-1])) == own:
+    column = table.column(name)
+    if (*said[:-1], singular(said[-1])) == own and column.dtype is Dtype.STRING:
         return 5, "named like the table"
     if says_id(name) and bare == own[-len(bare) :] != ():
         return 4, "named after the table"
     if name == table.columns[0].name and says_id(name):
         return 3, f"{_BY_PLACE}, {_BY_ENDING}"
     if any(name == c.name for other in facts.tables if other is not table for c in other.columns) and not _dated(said):
-        return (2, "other tables name it") if says_id(name) else (1, "other tables name it")
+        return _weak(column, 2, "other tables name it")
     if says_id(name):
         return 2, _BY_ENDING
-    return (1, _BY_PLACE) if name == table.columns[0].name and len(table.columns) > 1 else (0, "")
+    return _weak(column, 1, _BY_PLACE) if name == table.columns[0].name and len(table.columns) > 1 else (0, "")
+
+
+def _weak(column: ColumnFacts, score: int, why: str) -> tuple[int, str]:
+    """What place and company are worth: little for a number that is not named as identifiers are."""
+    if says_id(column.name):
+        return score, why
+    telling = column.dtype is Dtype.STRING and column.mean_length <= LONGEST_KEY
+    return (1, why) if telling else (0, "")
 
 
 def _dated(said: tuple[str, ...]) -> bool:
     return said[-1] in {"date", "time", "name", "at"}
 
 
-def _identifies(table: TableFacts, column: ColumnFacts, known: str | None) -> bool:
+def _identifies(table: TableFacts, column: ColumnFacts, known: str | None, *, sure: bool) -> bool:
     if column.dtype is Dtype.FLOAT and not column.whole:
         return False
-    if not column.filled or column.nulls > FEW_NULLS * table.rows:
+    if not column.filled or column.nulls > (FEW_NULLS * table.rows if sure else 0):
         return table.rows == 0
     if column.unique:
         return True

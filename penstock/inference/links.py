@@ -13,9 +13,13 @@ from penstock.inference.keys import GENERIC
 from penstock.inference.words import ends_with, says_id, singular, stem, without_id, words
 from penstock.schema import Dtype, Link
 
-TOLERATED = 0.02
-"""The share of rows that may point nowhere in a link that its name makes plain."""
-PLAIN_NAME = 3
+EXACT_NAME, PLAIN_NAME = 4, 3
+"""The levels from which a name alone is good evidence."""
+TOLERATED = {5: 0.1, 4: 0.1, 3: 0.02}
+"""The share of rows that may point nowhere, by how plain the name is; none where it is not."""
+HALF = 0.5
+SAYS_NOTHING = GENERIC | {(word,) for word in ("name", "title", "label", "number", "no", "nr", "num", "ref", "value")}
+"""Names of keys that other tables may use for something else."""
 
 _SELF = frozenset({
     ("parent",), ("reports", "to"), ("report", "to"), ("manager",), ("supervisor",), ("boss",), ("predecessor",),
@@ -41,13 +45,17 @@ _FEWEST_NUMBERS = 20
 
 @dataclass(frozen=True)
 class Candidate:
-    """A parent that a column's name (``level`` > 0) or values alone (0) speak for."""
+    """A parent that a column's name (``level`` > 0) or values alone (0) speak for.
+
+    ``unsure`` names need more: small whole numbers fit the keys of any table, unless they reach most of them.
+    """
 
     parent: TableFacts
     key: ColumnFacts
     level: int
     length: int
     why: str
+    unsure: bool = False
 
 
 def choose_links(facts: Facts, keys: Mapping[str, tuple[str, ...]]) -> tuple[list[Link], list[str]]:
@@ -120,19 +128,21 @@ def _take_inferred(
             links.append(Link(table.name, column.name, chosen.parent.name, f"{chosen.why}; {found.words}"))
             notes.extend(_dangling(name, chosen.parent.name, found))
             return
-        notes.extend(
-            _failed(name, column, c, found) for c, found in tried if c.level >= PLAIN_NAME and says_id(column.name)
-        )
+        notes.extend(said for c, found in tried if (said := _failed(name, column, c, found)))
 
 
 def _holds(candidate: Candidate, found: Containment) -> bool:
     if not found.filled:
-        return candidate.level > PLAIN_NAME
-    allowed = TOLERATED if candidate.level >= PLAIN_NAME else 0.0
-    return found.matched > 0 and found.share <= allowed
+        return candidate.level >= EXACT_NAME
+    if candidate.unsure and found.matched < HALF * candidate.parent.rows:
+        return False
+    return found.matched > 0 and found.share <= TOLERATED.get(candidate.level, 0.0)
 
 
 def _failed(name: str, column: ColumnFacts, candidate: Candidate, found: Containment | None) -> str:
+    if candidate.level < PLAIN_NAME or not says_id(column.name):
+        fits = candidate.level >= PLAIN_NAME and found and found.matched and not found.dangling
+        return f"{name} may point to {candidate.parent.name}: link({name!r}, …) if it does" if fits else ""
     where = f"{name} is named like a link to {candidate.parent.name}, but"
     if found is None:
         return (
@@ -157,7 +167,9 @@ def _by_name(
             continue
         level, length, why = _named(column.name, table, parent, key[0], facts)
         if level and not (own and level < 5):
-            yield Candidate(parent, parent.column(key[0]), level, length, why)
+            pointing = says_id(column.name) or words(column.name)[-1] in {"by", "to"}
+            unsure = column.whole and (not pointing or why.startswith(("short", "ends the")))
+            yield Candidate(parent, parent.column(key[0]), level, length, why, unsure)
 
 
 def _named(name: str, table: TableFacts, parent: TableFacts, key: str, facts: Facts) -> tuple[int, int, str]:
@@ -165,17 +177,18 @@ def _named(name: str, table: TableFacts, parent: TableFacts, key: str, facts: Fa
     bare, to, key_words = without_id(name), stem(parent.name), words(key)
     if bare == to and table is not parent:
         return 5, len(to), f"named after {parent.name}"
-    if words(name) == key_words and key_words not in GENERIC and table is not parent:
+    if words(name) == key_words and key_words not in SAYS_NOTHING and table is not parent:
         return 4, len(key_words), f"named like the key of {parent.name}"
     if ends_with(bare, to):
         return 3, len(to), f"ends with the name of {parent.name}"
-    if ends_with((*words(name)[:-1], singular(words(name)[-1])), key_words) and key_words not in GENERIC:
+    if ends_with((*words(name)[:-1], singular(words(name)[-1])), key_words) and key_words not in SAYS_NOTHING:
         return 3, len(key_words), f"ends with the key of {parent.name}"
     if bare in _SELF or words(name) in _SELF:
         return (2, 1, "points within its own table") if parent is table else (0, 0, "")
     if says_id(name) and ends_with(to, bare):
         return 2, len(bare), f"ends the name of {parent.name}"
-    if bare and _first_role(bare, facts) == parent.name:
+    pointing = says_id(name) or words(name)[-1] in {"by", "to"}
+    if bare and pointing and _first_role(bare, facts) == parent.name:
         return 2, 1, f"{bare[-1]!r} is a role of {parent.name}"
     if says_id(name) and len(bare) == 1 and len(bare[0]) > 2 and to[-1].startswith(bare[0]):
         return 1, len(bare[0]), f"short for {parent.name}"
