@@ -24,28 +24,6 @@ _ROWS_PER_BIN = 100
 _MOST_BINS = 10
 
 
-def pool(values: Floats, weights: Floats) -> Floats:
-    """Isotonic regression: the non-decreasing sequence closest to ``values`` in weighted squares.
-
-    >>> pool(np.array([1.0, 3.0, 2.0]), np.ones(3)).tolist()
-    [1.0, 2.5, 2.5]
-    """
-    means: list[float] = []
-    sizes: list[float] = []
-    spans: list[int] = []
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        span = 1
-        while means and means[-1] >= value:
-            value = (value * weight + means[-1] * sizes[-1]) / (weight + sizes[-1])
-            weight += sizes.pop()
-            span += spans.pop()
-            means.pop()
-        means.append(value)
-        sizes.append(weight)
-        spans.append(span)
-    return np.repeat(means, spans)
-
-
 @dataclass(frozen=True)
 class Steps:
     """A step function of the score: ``values`` has one element more than ``edges``."""

@@ -208,8 +208,9 @@ def hashed(values: Array, seed: int) -> Bits:
     values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if pa.types.is_integer(values.type) and values.null_count == 0:
         bits = np.asarray(values.cast(pa.int64()), np.int64).astype(np.uint64)
-        return _mixed(bits + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15))
-    coded: Any = values if pa.types.is_dictionary(values.type) else pc.dictionary_encode(values, "encode")
+        return _mixed(bits ^ _mixed(seed + 1))
+    plain = values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+    coded: Any = pc.dictionary_encode(plain, "encode")
     keys = [hashlib.blake2b(f"{seed}:{v}".encode(), digest_size=8).digest() for v in coded.dictionary.to_pylist()]
     table = np.frombuffer(b"".join(keys), np.uint64)
     picked: Bits = table[np.asarray(coded.indices)]

@@ -94,7 +94,7 @@ def family(name: str) -> str:
     >>> family("COUNT(orders.*, -30, 0, days)") == family("COUNT(orders.*, -INF, 0, days)")
     True
     """
-    return re.sub(r"(?<![\w.'])(?:-?\d+|-INF), (?:-?\d+, )?(?=\w+\))|\b\d+, -", "", name)
+    return re.sub(r"(?:, \d+)?, (?:-\d+|-INF), -?\d+, \w+(?=\))", "", name)
 
 
 def _reason(name: str, value: Any, part: float, phrases: Mapping[str, Phrase], usual: Mapping[str, float]) -> Reason:

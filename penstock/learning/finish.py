@@ -126,7 +126,7 @@ class Classes:
 
     def estimates(self, output: Floats) -> Floats:
         """Calibrated probabilities, rows × classes."""
-        return calibrate.tempered(output, self.power)
+        return calibrate.tempered(output.reshape(-1, len(self.values)), self.power)
 
     def columns(self, output: Floats, group: Rows | None) -> Answer:  # noqa: ARG002  the same for every task
         """class and probability, one row a class."""

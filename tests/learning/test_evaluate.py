@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from penstock.errors import RefusedError
+from penstock.learning.baselines import best_lag
+from penstock.learning.evaluate import Evaluation, evaluate
+from penstock.learning.models import Options
+from penstock.learning.train import fit
+from tests.learning.worlds import TABULAR, shuffled, worlds
+
+FIRST = {"binary": "auroc", "multiclass": "accuracy", "multilabel": "ap_micro"}
+BASELINES = {
+    "binary": ["majority", "own past rate", "one-table LightGBM"],
+    "regression": ["mean", "median", "own mean", "one-table LightGBM"],
+    "forecasting": ["mean", "median", "own mean", "last value", "seasonal naive", "one-table LightGBM"],
+    "multiclass": ["majority", "one-table LightGBM"],
+    "multilabel": ["popularity", "one-table LightGBM"],
+}
+
+
+def judged(task, rows=1200, **changes):
+    train, validation, test = (replace(part, **changes) for part in worlds(task, rows))
+    if task == "multiclass":
+        train, validation, test = (replace(part, own_past=()) for part in (train, validation, test))
+    trained = fit(task, train, validation, options=Options(threads=2))
+    return trained, evaluate(trained, test, train=train, validation=validation, threads=2), test
+
+
+@pytest.fixture(scope="module", params=TABULAR)
+def evidence(request):
+    return judged(request.param)
+
+
+def test_the_model_beats_what_one_could_say_without_it(evidence):
+    trained, evaluation, _ = evidence
+    assert list(evaluation.baselines) == BASELINES[trained.task]
+    if trained.task in FIRST:
+        name = FIRST[trained.task]
+        rest = [said[name] for who, said in evaluation.baselines.items() if who != "own past rate"]
+        assert evaluation.metrics[name] > max(rest)
+    else:
+        rest = [said["rmse"] for said in evaluation.baselines.values()]
+        assert evaluation.metrics["rmse"] < min(rest)
+        assert evaluation.metrics["coverage"] == pytest.approx(0.9, abs=0.05)
+
+
+def test_metrics_can_be_worked_out_again_from_the_predictions(evidence):
+    trained, evaluation, test = evidence
+    table = evaluation.predictions
+    if trained.task == "binary":
+        truth, p = table["target"].to_numpy(zero_copy_only=False), table["probability"].to_numpy()
+        assert evaluation.metrics["brier"] == pytest.approx(np.mean((truth - p) ** 2))
+    elif trained.task in ("regression", "forecasting"):
+        off = np.abs(table["target"].to_numpy() - table["prediction"].to_numpy())
+        assert evaluation.metrics["mae"] == pytest.approx(off.mean())
+    elif trained.task == "multiclass":
+        best = table["probability"].to_numpy().reshape(len(test), -1).argmax(axis=1)
+        classes = np.array(table["class"].to_pylist()).reshape(len(test), -1)[np.arange(len(test)), best]
+        assert evaluation.metrics["accuracy"] == np.mean(classes == np.array(test.target.to_pylist()))
+    else:
+        held = [name in row for row in test.target.to_pylist() for name in trained.finish.values]
+        assert table["target"].to_pylist() == held
+
+
+def test_an_evaluation_prints_itself_and_goes_to_json_and_back(evidence):
+    _, evaluation, _ = evidence
+    text = str(evaluation)
+    assert "1970-04-01 (seed-time): 1,200 training, 1,200 validation, 1,200 test rows" in text
+    assert "this model" in text
+    assert "one-table LightGBM" in text
+    back = Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict())), evaluation.predictions)
+    assert back.cutoffs == evaluation.cutoffs
+    assert str(back) == text
+
+
+def test_the_order_of_test_rows_changes_the_predictions_order_and_nothing_else():
+    trained, evaluation, test = judged("binary", 400)
+    train, validation, _ = worlds("binary", 400)
+    again = evaluate(trained, shuffled(test), train=train, validation=validation, threads=2)
+    assert again.metrics == pytest.approx(evaluation.metrics)
+    assert again.predictions.sort_by("entity").equals(evaluation.predictions.sort_by("entity"))
+
+
+def test_rows_without_a_target_are_left_out():
+    trained, _, test = judged("binary", 400)
+    train, validation, _ = worlds("binary", 400)
+    half = pa.array([t if i % 2 else None for i, t in enumerate(test.target.to_pylist())])
+    evaluation = evaluate(trained, replace(test, target=half), train=train, validation=validation)
+    assert evaluation.rows["test"] == evaluation.predictions.num_rows == 200
+    with pytest.raises(RefusedError, match="DATA_NO_TEST: no test row has a target to compare with"):
+        evaluate(trained, replace(test, target=None), train=train, validation=validation)
+
+
+def test_the_one_table_baseline_is_absent_where_the_entity_s_row_says_nothing():
+    _, evaluation, _ = judged("binary", 400, static=["constant"])
+    assert list(evaluation.baselines) == ["majority", "own past rate"]
+
+
+def test_the_class_an_entity_had_last_is_a_baseline():
+    train, validation, test = (replace(p, own_past=["kind"], static=[]) for p in worlds("multiclass", 600))
+    parts = [replace(p, target=p.features["kind"].cast(pa.string())) for p in (train, validation, test)]
+    trained = fit("multiclass", parts[0], parts[1], options=Options(threads=2))
+    evaluation = evaluate(trained, parts[2], train=parts[0], validation=parts[1])
+    assert evaluation.baselines["own last"]["accuracy"] == 1.0
+
+
+def test_the_season_is_the_past_window_that_was_closest():
+    truth = np.array([1.0, 2.0, 3.0, 4.0])
+    past = np.column_stack([truth + 2, truth, np.where(truth > 1, np.nan, truth)])
+    assert best_lag(past, truth) == 1
