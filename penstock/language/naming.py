@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from penstock.aggregates import AGGREGATES
+from penstock.errors import Span
 from penstock.expression import Expr
 from penstock.language.parser import parse_target
 from penstock.language.scope import Scope
@@ -111,7 +113,7 @@ def _column(scope: Scope, column: Column) -> Column:
         raise scope.error(
             "PQL_SCHEMA_UNKNOWN_TABLE",
             f"there is no table {column.table!r}",
-            column,
+            _part(scope, column, 0),
             "Name one of the tables that exist.",
             name=column.table,
             candidates=tables,
@@ -124,12 +126,23 @@ def _column(scope: Scope, column: Column) -> Column:
         raise scope.error(
             "PQL_SCHEMA_UNKNOWN_COLUMN",
             f"{table} has no column {column.column!r}",
-            column,
+            _part(scope, column, 1),
             f"Name one of the columns of {table}.",
             name=column.column,
             candidates=names,
         )
     return replace(column, table=table, column=name)
+
+
+def _part(scope: Scope, column: Column, which: int) -> Expr | Span:
+    """The place of the table's or of the column's name alone; the whole column's where its text is elsewhere."""
+    if column.span is None or scope.text[column.span.start : column.span.end].replace("`", "") != (
+        f"{column.table}.{column.column}"
+    ):
+        return column
+    start, end = column.span.start, column.span.end
+    names = [*re.finditer(r"`[^`]+`|[^`.]+", scope.text[start:end])]
+    return Span(start + names[which].start(), start + names[which].end()) if len(names) == 2 else column
 
 
 def _match(scope: Scope, name: str, known: list[str]) -> str | None:

@@ -25,7 +25,7 @@ KUMO_FUNCTIONS = ("COUNT", "SUM", "AVG", "MIN", "MAX", "COUNT_DISTINCT", "FIRST"
 PARTS = ("MONTH", "WEEKDAY", "DAY", "HOUR")
 OPERATORS = cast("tuple[str, ...]", get_args(Operator))
 _INT32 = range(-(2**31), 2**31)
-_CONDITION = "Write a condition such as orders.price > 10, COUNT(orders.*, 0, 30) = 0 or users.age IS NULL."
+_CONDITION = "Write a condition such as orders.price > 10, users.vip = TRUE or COUNT(orders.*, 0, 30) = 0."
 _WINDOW = "Write the window as start, end[, unit], such as SUM(orders.price, 0, 30, days)."
 
 
@@ -100,8 +100,11 @@ def _pattern_ahead(at: Cursor) -> bool:
 
 
 def _relation(at: Cursor, start: Token, left: Expr, op: str) -> Expr:
+    value = at.here
     right = _sum(at)
     span = at.since(start)
+    if isinstance(right, Name):
+        at.fail(f"expected a constant, found {value.text!r}", span=value.span, hint=_constant_hint(value))
     if is_condition(right):
         at.fail("a condition cannot be compared", span=right.span, hint="Use NOT, AND and OR instead.")
     if not isinstance(right, Constant):
@@ -254,8 +257,14 @@ def constant(at: Cursor) -> Constant:
 
 
 def _constant_hint(token: Token) -> str:
+    if token.upper in AGGREGATES:
+        return f"What {token.upper} works on stands in parentheses: {token.upper}(orders.price, 0, 30, days)."
+    if token.upper in RESERVED:
+        return f"{token.upper} is a word of the language, and something is missing before it."
     if token.kind is T.WORD:
         return f"Put a text in quotes: '{token.text}'."
+    if token.text in ("=", ">"):
+        return "Equal is written =, and unequal !=."
     if token.text == "(":
         return "A list can only follow IN, and holds no other list."
     return "Constants are texts in quotes, numbers, dates such as 2024-01-31, TRUE, FALSE and NULL."

@@ -148,12 +148,13 @@ def _parents(scope: Scope, start: str) -> list[str]:
 def _no_stream(scope: Scope, root: str, node: Aggregation) -> QueryError:
     table = node.column.table
     if node.via:
+        straight = downward(scope, root, table)
         return scope.error(
             "PQL_JOIN_MISSING_FOREIGN_KEY",
             f"no way from {root} to {table} follows {', '.join(map(str, node.via))}",
             node,
             "Name links that lie on one way.",
-            candidates=[str(Route(path)) for path in downward(scope, root, table)],
+            candidates=[str(Route(path)) for path in straight if len(path) == len(straight[0])],
         )
     children = [path[-1].table for path in _paths(scope, root, FARTHEST, up=False)]
     return scope.error(

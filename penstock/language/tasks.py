@@ -66,7 +66,7 @@ def check_task(scope: Scope, tree: Predict) -> None:
     if several and spec.word is None and not (isinstance(tree.target, Column) or links_entities(scope, tree.target)):
         raise scope.error(
             "PQL_TASK_PROBLEM_TYPE_REQUIRED",
-            f"{tree.target} has several values for each {tree.entity.table}",
+            f"{tree.target} has several values for each row of {tree.entity.table}",
             tree.target,
             "Say what to do with them: CLASSIFY, or RANK TOP 10.",
         )
@@ -75,7 +75,7 @@ def check_task(scope: Scope, tree: Predict) -> None:
     elif spec.word is not None and not several:
         raise scope.error(
             "PQL_TASK_PROBLEM_TYPE_NEEDS_MULTICATEGORICAL",
-            f"{spec.word} works on several values, and {tree.target} is one {value.group}",
+            f"{spec.word} works on several values, and {tree.target} is one {value.noun}",
             tree.target,
             f"Drop {spec.word}, or predict a LIST_DISTINCT.",
         )

@@ -15,13 +15,13 @@ from penstock.schema import Dtype, Kind
 
 NUMBERS = (Dtype.INT, Dtype.FLOAT)
 _GROUPS = {
-    Dtype.INT: "number",
-    Dtype.FLOAT: "number",
-    Dtype.BOOL: "truth value",
-    Dtype.STRING: "text",
-    Dtype.TIMESTAMP: "instant",
-    Dtype.LIST: "list",
-    Dtype.OTHER: "value of an unknown type",
+    Dtype.INT: "a number",
+    Dtype.FLOAT: "a number",
+    Dtype.BOOL: "a truth value",
+    Dtype.STRING: "a text",
+    Dtype.TIMESTAMP: "an instant",
+    Dtype.LIST: "a list",
+    Dtype.OTHER: "a value of an unknown type",
 }
 _SUMS = ("AVG", "SUM", "STDDEV", "VAR", "MEDIAN", "TREND")
 _UNPREDICTABLE = (Kind.TEXT, Kind.TIMESTAMP, Kind.IGNORED)
@@ -35,8 +35,13 @@ class Label(NamedTuple):
 
     @property
     def group(self) -> str:
-        """What values of this dtype are called."""
+        """What a value of this dtype is called, with its article."""
         return _GROUPS[self.dtype]
+
+    @property
+    def noun(self) -> str:
+        """What a value of this dtype is called."""
+        return self.group.split(" ", 1)[1]
 
 
 def label(scope: Scope, node: Expr) -> Label:
@@ -137,7 +142,7 @@ def _check_aggregated(scope: Scope, node: Aggregation) -> None:
     if node.function in _SUMS and dtype not in NUMBERS:
         raise scope.error(
             "PQL_TYPE_AGGREGATION_NEEDS_NUMERIC",
-            f"{node.function} works on numbers, and {node.column} is a {_GROUPS[dtype]}",
+            f"{node.function} works on numbers, and {node.column} is {_GROUPS[dtype]}",
             node,
             f"Use COUNT({node.column.table}.* WHERE {node.column} = …, …), or a column of numbers.",
             candidates=_numeric_columns(scope, node.column.table),
@@ -145,7 +150,7 @@ def _check_aggregated(scope: Scope, node: Aggregation) -> None:
     if node.function == "TIME_SINCE" and node.window is None and dtype is not Dtype.TIMESTAMP:
         raise scope.error(
             "PQL_TYPE_TIME_SINCE_NEEDS_INSTANT",
-            f"{node.column} is a {_GROUPS[dtype]}, and TIME_SINCE without a window needs an instant",
+            f"{node.column} is {_GROUPS[dtype]}, and TIME_SINCE without a window needs an instant",
             node,
             f"Give it a window: TIME_SINCE({node.column}, -INF, 0).",
         )
@@ -166,7 +171,7 @@ def _check_calculated(scope: Scope, node: Arithmetic) -> None:
         if found.dtype not in NUMBERS:
             raise scope.error(
                 "PQL_TYPE_ARITHMETIC_NEEDS_NUMERIC",
-                f"{node.op} works on numbers, and {side} is a {found.group}",
+                f"{node.op} works on numbers, and {side} is {found.group}",
                 side,
                 "Calculate with counts, sums and columns of numbers.",
             )
@@ -201,8 +206,8 @@ def _mismatch(scope: Scope, node: Expr, left: Label, right: Label, value: Expr) 
     elif left.dtype is Dtype.BOOL:
         hint = "Compare it with TRUE or FALSE."
     else:
-        hint = f"Compare it with a {left.group}."
-    message = f"{operand} is a {left.group} and {value} is a {right.group}"
+        hint = f"Compare it with {left.group}."
+    message = f"{operand} is {left.group} and {value} is {right.group}"
     return scope.error("PQL_TYPE_CONSTANT_MISMATCH", message, node, hint)
 
 
@@ -212,10 +217,10 @@ def _check_members(scope: Scope, node: Among) -> None:
         raise _whole_list(scope, node, label(scope, node.values[0]), "PQL_TYPE_ARRAY_ELEMENT_MISMATCH")
     for value in node.values:
         if value.value is None or label(scope, value).group != left.group:
-            what = "NULL" if value.value is None else f"a {label(scope, value).group}"
+            what = "NULL" if value.value is None else label(scope, value).group
             raise scope.error(
                 "PQL_TYPE_ARRAY_ELEMENT_MISMATCH",
-                f"{node.operand} is a {left.group} and the list holds {value}, {what}",
+                f"{node.operand} is {left.group} and the list holds {value}, {what}",
                 value,
                 "Add OR … IS NULL for NULL; all other values must be of the column's type.",
             )
@@ -229,7 +234,7 @@ def _check_matched(scope: Scope, node: Match) -> None:
     if operand.dtype is not Dtype.STRING:
         raise scope.error(
             "PQL_TYPE_OPERATOR_NEEDS_STRING",
-            f"{node.pattern} works on texts, and {node.operand} is a {operand.group}",
+            f"{node.pattern} works on texts, and {node.operand} is {operand.group}",
             node,
             "Use =, <, > or IN.",
         )
@@ -258,9 +263,9 @@ def _check_contained(scope: Scope, node: Match) -> None:
     if value.group != _GROUPS[element] and not (element in NUMBERS and _is_number(node.value.value)):
         raise scope.error(
             "PQL_TYPE_CONSTANT_MISMATCH",
-            f"{node.operand} is a list of {_GROUPS[element]}s and {node.value} is a {value.group}",
+            f"{node.operand} is a list and {node.value} is {value.group}: none of its elements is",
             node,
-            f"Look for a {_GROUPS[element]}.",
+            f"Look for {_GROUPS[element]}.",
         )
 
 
