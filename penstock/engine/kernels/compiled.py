@@ -63,7 +63,7 @@ def kernel(*arguments: Any, returns: Any = types.void) -> Callable[[F], F]:
 
 def step(function: F) -> F:
     """Compile as a part of the kernels that call it."""
-    return cast("F", njit(nogil=True, error_model="numpy")(function))
+    return cast("F", njit(nogil=True, error_model="numpy", forceinline=True)(function))
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from penstock.engine.kernels.compiled import INT, INTS, OUT_FLAGS, OUT_INTS, kernel, step
+from penstock.engine.kernels.sorting import sort_first
 from penstock.window import END
 
 
@@ -27,9 +28,8 @@ def _breaks(visible_from: Any, visible_until: Any, first: int, last: int) -> Any
             instants[count] = visible_from[event]
             count += 1
         earliest = min(earliest, visible_from[event])
-    instants = instants[:count]
-    instants.sort()
-    return instants
+    sort_first(instants, count)
+    return instants[:count]
 
 
 @kernel(INT, INT, INTS, INTS, INTS, INTS, INTS, OUT_FLAGS)
