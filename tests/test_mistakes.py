@@ -62,7 +62,7 @@ BETWEEN_TABLES = [
 
 def refusal(text: str, graph: Graph = SHOP_GRAPH, **how: object) -> QueryError:
     """The error of a wrong query."""
-    with pytest.raises(QueryError, match="^PQL_") as caught:
+    with pytest.raises(QueryError, match=r"^PQL_") as caught:
         language.query(text, graph, **how)  # type: ignore[arg-type]
     assert caught.value.text is not None and caught.value.span is not None
     assert caught.value.hint, "every error says what to try"
