@@ -54,8 +54,12 @@ class Constant(Expr):
     """
 
     value: Value
+    written: str | None = field(default=None, compare=False, repr=False, kw_only=True)
+    """How a query's text spelled it; where this is known, it is printed so."""
 
     def __str__(self) -> str:
+        if self.written is not None:
+            return self.written
         if self.value is None:
             return "NULL"
         if isinstance(self.value, str):

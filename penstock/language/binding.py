@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import fields, replace
 
-from penstock.expression import Constant, Expr, Match
+from penstock.expression import Among, Constant, Expr, Match
 from penstock.language.routes import Route, to_parent, to_stream
 from penstock.language.scope import Scope
 from penstock.language.tree import Aggregation, Column
@@ -21,7 +21,7 @@ def bind(scope: Scope, expression: Expr, root: str, *, filters_entity: bool = Fa
     if isinstance(expression, Aggregation):
         return _aggregate(scope, expression, root)
     if isinstance(expression, Constant):
-        return _instant(expression)
+        return _bound_constant(expression)
     changed = {
         f.name: bind(scope, part, root, filters_entity=filters_entity)
         for f in fields(expression)
@@ -121,19 +121,20 @@ def _field(scope: Scope, column: Column, hops: tuple[Link, ...]) -> Field:
     return Field(column.table, known.name, known.dtype, known.kind, hops, span=column.span)
 
 
-def _instant(constant: Constant) -> Constant:
-    """A day is compared as its first instant."""
+def _bound_constant(constant: Constant) -> Constant:
+    """The value alone, however it was written; a day is compared as its first instant."""
     value = constant.value
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-        return replace(constant, value=dt.datetime.combine(value, dt.time()))
-    return constant
+        value = dt.datetime.combine(value, dt.time())
+    return replace(constant, value=value, written=None)
 
 
 def _fitted(node: Expr) -> Expr:
-    """A text that a list of numbers should contain, as a number."""
+    """The constants of a list, bound; and a text that a list of numbers should contain, as a number."""
+    if isinstance(node, Among):
+        return replace(node, values=tuple(map(_bound_constant, node.values)))
     if isinstance(node, Match) and isinstance(node.operand, Aggregate) and node.operand.function == "LIST_DISTINCT":
-        element = node.operand.value
-        written = node.value.value
+        element, written = node.operand.value, node.value.value
         if element is not None and element.dtype in (Dtype.INT, Dtype.FLOAT) and isinstance(written, str):
             number = int(written) if element.dtype is Dtype.INT else float(written)
             return replace(node, value=replace(node.value, value=number))

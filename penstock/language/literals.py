@@ -111,14 +111,16 @@ def moment(day: str, time: str) -> dt.datetime:
         raise BadLiteralError(f"{time} is no time of day: {error}", "Write it as hours:minutes:seconds.") from None
 
 
-def like(operand: Expr, pattern: str, negated: bool, span: Span) -> Match:
+def like(operand: Expr, value: Constant, negated: bool, span: Span) -> Match:
     """``LIKE`` and ``NOT LIKE`` in their plainest form: the usual patterns are CONTAINS, STARTS WITH or ENDS WITH.
 
-    >>> print(like(Constant("x"), "%a%", True, Span(0, 1)), like(Constant("x"), "a%", False, Span(0, 1)))
+    >>> x, a = Constant("x"), Constant("%a%")
+    >>> print(like(x, a, True, Span(0, 1)), like(x, Constant("a%"), False, Span(0, 1)))
     'x' NOT CONTAINS 'a' 'x' STARTS WITH 'a'
     """
+    pattern = str(value.value)
     starts, ends = pattern.startswith("%"), pattern.endswith("%")
-    inner = pattern.strip("%")
+    inner = _without_percents(value)
     if not (starts or ends):
         raise BadLiteralError(
             "a LIKE pattern begins or ends with %", "Use = for equality, or add a % where anything may follow.",
@@ -129,8 +131,16 @@ def like(operand: Expr, pattern: str, negated: bool, span: Span) -> Match:
             "NOT LIKE needs a % at both ends", "Write NOT (… LIKE 'x%') for the negation of other patterns.",
             "PQL_PARSE_SYNTAX",
         )  # fmt: skip
-    if "%" in inner:
-        return Match("LIKE", operand, Constant(pattern), negated, span=span)
+    if "%" in str(inner.value):
+        return Match("LIKE", operand, value, negated, span=span)
     if starts and ends:
-        return Match("CONTAINS", operand, Constant(inner), negated, span=span)
-    return Match("ENDS WITH" if starts else "STARTS WITH", operand, Constant(inner), span=span)
+        return Match("CONTAINS", operand, inner, negated, span=span)
+    return Match("ENDS WITH" if starts else "STARTS WITH", operand, inner, span=span)
+
+
+def _without_percents(value: Constant) -> Constant:
+    """The text of a pattern without the percent signs at its ends."""
+    inner, written = str(value.value).strip("%"), value.written
+    if written is not None:
+        written = written[0] + written[1:-1].strip("%") + written[-1]
+    return Constant(inner, span=value.span, written=written)

@@ -28,11 +28,7 @@ def parse(text: str) -> Predict:
     PREDICT COUNT(orders.*, 0, 30, days) = 0 FOR EACH users.user_id
     """
     at = Cursor.on(text)
-    prefix: Literal["EXPLAIN", "EVALUATE"] | None = None
-    if at.word("EXPLAIN"):
-        prefix = "EXPLAIN"
-    elif at.word("EVALUATE"):
-        prefix = "EVALUATE"
+    prefix = _prefix(at)
     at.need_word("PREDICT", hint=_SHAPE)
     target, spec = _target(at)
     each = _for(at)
@@ -70,6 +66,15 @@ def parse_target(text: str) -> tuple[Expr, Spec, tuple[Extension, ...]]:
     _end(at)
     _not_too_tall(at, target)
     return target, spec, tuple(at.extensions)
+
+
+def _prefix(at: Cursor) -> Literal["EXPLAIN", "EVALUATE"] | None:
+    """A word before the query, in any case."""
+    for word in ("EXPLAIN", "EVALUATE"):
+        if at.at_word(word):
+            at.take()
+            return word
+    return None
 
 
 def _target(at: Cursor) -> tuple[Expr, Spec]:

@@ -141,7 +141,7 @@ def _match(at: Cursor, start: Token, left: Expr, negated: bool) -> Expr:
         if text.kind is not T.TEXT:
             at.fail(f"LIKE needs a text, found {at.found}", hint="Write the pattern in quotes: LIKE '%x%'.")
         with at.literal(text):
-            return literals.like(left, str(constant(at).value), negated, at.since(start))
+            return literals.like(left, constant(at), negated, at.since(start))
     pattern = next(
         words for words in (("NOT", "CONTAINS"), ("CONTAINS",), ("STARTS", "WITH"), ("ENDS", "WITH")) if at.word(*words)
     )
@@ -237,7 +237,7 @@ def constant(at: Cursor) -> Constant:
     start = at.here
     for word, value in (("TRUE", True), ("FALSE", False), ("NULL", None)):
         if at.word(word):
-            return Constant(value, span=start.span)
+            return Constant(value, span=start.span, written=start.text)
     minus = at.sign("-") if at.after.kind in (T.INT, T.DECIMAL) else None
     if minus and minus.span.end != at.here.span.start:
         at.extend("a space after the minus of a number", start.span)
@@ -247,13 +247,15 @@ def constant(at: Cursor) -> Constant:
     at.take()
     with at.literal(start):
         if token.kind is T.TEXT:
-            return Constant(literals.text(token.text), span=start.span)
+            return Constant(literals.text(token.text), span=start.span, written=token.text)
         if token.kind is T.DATE:
             time = at.take() if at.here.kind is T.TIME else None
             day = literals.moment(token.text, time.text) if time else literals.date(token.text)
-            return Constant(day, span=at.since(start))
+            written = f"{token.text} {time.text}" if time else token.text
+            return Constant(day, span=at.since(start), written=written)
         read = literals.whole if token.kind is T.INT else literals.decimal
-        return Constant(read(("-" if minus else "") + token.text), span=at.since(start))
+        written = ("-" if minus else "") + token.text
+        return Constant(read(written), span=at.since(start), written=written)
 
 
 def _constant_hint(token: Token) -> str:

@@ -47,7 +47,8 @@ def links_entities(scope: Scope, target: Expr) -> bool:
         isinstance(target, Aggregation)
         and target.function == "LIST_DISTINCT"
         and not target.column.wildcard
-        and scope.is_foreign_key(target.column.table, target.column.column)
+        and not scope.is_own_key(target.column.table, target.column.column)
+        and scope.link_of(target.column.table, target.column.column) is not None
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import NamedTuple
 
 from penstock.aggregates import AGGREGATES
@@ -260,7 +261,7 @@ def _check_contained(scope: Scope, node: Match) -> None:
     value = label(scope, node.value)
     if node.value.value is None:
         raise _no_text(scope, node)
-    if value.group != _GROUPS[element] and not (element in NUMBERS and _is_number(node.value.value)):
+    if value.group != _GROUPS[element] and not (element in NUMBERS and _is_number(node.value.value, element)):
         raise scope.error(
             "PQL_TYPE_CONSTANT_MISMATCH",
             f"{node.operand} is a list and {node.value} is {value.group}: none of its elements is",
@@ -276,9 +277,7 @@ def _element(scope: Scope, operand: Expr) -> Dtype:
     return Dtype.STRING
 
 
-def _is_number(value: object) -> bool:
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return isinstance(value, str)
+def _is_number(value: object, element: Dtype) -> bool:
+    """Whether a text says a number that could be an element."""
+    pattern = r"-?[0-9]{1,18}" if element is Dtype.INT else r"-?[0-9]{1,18}([.][0-9]{1,18})?"
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None

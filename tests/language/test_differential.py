@@ -45,6 +45,7 @@ def test_what_the_reference_accepts_penstock_accepts_and_plans(name: str, seed: 
         except QueryError as error:
             assert error.code in WHOLE_LISTS and "LIST_DISTINCT" in query, (query, error)
             continue
+        assert checked.canonical == verdict(query).canonical
         assert language.parse(checked.canonical) == checked.tree
         assert checked.plan().fingerprint == language.query(checked.canonical, graph).plan().fingerprint
 

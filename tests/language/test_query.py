@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock import language, plan
+from penstock.errors import QueryError
 from penstock.expression import Compare, Constant, Match
 from penstock.language import Query, Task
 from penstock.plan import Aggregate, Field
@@ -135,6 +136,14 @@ def test_queries_that_mean_the_same_have_one_fingerprint() -> None:
     assert one.plan().fingerprint == two.plan().fingerprint != other.plan().fingerprint
 
 
+def test_constants_print_as_they_were_written_and_mean_what_they_are_worth() -> None:
+    one = ask('COUNT(orders.* WHERE orders.status = "a" AND orders.price IN (0.50, 1e1) AND orders.paid = true, 0, 7)')
+    two = ask("COUNT(orders.* WHERE orders.status = 'a' AND orders.price IN (0.5, 10.0) AND orders.paid = TRUE, 0, 7)")
+    assert one.tree == two.tree and one.fingerprint == two.fingerprint
+    assert one.canonical != two.canonical and '"a"' in one.canonical and "0.50, 1e1" in one.canonical
+    assert str(one.target) == str(two.target)
+
+
 def test_named_entities_and_the_time_to_ask_at_are_plain_values() -> None:
     text = "PREDICT COUNT(orders.*, 0, 30) FOR users.user_id IN (3, 5) AS OF 2024-01-31 12:00:00"
     query = language.query(text, SHOP_GRAPH)
@@ -161,3 +170,9 @@ def test_a_one_to_one_table_is_reached_both_ways() -> None:
 def test_a_table_that_points_to_itself_is_a_stream_of_its_own_rows() -> None:
     target = language.query("PREDICT COUNT(staff.*, 0, 30) FOR EACH staff.sid", POST_GRAPH).target
     assert isinstance(target, Aggregate) and [str(hop) for hop in target.stream.hops] == ["staff.boss"]
+
+
+@pytest.mark.parametrize("text", ["5.0", "1_0", "nan", "", "9" * 30, "٣"])
+def test_a_text_that_is_no_whole_number_cannot_be_in_a_list_of_them(text: str) -> None:
+    with pytest.raises(QueryError, match="PQL_TYPE_CONSTANT_MISMATCH"):
+        ask("COUNT(orders.*, 0, 7)", f"WHERE LIST_DISTINCT(orders.item_id, -30, 0) CONTAINS '{text}'")
