@@ -113,8 +113,8 @@ def _observed(segments: Segments, spine: Spine, first_key: int, last_key: int) -
     shown = (segments.happened if segments.visible_from is None else segments.visible_from)[first:last]
     until = segments.visible_until
     until = frozen(np.full(last - first, END)) if until is None else until[first:last]
-    new = np.empty(spine_starts[-1] - spine_starts[0], np.bool_)
-    observers(0, last_key - first_key, event_starts, spine_starts, spine.cutoff, shown, until, new)
+    new, instants = np.empty(spine_starts[-1] - spine_starts[0], np.bool_), np.empty(2 * len(shown), np.int64)
+    observers(0, last_key - first_key, event_starts, spine_starts, spine.cutoff, shown, until, instants, new)
     begins = np.flatnonzero(new) + spine_starts[0]
     ends = np.append(begins[1:], spine_starts[-1])
     if len(begins) == 0:

@@ -10,7 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from penstock.engine.kernels.compiled import FLOATS, OUT_FLOATS_2, SLOTS, WALK, kernel, longest, step
+from penstock.engine.kernels.compiled import (
+    FLOATS,
+    OUT_CODES,
+    OUT_FLOATS,
+    OUT_FLOATS_2,
+    SLOTS,
+    WALK,
+    Array,
+    Walk,
+    kernel,
+    longest,
+    step,
+)  # fmt: skip
 
 MIN, MAX = 0, 1
 """The rows of ``slots``."""
@@ -26,12 +38,10 @@ def _blocks(events: int) -> int:
 
 
 @step
-def _lengths(most: int) -> Any:
-    """For each length up to ``most`` the largest power of two within it, as its exponent."""
-    exponents = np.zeros(most + 1, np.int32)
-    for length in range(2, most + 1):
+def _fill_exponents(exponents: Any) -> None:
+    """For each length the largest power of two within it, as its exponent."""
+    for length in range(2, len(exponents)):
         exponents[length] = exponents[length // 2] + 1
-    return exponents
 
 
 @step
@@ -100,13 +110,9 @@ def _answer(
         out[slot, row] = sign * least if least < np.inf else np.nan
 
 
-@kernel(WALK, FLOATS, SLOTS, OUT_FLOATS_2)
-def extremes(walk: Any, values: Any, slots: Any, out: Any) -> None:
-    """MIN and MAX; NaN of nothing. ``slots[function, window]`` is the row of ``out`` to write to, or -1."""
-    most = longest(walk)
-    blocks = max(min(most, _MANY), most // _WIDTH)
-    exponents = _lengths(blocks)
-    signed, table = np.empty(most), np.empty((exponents[blocks] + 1, blocks))
+@kernel(WALK, FLOATS, SLOTS, OUT_CODES, OUT_FLOATS, OUT_FLOATS_2, OUT_FLOATS_2)
+def _extremes(walk: Any, values: Any, slots: Any, exponents: Any, signed: Any, table: Any, out: Any) -> None:
+    _fill_exponents(exponents)
     for key in range(walk.first_key, walk.last_key):
         first, last = walk.event_starts[key], walk.event_starts[key + 1]
         rows = range(walk.spine_starts[key], walk.spine_starts[key + 1])
@@ -123,3 +129,11 @@ def extremes(walk: Any, values: Any, slots: Any, out: Any) -> None:
                         _build(values, first, last - first, sign, signed, table)
                         built = True
                     _answer(walk, window, rows, sign, signed, wide, table, exponents, out, slot)
+
+
+def extremes(walk: Walk, values: Array, slots: Array, out: Array) -> None:
+    """MIN and MAX; NaN of nothing. ``slots[function, window]`` is the row of ``out`` to write to, or -1."""
+    most = longest(walk)
+    blocks = max(min(most, _MANY), most // _WIDTH)
+    table = np.empty((max(1, blocks.bit_length()), blocks))
+    _extremes(walk, values, slots, np.zeros(blocks + 1, np.int32), np.empty(most), table, out)

@@ -12,9 +12,20 @@ from typing import Any
 import numpy as np
 
 from penstock.engine.kernels.compiled import (
-    CODES, OUT_FLOATS_2, OUT_INTS_2, SLOTS, WALK, kernel, longest, step,
+    CODES,
+    OUT_CODES,
+    OUT_CODES_2,
+    OUT_FLOATS_2,
+    OUT_INTS_2,
+    SLOTS,
+    WALK,
+    Array,
+    Walk,
+    kernel,
+    longest,
+    step,
 )  # fmt: skip
-from penstock.engine.kernels.local import compact, table_for
+from penstock.engine.kernels.local import compact, room
 from penstock.engine.kernels.sorting import fill
 
 DISTINCT, ENTROPY = 0, 1
@@ -95,15 +106,11 @@ def _entropies(walk: Any, window: int, rows: Any, local: Any, codes: int, counts
         out[slot, row] = _entropy(total, distinct, whole, parts)
 
 
-@kernel(WALK, CODES, SLOTS, OUT_INTS_2, OUT_FLOATS_2)
-def frequencies(walk: Any, codes: Any, slots: Any, out_distinct: Any, out_entropy: Any) -> None:
-    """COUNT_DISTINCT, and ENTROPY in nats (NaN of nothing).
-
-    ``slots[function, window]`` is the row of that function's output to write to, or -1.
-    """
-    most = longest(walk)
-    table, different, local = table_for(most), np.empty(most, np.int32), np.empty(most, np.int32)
-    counts = np.empty(most, np.int32)
+@kernel(WALK, CODES, SLOTS, OUT_CODES_2, OUT_CODES, OUT_CODES, OUT_CODES, OUT_INTS_2, OUT_FLOATS_2)
+def _frequencies(
+    walk: Any, codes: Any, slots: Any, table: Any, different: Any, local: Any, counts: Any, out_distinct: Any,
+    out_entropy: Any,
+) -> None:  # fmt: skip
     for key in range(walk.first_key, walk.last_key):
         rows = range(walk.spine_starts[key], walk.spine_starts[key + 1])
         if len(rows) == 0:
@@ -114,3 +121,12 @@ def frequencies(walk: Any, codes: Any, slots: Any, out_distinct: Any, out_entrop
                 _distinct(walk, window, rows, local, number, counts, out_distinct, slots[DISTINCT, window])
             if slots[ENTROPY, window] >= 0:
                 _entropies(walk, window, rows, local, number, counts, out_entropy, slots[ENTROPY, window])
+
+
+def frequencies(walk: Walk, codes: Array, slots: Array, out_distinct: Array, out_entropy: Array) -> None:
+    """COUNT_DISTINCT, and ENTROPY in nats (NaN of nothing).
+
+    ``slots[function, window]`` is the row of that function's output to write to, or -1.
+    """
+    most = longest(walk)
+    _frequencies(walk, codes, slots, *room(most), np.empty(most, np.int32), out_distinct, out_entropy)

@@ -6,8 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from penstock.engine.kernels.compiled import CODES, INT, INTS, OUT_CODES, WALK, kernel, longest, step
-from penstock.engine.kernels.local import compact, table_for
+from penstock.engine.kernels.compiled import (
+    CODES,
+    INT,
+    INTS,
+    OUT_CODES,
+    OUT_CODES_2,
+    WALK,
+    Array,
+    Walk,
+    kernel,
+    longest,
+    step,
+)  # fmt: skip
+from penstock.engine.kernels.local import compact, room
 from penstock.engine.kernels.sorting import fill
 
 _BLOCK = 64
@@ -38,12 +50,11 @@ def _clear(counts: Any, blocks: Any, codes: int) -> None:
     fill(blocks, codes // _BLOCK + 1, 0)
 
 
-@kernel(WALK, INT, CODES, INTS, OUT_CODES)
-def lists(walk: Any, window: int, codes: Any, offsets: Any, out: Any) -> None:
-    """Write each row's list from ``offsets[row]`` (of these rows alone) on; COUNT_DISTINCT says how long lists are."""
-    most = longest(walk)
-    table, different, local = table_for(most), np.empty(most, np.int32), np.empty(most, np.int32)
-    counts, blocks = np.empty(most, np.int32), np.empty(most // _BLOCK + 1, np.int32)
+@kernel(WALK, INT, CODES, INTS, OUT_CODES_2, OUT_CODES, OUT_CODES, OUT_CODES, OUT_CODES, OUT_CODES)
+def _lists(
+    walk: Any, window: int, codes: Any, offsets: Any, table: Any, different: Any, local: Any, counts: Any, blocks: Any,
+    out: Any,
+) -> None:  # fmt: skip
     base = walk.spine_starts[walk.first_key]
     for key in range(walk.first_key, walk.last_key):
         rows = range(walk.spine_starts[key] - base, walk.spine_starts[key + 1] - base)
@@ -63,3 +74,10 @@ def lists(walk: Any, window: int, codes: Any, offsets: Any, out: Any) -> None:
                     _turn(code, 1 if turn >= 0 else -1, counts, blocks)
             left, at = start, stop
             _list(counts, blocks, number, different, offsets[row], out)
+
+
+def lists(walk: Walk, window: int, codes: Array, offsets: Array, out: Array) -> None:
+    """Write each row's list from ``offsets[row]`` (of these rows alone) on; COUNT_DISTINCT says how long lists are."""
+    most = longest(walk)
+    blocks = np.empty(most // _BLOCK + 1, np.int32)
+    _lists(walk, window, codes, offsets, *room(most), np.empty(most, np.int32), blocks, out)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from penstock.engine.kernels.compiled import step
+from penstock.engine.kernels.compiled import Array, step
 from penstock.engine.kernels.sorting import sort_first
 
 _FREE = -1
@@ -20,10 +20,9 @@ def _size_for(events: int) -> int:
     return size
 
 
-@step
-def table_for(events: int) -> Any:
-    """A hash table for the different codes of this many events: (code, number) a place."""
-    return np.empty((_size_for(events), 2), np.int32)
+def room(events: int) -> tuple[Array, Array, Array]:
+    """Room for a key of this many events: a hash table of (code, number), its different codes, its local numbers."""
+    return np.empty((8 + 4 * events, 2), np.int32), np.empty(events, np.int32), np.empty(events, np.int32)
 
 
 @step

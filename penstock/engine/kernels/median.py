@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from penstock.engine.kernels.compiled import FLOATS, OUT_FLOATS_2, SLOTS, WALK, kernel, longest, step
+from penstock.engine.kernels.compiled import (
+    FLOATS,
+    OUT_CODES,
+    OUT_FLOATS,
+    OUT_FLOATS_2,
+    SLOTS,
+    WALK,
+    Array,
+    Walk,
+    kernel,
+    longest,
+    step,
+)  # fmt: skip
 from penstock.engine.kernels.sorting import fill, sort_first
 
 
@@ -101,11 +113,8 @@ def _slide(
         out[slot, row] = _middle(tree, size, count, ordered)
 
 
-@kernel(WALK, FLOATS, SLOTS, OUT_FLOATS_2)
-def medians(walk: Any, values: Any, slots: Any, out: Any) -> None:
-    """MEDIAN; the mean of the middle two of an even number; NaN of nothing. ``slots[0, window]`` says where to."""
-    most = longest(walk)
-    ranks, ordered, tree = np.empty(most, np.int32), np.empty(most), np.empty(most + 1, np.int32)
+@kernel(WALK, FLOATS, SLOTS, OUT_CODES, OUT_FLOATS, OUT_CODES, OUT_FLOATS_2)
+def _medians(walk: Any, values: Any, slots: Any, ranks: Any, ordered: Any, tree: Any, out: Any) -> None:
     for key in range(walk.first_key, walk.last_key):
         rows = range(walk.spine_starts[key], walk.spine_starts[key + 1])
         if len(rows) == 0:
@@ -114,3 +123,9 @@ def medians(walk: Any, values: Any, slots: Any, out: Any) -> None:
         for window in range(len(walk.begin)):
             if slots[0, window] >= 0:
                 _slide(walk, window, rows, ranks, ordered, size, tree, out, slots[0, window])
+
+
+def medians(walk: Walk, values: Array, slots: Array, out: Array) -> None:
+    """MEDIAN; the mean of the middle two of an even number; NaN of nothing. ``slots[0, window]`` says where to."""
+    most = longest(walk)
+    _medians(walk, values, slots, np.empty(most, np.int32), np.empty(most), np.empty(most + 1, np.int32), out)

@@ -10,8 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from penstock.engine.kernels.compiled import CODES, OUT_CODES_2, SLOTS, WALK, kernel, longest, step
-from penstock.engine.kernels.local import compact, table_for
+from penstock.engine.kernels.compiled import (
+    CODES,
+    OUT_CODES,
+    OUT_CODES_2,
+    SLOTS,
+    WALK,
+    Array,
+    Walk,
+    kernel,
+    longest,
+    step,
+)  # fmt: skip
+from penstock.engine.kernels.local import compact, room
 from penstock.engine.kernels.sorting import fill
 
 _FEW = 32
@@ -118,12 +129,10 @@ def _of_many(
         out[slot, row] = different[winners[1]] if counts[winners[1]] > 0 else -1
 
 
-@kernel(WALK, CODES, SLOTS, OUT_CODES_2)
-def modes(walk: Any, codes: Any, slots: Any, out: Any) -> None:
-    """MODE (-1 of nothing). ``slots[0, window]`` is the row of ``out`` to write to, or -1."""
-    most = longest(walk)
-    table, different, local = table_for(most), np.empty(most, np.int32), np.empty(most, np.int32)
-    counts, winners = np.empty(leaves_for(most), np.int32), np.empty(leaves_for(most), np.int32)
+@kernel(WALK, CODES, SLOTS, OUT_CODES_2, OUT_CODES, OUT_CODES, OUT_CODES, OUT_CODES, OUT_CODES_2)
+def _modes(
+    walk: Any, codes: Any, slots: Any, table: Any, different: Any, local: Any, counts: Any, winners: Any, out: Any
+) -> None:
     for key in range(walk.first_key, walk.last_key):
         rows = range(walk.spine_starts[key], walk.spine_starts[key + 1])
         if len(rows) == 0:
@@ -135,3 +144,10 @@ def modes(walk: Any, codes: Any, slots: Any, out: Any) -> None:
                 _of_few(walk, window, rows, local, number, counts, different, out, slot)
             elif slot >= 0:
                 _of_many(walk, window, rows, local, leaves_for(number), counts, winners, different, out, slot)
+
+
+def modes(walk: Walk, codes: Array, slots: Array, out: Array) -> None:
+    """MODE (-1 of nothing). ``slots[0, window]`` is the row of ``out`` to write to, or -1."""
+    most = longest(walk)
+    counts, winners = np.empty((2, 2 + 2 * most), np.int32)
+    _modes(walk, codes, slots, *room(most), counts, winners, out)

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from penstock.engine.kernels.compiled import INT, INTS, OUT_FLAGS, OUT_INTS, kernel, step
 from penstock.engine.kernels.sorting import sort_first
 from penstock.window import END
 
 
 @step
-def _breaks(visible_from: Any, visible_until: Any, first: int, last: int) -> Any:
-    """The instants, ascending, at which an event appears before one that shows already, or vanishes."""
-    instants = np.empty(2 * (last - first), np.int64)
-    count, earliest = 0, np.iinfo(np.int64).max
+def _breaks(visible_from: Any, visible_until: Any, first: int, last: int, instants: Any) -> int:
+    """Fill the instants, ascending, at which an event appears before one that shows already, or vanishes; how many."""
+    count, earliest = 0, END
     for event in range(last - 1, first - 1, -1):
         if visible_until[event] < END:
             instants[count] = visible_until[event]
@@ -29,25 +26,28 @@ def _breaks(visible_from: Any, visible_until: Any, first: int, last: int) -> Any
             count += 1
         earliest = min(earliest, visible_from[event])
     sort_first(instants, count)
-    return instants[:count]
+    return count
 
 
-@kernel(INT, INT, INTS, INTS, INTS, INTS, INTS, OUT_FLAGS)
+@kernel(INT, INT, INTS, INTS, INTS, INTS, INTS, OUT_INTS, OUT_FLAGS)
 def observers(
     first_key: int, last_key: int, event_starts: Any, spine_starts: Any, cutoff: Any,
-    visible_from: Any, visible_until: Any, starts: Any,
+    visible_from: Any, visible_until: Any, instants: Any, starts: Any,
 ) -> None:  # fmt: skip
-    """``starts[row]`` (of these keys' rows alone): whether the row begins a new observer."""
+    """``starts[row]`` (of these keys' rows alone): whether the row begins a new observer.
+
+    ``instants`` has room for two an event.
+    """
     base = spine_starts[first_key]
     for key in range(first_key, last_key):
         rows = range(spine_starts[key], spine_starts[key + 1])
         if len(rows) == 0:
             continue
-        instants = _breaks(visible_from, visible_until, event_starts[key], event_starts[key + 1])
+        count = _breaks(visible_from, visible_until, event_starts[key], event_starts[key + 1], instants)
         passed = 0
         for row in rows:
             before = passed
-            while passed < len(instants) and instants[passed] <= cutoff[row]:
+            while passed < count and instants[passed] <= cutoff[row]:
                 passed += 1
             starts[row - base] = row == spine_starts[key] or passed > before
 

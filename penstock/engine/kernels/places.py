@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from penstock.engine.kernels.compiled import FLAGS, INTS, OUT_INTS_2, SLOTS, WALK, kernel, longest, step
+from penstock.engine.kernels.compiled import (
+    FLAGS,
+    INTS,
+    OUT_CODES,
+    OUT_INTS_2,
+    SLOTS,
+    WALK,
+    Array,
+    Walk,
+    kernel,
+    longest,
+    step,
+)
 
 COUNT, FIRST, LAST, AGE = 0, 1, 2, 3
 """What a row of ``asked`` may ask for, in its first column; the second is the window.
@@ -57,16 +69,10 @@ def _ages(rows: Any, happened: Any, cutoff: Any, out: Any, slot: int) -> None:
         out[slot, row] = cutoff[row] - happened[event] if event >= 0 else -1
 
 
-@kernel(WALK, FLAGS, INTS, INTS, SLOTS, OUT_INTS_2)
-def places(walk: Any, valid: Any, happened: Any, cutoff: Any, asked: Any, out: Any) -> None:
-    """COUNT; the event of FIRST and LAST_N (-1: none); the age of the last value in microseconds (-1: none).
-
-    ``valid`` says which events have a value (empty: all). ``out[i]`` answers ``asked[i]``.
-    """
-    most = longest(walk)
-    seen, where = np.empty(most + 1, np.int32), np.empty(most, np.int32)
+@kernel(WALK, FLAGS, INTS, INTS, SLOTS, OUT_CODES, OUT_CODES, OUT_INTS_2)
+def _places(walk: Any, valid: Any, happened: Any, cutoff: Any, asked: Any, seen: Any, where: Any, out: Any) -> None:
     if len(valid) == 0:
-        _note(valid, 0, most, seen, where)
+        _note(valid, 0, len(where), seen, where)
     for key in range(walk.first_key, walk.last_key):
         first, rows = walk.event_starts[key], range(walk.spine_starts[key], walk.spine_starts[key + 1])
         if len(rows) == 0:
@@ -81,3 +87,12 @@ def places(walk: Any, valid: Any, happened: Any, cutoff: Any, asked: Any, out: A
                 _event(walk, window, rows, seen, where, first, nth, out, number)
             if what == AGE:
                 _ages(rows, happened, cutoff, out, number)
+
+
+def places(walk: Walk, valid: Array, happened: Array, cutoff: Array, asked: Array, out: Array) -> None:
+    """COUNT; the event of FIRST and LAST_N (-1: none); the age of the last value in microseconds (-1: none).
+
+    ``valid`` says which events have a value (empty: all). ``out[i]`` answers ``asked[i]``.
+    """
+    most = longest(walk)
+    _places(walk, valid, happened, cutoff, asked, np.empty(most + 1, np.int32), np.empty(most, np.int32), out)

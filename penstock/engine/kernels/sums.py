@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from penstock.engine.kernels.compiled import FLOATS, OUT_FLOATS_2, SLOTS, WALK, kernel, longest, step
+from penstock.engine.kernels.compiled import FLOATS, OUT_FLOATS_2, SLOTS, WALK, Array, Walk, kernel, longest, step
 from penstock.engine.kernels.double import add, quick_sum, scale, subtract, two_product, two_sum
 
 SUM, AVG, VAR, STDDEV = 0, 1, 2, 3
@@ -148,20 +148,14 @@ def _spreads(
 
 @step
 def _asks_for_spread(slots: Any) -> bool:
+    asks = False
     for window in range(slots.shape[1]):
-        if slots[VAR, window] >= 0 or slots[STDDEV, window] >= 0:
-            return True
-    return False
+        asks |= slots[VAR, window] >= 0 or slots[STDDEV, window] >= 0
+    return asks
 
 
-@kernel(WALK, FLOATS, SLOTS, OUT_FLOATS_2)
-def sums(walk: Any, values: Any, slots: Any, out: Any) -> None:
-    """SUM (0 of nothing), AVG, VAR and STDDEV (n - 1; NaN below two values; 0 for equal values), NaN for NULL.
-
-    ``slots[function, window]`` is the row of ``out`` to write to, or -1. Sums are rounded once: whole numbers up to
-    2**53 are exact. A result too large for a float is NaN.
-    """
-    running = np.empty((longest(walk) + 1, 8))
+@kernel(WALK, FLOATS, SLOTS, OUT_FLOATS_2, OUT_FLOATS_2)
+def _sums(walk: Any, values: Any, slots: Any, running: Any, out: Any) -> None:
     squared = _asks_for_spread(slots)
     for key in range(walk.first_key, walk.last_key):
         first, last = walk.event_starts[key], walk.event_starts[key + 1]
@@ -174,3 +168,12 @@ def sums(walk: Any, values: Any, slots: Any, out: Any) -> None:
                 _totals(walk, window, rows, running, values, first, slots, out)
             if slots[VAR, window] >= 0 or slots[STDDEV, window] >= 0:
                 _spreads(walk, window, rows, running, centre, values, first, slots, out)
+
+
+def sums(walk: Walk, values: Array, slots: Array, out: Array) -> None:
+    """SUM (0 of nothing), AVG, VAR and STDDEV (n - 1; NaN below two values; 0 for equal values), NaN for NULL.
+
+    ``slots[function, window]`` is the row of ``out`` to write to, or -1. Sums are rounded once: whole numbers up to
+    2**53 are exact. A result too large for a float is NaN.
+    """
+    _sums(walk, values, slots, np.empty((longest(walk) + 1, 8)), out)

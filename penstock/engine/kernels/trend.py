@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from penstock.engine.kernels.compiled import FLOATS, INTS, OUT_FLOATS_2, SLOTS, WALK, kernel, longest, step
+from penstock.engine.kernels.compiled import FLOATS, INTS, OUT_FLOATS_2, SLOTS, WALK, Array, Walk, kernel, longest, step
 from penstock.engine.kernels.double import add, multiply, scale, subtract, two_product, two_sum
 
 _DAY = 86_400_000_000.0
@@ -103,10 +103,8 @@ def _slope(running: Any, begin: int, end: int, values: Any, happened: Any, first
     return _anew(values, happened, first + begin, first + end) * _DAY
 
 
-@kernel(WALK, FLOATS, INTS, SLOTS, OUT_FLOATS_2)
-def trends(walk: Any, values: Any, happened: Any, slots: Any, out: Any) -> None:
-    """TREND a day; NaN where time does not vary. ``slots[0, window]`` is the row of ``out`` to write to, or -1."""
-    running = np.empty((longest(walk) + 1, 12))
+@kernel(WALK, FLOATS, INTS, SLOTS, OUT_FLOATS_2, OUT_FLOATS_2)
+def _trends(walk: Any, values: Any, happened: Any, slots: Any, running: Any, out: Any) -> None:
     base = walk.spine_starts[walk.first_key]
     for key in range(walk.first_key, walk.last_key):
         first, rows = walk.event_starts[key], range(walk.spine_starts[key], walk.spine_starts[key + 1])
@@ -119,3 +117,8 @@ def trends(walk: Any, values: Any, happened: Any, slots: Any, out: Any) -> None:
                     begin, end = walk.begin[window, row - base], walk.end[window, row - base]
                     slope = _slope(running, begin, end, values, happened, first)
                     out[slots[0, window], row] = slope if np.isfinite(slope) else np.nan
+
+
+def trends(walk: Walk, values: Array, happened: Array, slots: Array, out: Array) -> None:
+    """TREND a day; NaN where time does not vary. ``slots[0, window]`` is the row of ``out`` to write to, or -1."""
+    _trends(walk, values, happened, slots, np.empty((longest(walk) + 1, 12)), out)
