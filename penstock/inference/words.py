@@ -47,7 +47,7 @@ def words(name: str) -> tuple[str, ...]:
     (('owner', 'user', 'id'), ('home', 'team'), ('customer', 'id'), ('user', 'id'), ('dim', 'date', '2'))
     """
     split = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1 \2", name))
-    found = [word.lower() for word in re.split(r"[\W_]+", split) if word]
+    found = [word.lower() for word in re.split(r"[\W_]+", split) if word] or [name]
     if found and found[-1] not in _NOT_JOINED and _JOINED_ID.search(found[-1]):
         stem = _JOINED_ID.sub("", found[-1])
         found[-1:] = [stem, found[-1][len(stem) :]]

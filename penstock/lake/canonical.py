@@ -69,13 +69,21 @@ def canonical(values: pa.ChunkedArray) -> Canonical:
     if isinstance(kind, pa.BaseExtensionType) and not _is_uuid(kind):
         return canonical(pa.chunked_array([chunk.storage for chunk in values.chunks], kind.storage_type))
     if pa.types.is_dictionary(kind):
-        return canonical(pc.cast(values, kind.value_type))
+        return canonical(_spelled_out(values))
     if pa.types.is_uint64(kind):
         return _unsigned(values)
     if pa.types.is_decimal(kind):
         return _decimal(values)
     dtype = dtype_of(kind) or Dtype.OTHER
     return Canonical(_CONVERT[dtype](values), dtype, type_note(kind, dtype))
+
+
+def _spelled_out(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values that a dictionary's codes stand for."""
+    kind = values.type.value_type
+    plain = pa.string() if _is_text(kind) else kind
+    chunks = [pc.take(pc.cast(chunk.dictionary, plain), chunk.indices) for chunk in values.chunks]
+    return pa.chunked_array(chunks, plain)
 
 
 def type_note(kind: pa.DataType | None, dtype: Dtype) -> str:

@@ -103,15 +103,16 @@ def _encoding(path: Path) -> tuple[str, str]:
         start = stream.read(4)
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16", ""
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    decoder, quotes = codecs.getincrementaldecoder("utf-8")(), 0
     with pa.input_stream(str(path)) as stream:
         try:
             while chunk := stream.read(1 << 22):
                 decoder.decode(chunk)
+                quotes += chunk.count(b'"')
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             return "cp1252", f"{path.name} is not UTF-8: read as Windows-1252"
-    return "utf8", ""
+    return "utf8", f"{path.name} has an odd number of quotes: one may be open, and hide rows" if quotes % 2 else ""
 
 
 def _text(path: Path, encoding: str) -> IO[str]:

@@ -80,6 +80,8 @@ def as_arrow(name: str, frame: Any) -> pa.Table:
         return _named(name, frame)
     if hasattr(frame, "collect") and type(frame).__module__.startswith("polars"):
         frame = frame.collect()
+    if type(frame).__module__.startswith("pandas"):
+        return _named(name, _from_pandas(name, frame))
     if hasattr(frame, "__arrow_c_stream__"):
         return _named(name, _checked(name, lambda: pa.table(frame)))
     if hasattr(frame, "to_arrow"):
@@ -89,6 +91,28 @@ def as_arrow(name: str, frame: Any) -> pa.Table:
         f"{name!r} is no table: {type(frame).__name__}",
         hint="Give Arrow, pandas or Polars tables, or anything with __arrow_c_stream__.",
     )
+
+
+def _from_pandas(name: str, frame: Any) -> pa.Table:
+    """A pandas frame; a column of objects of several types becomes text."""
+    if not hasattr(frame, "columns"):
+        frame = frame.to_frame()
+    frame = frame.rename(columns=str)
+    try:
+        return pa.Table.from_pandas(frame)
+    except (pa.ArrowException, TypeError, ValueError):
+        told = {
+            column: frame[column].map(str).mask(frame[column].isna(), None) for column in frame if _mixed(frame[column])
+        }
+        return _checked(name, lambda: pa.Table.from_pandas(frame.assign(**told)))
+
+
+def _mixed(series: Any) -> bool:
+    try:
+        pa.array(series, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError):
+        return True
+    return False
 
 
 def _checked(name: str, convert: Callable[[], pa.Table]) -> pa.Table:

@@ -21,7 +21,13 @@ NULL_WORDS = frozenset({
 _GLANCE = 64
 _INTEGER = r"^(?:0|-?[1-9][0-9]*)$"
 _FLOAT = r"^-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
-_DECIMAL_COMMA = r"^-?(?:0|[1-9][0-9]*)(?:,[0-9]+)?$"
+_FRACTION = r"^-?(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
+_THOUSANDS = r"^-?(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:,[0-9]{3})+)(?:\.[0-9]+)?$"
+_COMMAS = (
+    (_FRACTION, r",[0-9]{1,2}$|,[0-9]{4,}$|\..*,|^-?0,", ".", ","),
+    (_THOUSANDS, r",.*,|,.*\.", ",", "."),
+)
+"""Numbers with commas: how all look, what one at least must show, what groups thousands, what begins the fraction."""
 _TIME_WORDS = frozenset(
     {
         "at",
@@ -56,8 +62,10 @@ def read_text(name: str, values: pa.ChunkedArray, *, numbers: bool) -> Canonical
     texts = pc.unique(values).drop_null()
     if not len(texts):
         return Canonical(values, Dtype.STRING)
-    spoken = texts.filter(pc.invert(pc.is_in(texts, value_set=pa.array(sorted(NULL_WORDS)))))
-    readers: list[Reader] = [_truth, _integer, _float, _decimal_comma] if numbers else []
+    trimmed = pc.utf8_trim_whitespace(texts)
+    says = pc.invert(pc.is_in(trimmed, value_set=pa.array(sorted(NULL_WORDS))))
+    texts, spoken = texts.filter(says), trimmed.filter(says)
+    readers: list[Reader] = [_truth, _integer, _float, _with_commas] if numbers else []
     timely = says_time(name)
     try:
         found = _first(spoken, [*readers, lambda t: _date(t, timely=timely)]) if len(spoken) else None
@@ -68,7 +76,7 @@ def read_text(name: str, values: pa.ChunkedArray, *, numbers: bool) -> Canonical
     if found.dtype is Dtype.STRING:
         return Canonical(values, Dtype.STRING, found.note)
     read = found.values.combine_chunks() if isinstance(found.values, pa.ChunkedArray) else found.values
-    placed = pc.take(read, pc.index_in(values, value_set=spoken))
+    placed = pc.take(read, pc.index_in(values, value_set=texts))
     return Canonical(placed, found.dtype, found.note)
 
 
@@ -134,13 +142,15 @@ def _float(texts: pa.Array) -> Canonical | None:
     return Canonical(finite(pc.cast(texts, pa.float64())), Dtype.FLOAT)
 
 
-def _decimal_comma(texts: pa.Array) -> Canonical | None:
-    if not _all(texts, _DECIMAL_COMMA):
-        return None
-    if _all(texts, r"^[^,]*$|^-?[1-9][0-9]{0,2},[0-9]{3}$"):
-        return Canonical(texts, Dtype.STRING, "a comma may mean thousands or decimals: kept as text")
-    plain = pc.replace_substring(texts, ",", ".")
-    return Canonical(finite(pc.cast(plain, pa.float64())), Dtype.FLOAT, "commas read as decimal points")
+def _with_commas(texts: pa.Array) -> Canonical | None:
+    """Numbers in which a comma groups thousands or begins the fraction, if one of them shows which."""
+    fitting = [form for form in _COMMAS if _all(texts, form[0])]
+    for _, telling, group, point in fitting:
+        if pc.any(pc.match_substring_regex(texts, telling)).as_py():
+            plain = pc.replace_substring(pc.replace_substring(texts, group, ""), point, ".")
+            word = "decimal points" if point == "," else "grouping thousands"
+            return Canonical(finite(pc.cast(plain, pa.float64())), Dtype.FLOAT, f"commas read as {word}")
+    return Canonical(texts, Dtype.STRING, "a comma may mean thousands or decimals: kept as text") if fitting else None
 
 
 def _date(texts: pa.Array, *, timely: bool) -> Canonical | None:

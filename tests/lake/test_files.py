@@ -71,6 +71,17 @@ def test_what_is_not_unicode_is_read_as_windows_text_and_that_is_said(tmp_path):
     assert "a.csv is not UTF-8: read as Windows-1252" in infer(describe(open_source(path))).notes
 
 
+def test_a_quote_left_open_is_said(tmp_path):
+    path = written(tmp_path, "a.csv", 'id,name\n1,"abc\n2,d\n')
+    assert (
+        "a.csv has an odd number of quotes: one may be open, and hide rows" in infer(describe(open_source(path))).notes
+    )
+
+
+def test_names_without_a_letter_break_nothing(tmp_path):
+    assert rows_of(written(tmp_path, "a.csv", "#,$\n1,2\n"), "a") == {"#": [1], "$": [2]}
+
+
 def test_packed_files_are_read(tmp_path):
     path = written(tmp_path, "a.csv.gz", gzip.compress(b"id\n1\n"))
     assert rows_of(path, "a") == {"id": [1]}

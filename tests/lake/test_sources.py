@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pyarrow as pa
 import pytest
 
@@ -75,6 +77,29 @@ def test_a_pandas_index_is_a_column_only_when_it_has_a_name():
     assert to_arrow(frame).column_names == ["x"]
     frame.index.name = "id"
     assert set(to_arrow(frame).column_names) == {"id", "x"}
+
+
+def test_a_pandas_column_of_several_types_is_text_and_the_others_stay():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"x": [1, "a", None], "y": [Decimal("1.5"), None, Decimal(2)], 3: [1, 2, 3]}, dtype=object)
+    rows = SourceRows.of({"t": frame})
+    assert rows.read("t", ["x", "y", "3"]).to_pydict() == {"x": ["1", "a", None], "y": [1.5, None, 2.0], "3": [1, 2, 3]}
+
+
+def test_polars_types_are_made_plain():
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(
+        {
+            "c": polars.Series(["a", None], dtype=polars.Categorical),
+            "e": polars.Series(["x", "y"], dtype=polars.Enum(["x", "y"])),
+            "l": [["p"], None],
+        }
+    )
+    assert SourceRows.of({"t": frame}).read("t", ["c", "e", "l"]).to_pydict() == {
+        "c": ["a", None],
+        "e": ["x", "y"],
+        "l": [["p"], None],
+    }
 
 
 def test_categories_zones_and_unsigned_numbers_are_made_plain():
