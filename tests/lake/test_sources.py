@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 
 import pyarrow as pa
@@ -153,3 +154,14 @@ def test_rows_hold_what_the_graph_says_and_nothing_else():
     assert rows.read("t", []).num_columns == 0
     with pytest.raises(Exception, match="t has no column 'idd'"):
         rows.read("t", ["idd"])
+
+
+@pytest.mark.parametrize(
+    ("scheme", "module", "extra"),
+    [("postgresql", "adbc_driver_postgresql", "postgres"), ("mysql", "pymysql", "mysql")],
+)
+def test_a_driver_that_is_not_installed_is_named_with_its_extra(monkeypatch, scheme, module, extra):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SourceError, match="needs the package") as raised:
+        open_source(f"{scheme}://ada:secret@127.0.0.1:1/shop").tables()
+    assert raised.value.hint == f"Install it: pip install 'penstock[{extra}]'"
