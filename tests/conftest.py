@@ -22,6 +22,7 @@ hypothesis.settings.register_profile("dev", deadline=None, max_examples=25, supp
 hypothesis.settings.register_profile(
     "ci", deadline=None, max_examples=50, derandomize=True, print_blob=True, suppress_health_check=SLOW_IS_FINE
 )
+hypothesis.settings.register_profile("many", deadline=None, max_examples=400, suppress_health_check=SLOW_IS_FINE)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 

@@ -144,7 +144,8 @@ def fields(graph: Graph, name: str) -> list[Field]:
     if name != "orders":
         return own
     ups = [("products", "cost", (PRODUCT,)), ("products", "kind", (PRODUCT,)), ("makers", "country", (PRODUCT, MAKER))]
-    return own + [Field(t, c, (k := graph.table(t).column(c)).dtype, k.kind, hops) for t, c, hops in ups]
+    parents = [Field(t, c, (k := graph.table(t).column(c)).dtype, k.kind, hops) for t, c, hops in ups]
+    return own + parents * 3
 
 
 @st.composite

@@ -40,7 +40,7 @@ def swept(*aggregates: Aggregate) -> Node:
     node: Node = Spine("users", "user_id")
     for aggregate in aggregates:
         node = Sweep(aggregate.stream, (aggregate,), child=node)
-    return Select(tuple(str(a) for a in aggregates), child=node)
+    return Select(tuple(dict.fromkeys(str(a) for a in aggregates)), child=node)
 
 
 def plain(value: Any, dtype: Dtype | None = None) -> Any:
@@ -65,6 +65,7 @@ def questions(draw: st.DrawFn, *, ahead: bool) -> tuple[make.MemoryRows, list[tu
     spine = draw(st.lists(st.tuples(st.sampled_from([0, 1, 2, 3, 7]), make.times()), min_size=1, max_size=6))
     streams = draw(st.lists(make.streams(rows.graph), min_size=1, max_size=2))
     asked = [draw(make.aggregates_of(rows.graph, s, ahead=ahead)) for s in streams for _ in range(2)]
+    asked += [Aggregate("COUNT", s, None, asked[0].window) for s in streams]
     return rows, spine, list({str(a): a for a in asked}.values())
 
 
@@ -176,3 +177,87 @@ def test_order_threads_and_partitions_change_no_bit(question: Any, seed: int, li
     order = rng.sample(range(len(spine)), len(spine))
     again = ask(replace(rows, rows=shuffled), [spine[i] for i in order], plan, split)
     assert bits(ask(rows, spine, plan).take(pa.array(np.array(order)))) == bits(again)
+
+
+# ---------------------------------------------------------------- one example of each rule, so that none rests on luck
+
+
+def shop(**clocks: dict[str, str]) -> make.MemoryRows:
+    """One user, two orders (day 1 and day 5) of one product."""
+    i, f, s, b, t = Dtype.INT, Dtype.FLOAT, Dtype.STRING, Dtype.BOOL, Dtype.TIMESTAMP
+    orders = make.table("orders", "order_id", clocks.get("orders", {"happened": "at"}),
+                        order_id=i, user_id=i, product_id=s, at=t, known=t, gone=b, price=f)  # fmt: skip
+    products = make.table("products", "product_id", clocks.get("products", {}),
+                          product_id=s, at=t, known=t, gone=b, cost=f)  # fmt: skip
+    graph = make.Graph((make.table("users", "user_id", {}, user_id=i), orders, products), (make.ORDERS, make.PRODUCT))
+    day = make.DAY
+    bought = [
+        {"order_id": n, "user_id": 0, "product_id": "p", "at": at * day, "known": at * day, "gone": False, "price": 1.0 * n}
+        for n, at in ((1, 1), (2, 5))
+    ]
+    sold = [{"product_id": "p", "at": 3 * day, "known": 3 * day, "gone": False, "cost": 7.0}]
+    return make.MemoryRows(graph, {"users": [{"user_id": 0}], "orders": bought, "products": sold})
+
+
+ORDERS_OF_USERS = Stream("users", (make.ORDERS,))
+ALL_TIME = Lookback(None, 0)
+COUNTED = Aggregate("COUNT", ORDERS_OF_USERS, None, ALL_TIME)
+COST = Field("products", "cost", Dtype.FLOAT, Kind.NUMERICAL, (make.PRODUCT,))
+
+
+def at_days(rows: make.MemoryRows, aggregate: Aggregate, *days: float) -> list[Any]:
+    """The aggregate for user 0 at these days, checked against the oracle too."""
+    spine = [(0, int(d * make.DAY)) for d in days]
+    agree(rows, spine, [aggregate])
+    return ask(rows, spine, swept(COUNTED, aggregate))[str(aggregate)].to_pylist()
+
+
+def test_an_event_at_the_cutoff_is_past_and_one_microsecond_later_is_not() -> None:
+    assert at_days(shop(), COUNTED, 1 - 1e-11, 1, 5) == [0, 1, 2]
+
+
+def test_a_late_row_is_invisible_until_it_is_known() -> None:
+    rows = shop(orders={"happened": "at", "known": "known"})
+    rows.rows["orders"][0]["known"] = 6 * make.DAY
+    assert at_days(rows, COUNTED, 2, 5, 6) == [0, 1, 2]
+
+
+def test_a_newer_version_takes_the_place_of_the_older_from_when_it_is_known() -> None:
+    rows = shop(orders={"happened": "at", "known": "known", "deleted": "gone"})
+    changed = dict(rows.rows["orders"][0]) | {"known": 3 * make.DAY, "price": 100.0}
+    rows.rows["orders"].append(changed)
+    total = Aggregate("SUM", ORDERS_OF_USERS, Field("orders", "price", Dtype.FLOAT, Kind.NUMERICAL), ALL_TIME)
+    assert at_days(rows, total, 2, 3, 5) == [1.0, 100.0, 102.0]
+
+
+def test_a_deleted_row_is_gone_from_when_that_is_known() -> None:
+    rows = shop(orders={"happened": "at", "known": "known", "deleted": "gone"})
+    rows.rows["orders"].append(dict(rows.rows["orders"][0]) | {"known": 3 * make.DAY, "gone": True})
+    assert at_days(rows, COUNTED, 2, 3, 5) == [1, 0, 1]
+
+
+def test_an_event_counts_before_its_parent_shows_and_the_parents_columns_are_null_till_then() -> None:
+    rows = shop(products={"happened": "at"})
+    cost = Aggregate("SUM", ORDERS_OF_USERS, COST, ALL_TIME)
+    spine = [(0, day * make.DAY) for day in (2, 3, 5)]
+    table = ask(rows, spine, swept(COUNTED, cost))
+    assert table[str(COUNTED)].to_pylist() == [1, 1, 2]
+    assert table[str(cost)].to_pylist() == [0.0, 7.0, 14.0]
+    agree(rows, spine, [COUNTED, cost])
+
+
+def test_a_parents_column_is_null_again_once_the_parent_is_deleted() -> None:
+    rows = shop(products={"known": "known", "deleted": "gone"})
+    rows.rows["products"].append(dict(rows.rows["products"][0]) | {"known": 6 * make.DAY, "gone": True})
+    cost = Aggregate("SUM", ORDERS_OF_USERS, COST, ALL_TIME)
+    spine = [(0, day * make.DAY) for day in (2, 4, 7)]
+    table = ask(rows, spine, swept(COUNTED, cost))
+    assert table[str(COUNTED)].to_pylist() == [1, 1, 2]
+    assert table[str(cost)].to_pylist() == [0.0, 7.0, 0.0]
+    agree(rows, spine, [COUNTED, cost])
+
+
+def test_a_row_that_does_not_say_when_it_happened_never_shows() -> None:
+    rows = shop()
+    rows.rows["orders"][0]["at"] = None
+    assert at_days(rows, COUNTED, 2, 5) == [0, 1]
