@@ -63,12 +63,12 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False
 
 def kernel(*arguments: Any) -> Callable[[F], F]:
     """Compile for these types, ahead of the first call; other threads run on while it runs. It may not allocate."""
-    return cast("Callable[[F], F]", njit(types.void(*arguments), cache=True, **_OPTIONS))
+    return cast("Callable[[F], F]", njit(types.void(*arguments), cache=True, no_cfunc_wrapper=True, **_OPTIONS))
 
 
 def step(function: F) -> F:
     """Compile as a part of the kernels that call it."""
-    return cast("F", njit(forceinline=True, **_OPTIONS)(function))
+    return cast("F", njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function))
 
 
 @intrinsic
