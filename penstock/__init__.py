@@ -5,8 +5,13 @@
 >>> import penstock as ps
 >>> day = dt.datetime(2024, 1, 1)
 >>> users = pa.table({"user_id": [1, 2, 3]})
->>> visits = pa.table({"visit_id": range(6), "user_id": [1, 1, 2, 1, 3, 2],
-...                    "visited_at": [day + dt.timedelta(days=n) for n in (0, 3, 4, 9, 12, 20)]})
+>>> visits = pa.table(
+...     {
+...         "visit_id": range(6),
+...         "user_id": [1, 1, 2, 1, 3, 2],
+...         "visited_at": [day + dt.timedelta(days=n) for n in (0, 3, 4, 9, 12, 20)],
+...     }
+... )
 >>> db = ps.connect({"users": users, "visits": visits})
 >>> question = db.query("PREDICT COUNT(visits.*, 0, 7, days) > 0 FOR EACH users.user_id")
 >>> question.task.value

@@ -252,10 +252,16 @@ def demo(folder: str, subscribers: int, seed: int, as_json: bool) -> None:
     click.echo(shown.conclusion)
 
 
+def _explained(explain: bool, rows: int, *, whole: bool) -> bool | int:
+    """Reasons for all rows where all are delivered, else only for the ones that are printed."""
+    return explain if whole or not explain else rows
+
+
 def _print_answer(answer: Any, rows: int, explain: bool) -> None:
     click.echo(str(answer.evaluation))
     click.echo("")
-    _print_table(answer.ordered(), rows)
+    shown = answer.ordered()
+    _print_table(shown.drop_columns([c for c in ("reasons",) if c in shown.column_names]), rows)
     for note in answer.notes:
         click.echo(f"note: {note}")
     if explain:

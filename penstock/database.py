@@ -191,7 +191,7 @@ class Database:
         query: Query | str,
         at: Time | None = None,
         entities: Iterable[object] | None = None,
-        explain: bool = False,
+        explain: bool | int = False,
         *,
         seed: int = 0,
         cache: bool = True,
@@ -199,8 +199,9 @@ class Database:
     ) -> Predictions:
         """A prediction for every entity (or for ``entities``) from the newest instant in the data (or ``at``).
 
-        Comes with the backtest that says how good such predictions have been. The trained answer is kept, so that
-        asking again, or about other entities, is quick; ``cache=False`` trains anew.
+        ``explain`` adds reasons (a number: for as many of the first rows only). Comes with the backtest that says how
+        good such predictions have been. The trained answer is kept, so that asking again, or about other entities, is
+        quick; ``cache=False`` trains anew.
         """
         asked = self._asked(query)
         wanted = None if entities is None else list(entities)

@@ -147,6 +147,14 @@ class Graph:
             [*map(_described, self.tables), *map(_linked, self.links), *(f"note: {n}" for n in self.notes)]
         )
 
+    def to_dict(self) -> dict[str, object]:
+        """The graph as plain values for JSON."""
+        return {
+            "tables": [_plain_table(table) for table in self.tables],
+            "links": [{"table": k.table, "column": k.column, "to": k.to, "why": k.why} for k in self.links],
+            "notes": list(self.notes),
+        }
+
     def to_mermaid(self) -> str:
         """The graph as a Mermaid entity-relationship diagram."""
         lines = ["erDiagram"]
@@ -154,6 +162,12 @@ class Graph:
             lines += [f"    {_plain(table.name)} {{", *(f"        {_typed(table, c)}" for c in table.columns), "    }"]
         lines += [f'    {_plain(k.to)} ||--o{{ {_plain(k.table)} : "{"+".join(k.columns)}"' for k in self.links]
         return "\n".join(lines)
+
+
+def _plain_table(table: Table) -> dict[str, object]:
+    roles = ("name", "key", "happened", "known", "deleted", "ends", "rows")
+    columns = [{"name": c.name, "dtype": c.dtype, "kind": c.kind, "why": c.why} for c in table.columns]
+    return {**{role: getattr(table, role) for role in roles}, "columns": columns, "why": list(table.why)}
 
 
 def names(column: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def demonstrate(folder: str, *, subscribers: int, seed: int, progress: Progress 
     progress("writing the database", 0.3)
     path = demo.write(made, Path(folder) / FILE)
     seconds = time.perf_counter() - started
-    answer = connect(str(path)).predict(demo.QUESTION, explain=True, progress=progress)
+    answer = connect(str(path)).predict(demo.QUESTION, explain=10, progress=progress)
     rows = sum(table.num_rows for table in made.tables.values())
     return Shown(path, rows, seconds, answer, best_auroc(made, answer))
 

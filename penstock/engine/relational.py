@@ -228,6 +228,7 @@ def _content(schema: Table) -> list[str]:
 
 
 def code_of(column: str) -> str:
+    """The name of the column that holds a column's codes."""
     return f"code of {column}"
 
 

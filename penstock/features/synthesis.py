@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from penstock.expression import Arithmetic, Compare, Constant
 from penstock.features.definitions import Feature, FeatureSet
@@ -69,7 +70,7 @@ def synthesise(query: Query, survey: Survey) -> FeatureSet:
         *_past(query, span),
         *_own(query, table, survey),
         *_parents(query, table, survey),
-        *_calendar(query),
+        *_calendar(query, span),
     ]
     for hops in paths(query.graph, query.entity):
         made += _stream(query.graph, Stream(query.entity, hops), lookbacks, survey)
@@ -121,15 +122,14 @@ def _parents(query: Query, table: Table, survey: Survey, hops: tuple[Link, ...] 
             yield from _parents(query, parent, survey, (*hops, link))
 
 
-def _calendar(query: Query) -> Iterator[Feature]:
-    """Where in the year, week or day the cutoff lies, where that can matter to the horizon."""
-    horizon = query.horizon_microseconds
-    if not horizon:
-        return
-    yield Feature(Calendar("MONTH"))
-    if horizon <= 28 * Unit.DAYS.microseconds:
+def _calendar(query: Query, span: int) -> Iterator[Feature]:
+    """Where in the year, week or day the cutoff lies, where enough cutoffs were seen to tell that from mere date."""
+    horizon, day = query.horizon_microseconds or span, Unit.DAYS.microseconds
+    if span >= 3 * 365 * day and horizon <= 100 * day:
+        yield Feature(Calendar("MONTH"))
+    if span >= 30 * horizon and horizon % (7 * day):
         yield Feature(Calendar("WEEKDAY"))
-    if horizon <= 2 * Unit.DAYS.microseconds:
+    if span >= 60 * horizon and horizon % day:
         yield Feature(Calendar("HOUR"))
 
 
@@ -142,8 +142,8 @@ def _stream(graph: Graph, stream: Stream, lookbacks: Windows, survey: Survey) ->
     several = lookbacks.all if clock else (None,)
     few = lookbacks.few if clock else (None,)
     yield from _counts(graph, stream, several)
-    categorical = [*_fields(table, Kind.CATEGORICAL, survey), *_parent_fields(graph, table, Kind.CATEGORICAL, survey)]
-    numerical = [*_fields(table, Kind.NUMERICAL, survey), *_parent_fields(graph, table, Kind.NUMERICAL, survey)]
+    categorical = [*_fields(table, Kind.CATEGORICAL, survey), *_parent_fields(graph, stream, Kind.CATEGORICAL, survey)]
+    numerical = [*_fields(table, Kind.NUMERICAL, survey), *_parent_fields(graph, stream, Kind.NUMERICAL, survey)]
     for field in numerical:
         yield from _numbers(graph, stream, field, several if not field.hops else few, few)
     for field in categorical:
@@ -153,7 +153,7 @@ def _stream(graph: Graph, stream: Stream, lookbacks: Windows, survey: Survey) ->
             pointing = table.column(link.columns[0])
             field = Field(table.name, pointing.name, pointing.dtype, pointing.kind)
             yield from (_feature(graph, "COUNT_DISTINCT", stream, field, w) for w in few)
-    yield from _filtered(graph, stream, table, categorical, numerical, several, few, survey)
+    yield from _filtered(graph, stream, categorical, numerical, several, few, survey)
 
 
 def _clocked(graph: Graph, stream: Stream) -> bool:
@@ -164,7 +164,7 @@ def _counts(graph: Graph, stream: Stream, several: tuple[Lookback | None, ...]) 
     """How many rows, how that changed (ratios of neighbouring windows), and how long ago the last was."""
     counts = [_aggregate(graph, "COUNT", stream, None, window) for window in several]
     yield from map(Feature, counts)
-    yield from (Feature(Arithmetic("/", short, long)) for short, long in zip(counts, counts[1:], strict=False))
+    yield from (Feature(Arithmetic("/", short, long)) for short, long in pairwise(counts))
     if several[-1] is not None:
         yield _feature(graph, "TIME_SINCE", stream, None, several[-1])
 
@@ -192,7 +192,6 @@ def _categories(graph: Graph, stream: Stream, field: Field, few: tuple[Lookback 
 def _filtered(
     graph: Graph,
     stream: Stream,
-    table: Table,
     categorical: list[Field],
     numerical: list[Field],
     several: tuple[Lookback | None, ...],
@@ -240,9 +239,9 @@ def _fields(table: Table, kind: Kind, survey: Survey, hops: tuple[Link, ...] = (
     return [Field(table.name, c.name, c.dtype, c.kind, hops) for c in survey.usable(table, (kind,))]
 
 
-def _parent_fields(graph: Graph, table: Table, kind: Kind, survey: Survey) -> list[Field]:
-    """Columns of the rows that a stream's rows point to."""
-    links = graph.links_from(table.name)
+def _parent_fields(graph: Graph, stream: Stream, kind: Kind, survey: Survey) -> list[Field]:
+    """Columns of the rows that a stream's rows point to, those of its own path left out."""
+    links = [link for link in graph.links_from(stream.table) if link not in stream.hops]
     return [f for link in links for f in _fields(graph.table(link.to), kind, survey, (link,))]
 
 
@@ -255,7 +254,7 @@ def _aggregate(
 ) -> Aggregate:
     """The aggregate, with its links spelled out where the tables alone do not tell the path."""
     hops = (*(field.hops if field is not None else ()), *reversed(stream.hops))
-    via = tuple(str(link) for link in hops) if _ambiguous(graph, stream, field) else ()
+    via = tuple(dict.fromkeys(str(link) for link in hops)) if _ambiguous(graph, stream, field) else ()
     return Aggregate(function, stream, field, window, n, via)
 
 

@@ -24,11 +24,10 @@ from penstock.learning.models import Options
 from penstock.learning.predictions import Predictions
 from penstock.learning.reasons import with_reasons
 from penstock.learning.shelf import Shelf, Shelved
-from penstock.learning.timeline import Timeline, now, target_tables, timeline
+from penstock.learning.timeline import Timeline, now, timeline
 from penstock.learning.train import fit
 from penstock.learning.trained import Trained
 from penstock.schema import Kind
-from penstock.window import Instants
 
 MOST_TRAIN_CUTOFFS = 24
 MOST_TRAIN_ROWS = 150_000
@@ -71,9 +70,14 @@ def evaluate(
 
 def _judged(query: Query, gathered: Gathered, trained: Trained, relational: Relational) -> Evaluation:
     evaluation = judge(
-        trained, gathered.test, train=gathered.train, validation=gathered.validation, top_k=query.top_k,
+        trained,
+        gathered.test,
+        train=gathered.train,
+        validation=gathered.validation,
+        top_k=query.top_k,
         threads=relational.settings.threads,
-    )  # fmt: skip
+        kinds=kinds(gathered.features),
+    )
     return replace(evaluation, notes=(*gathered.notes, *evaluation.notes))
 
 
@@ -135,7 +139,7 @@ def _own(
         labelled = examples.labels_of_rows(query, relational, line.end)
         parted = _split_static(labelled.table, line, seed)
     else:
-        parted = split(line.cutoffs, query.horizon_microseconds, seed)
+        parted = split(line.cutoffs, query.horizon_microseconds or 0, seed)
         parted = replace(parted, train=parted.train[-MOST_TRAIN_CUTOFFS:])
         asked = sorted({*parted.train, *parted.validation, *parted.test}, reverse=True)
         progress(f"computing labels at {len(asked)} cutoffs", 0.1)
@@ -156,7 +160,8 @@ def _split_static(table: pa.Table, line: Timeline, seed: int) -> Split:
     cutoffs = np.sort(table["cutoff"].cast(pa.int64()).to_numpy())
     first, second = cutoffs[int(len(cutoffs) * 0.6)], cutoffs[int(len(cutoffs) * 0.8)]
     parts = times[times <= first], times[(times > first) & (times <= second)], times[times > second]
-    return Split(*(tuple(int(t) for t in part) for part in parts), seed=seed)
+    train, validation, test = (tuple(int(t) for t in part) for part in parts)
+    return Split(train, validation, test, seed=seed)
 
 
 def _dropped(dropped: dict[str, int]) -> list[str]:
@@ -205,19 +210,27 @@ def predict(
     *,
     at: int | None = None,
     entities: Sequence[object] | None = None,
-    explain: bool = False,
+    explain: bool | int = False,
     seed: int = 0,
     cache: bool = True,
     progress: Progress = quiet,
 ) -> Predictions:
-    """A prediction for every entity (or the ones named), from a model judged on the newest complete window."""
+    """A prediction for every entity (or the ones named), from a model judged on the newest complete window.
+
+    ``explain`` asks for reasons: True for every row, a number for as many of the first rows.
+    """
     shelf = Shelf.of(query, relational, seed) if cache else Shelf(None)
     shelved = shelf.load() or _answer(query, relational, seed, shelf, progress)
     line = timeline(query, Survey(relational.rows, now()))
     cutoff = at if at is not None else query.as_of if query.as_of is not None else line.end
     named = entities if entities is not None else query.ids
-    table, notes = _predicted(query, relational, shelved, shelf, cutoff, named, explain, progress)
-    return Predictions(query.canonical, query.task.value, table, shelved.evaluation, (*notes, *line.notes))
+    progress("predicting", 0.9)
+    table, notes = _predicted(query, relational, shelved.trained, shelf, cutoff, named)
+    answer = Predictions(query.canonical, query.task.value, table, shelved.evaluation, (*notes, *line.notes))
+    if explain is False:
+        return answer
+    progress("finding reasons", 0.95)
+    return with_reasons(answer, shelved.trained, query, relational, None if explain is True else explain)
 
 
 def _answer(query: Query, relational: Relational, seed: int, shelf: Shelf, progress: Progress) -> Shelved:
@@ -234,25 +247,18 @@ def _answer(query: Query, relational: Relational, seed: int, shelf: Shelf, progr
 
 
 def _predicted(
-    query: Query,
-    relational: Relational,
-    shelved: Shelved,
-    shelf: Shelf,
-    cutoff: int,
-    named: Sequence[object] | None,
-    explain: bool,
-    progress: Progress,
+    query: Query, relational: Relational, trained: Trained, shelf: Shelf, cutoff: int, named: Sequence[object] | None
 ) -> tuple[pa.Table, list[str]]:
-    chosen = None if named is None else _entities(query, relational, named)
-    ready = shelf.predictions(cutoff, explained=explain)
-    if ready is None:
-        progress("predicting", 0.9)
-        asked = _population(query, relational, cutoff, chosen)
-        ready = _score(query, relational, shelved, asked, explain)
-        if chosen is None:
-            shelf.keep_predictions(cutoff, ready, explained=explain)
-    if chosen is None:
+    """Predictions for everybody, or for the named ones with a note on who is missing."""
+    ready = shelf.predictions(cutoff)
+    if named is None:
+        if ready is None:
+            ready = _score(query, relational, trained, _population(query, relational, cutoff, None))
+            shelf.keep_predictions(cutoff, ready)
         return ready, []
+    chosen = _entities(query, relational, named)
+    if ready is None or query.static:
+        ready = _score(query, relational, trained, _population(query, relational, cutoff, chosen))
     ready = examples.chosen(ready, chosen)
     return ready, _missing(query, chosen, ready, cutoff)
 
@@ -282,7 +288,7 @@ def _population(query: Query, relational: Relational, cutoff: int, chosen: pa.Ar
     return found if chosen is None else examples.chosen(found, chosen)
 
 
-def _score(query: Query, relational: Relational, shelved: Shelved, asked: pa.Table, explain: bool) -> pa.Table:
+def _score(query: Query, relational: Relational, trained: Trained, asked: pa.Table) -> pa.Table:
     if asked.num_rows == 0:
         raise RefusedError(
             "DATA_NOBODY",
@@ -291,14 +297,9 @@ def _score(query: Query, relational: Relational, shelved: Shelved, asked: pa.Tab
         )
     if query.steps is not None:
         asked = _unrolled(asked, query.steps)
-    features = examples.features_named(query, shelved.trained.features, relational.rows.graph)
+    features = examples.features_named(query, trained.features, query.graph)
     rows = examples.samples(query, features, asked, relational)
-    answer = shelved.trained.predict(rows, threads=relational.settings.threads, **_top(query))
-    return with_reasons(answer, shelved.trained, rows, features) if explain else answer
-
-
-def _top(query: Query) -> dict[str, int]:
-    return {} if query.top_k is None else {"top_k": query.top_k}
+    return trained.predict(rows, threads=relational.settings.threads, top_k=query.top_k)
 
 
 def _unrolled(asked: pa.Table, steps: int) -> pa.Table:
@@ -314,6 +315,3 @@ def _missing(query: Query, chosen: pa.Array, ready: pa.Table, cutoff: int) -> li
     shown = ", ".join(map(str, left_out[:5].to_pylist()))
     why = "do not pass WHERE, or do not exist yet," if query.where is not None else "do not exist yet"
     return [f"{len(left_out)} of the {len(chosen)} entities {why} at {when(cutoff)}: {shown}"]
-
-
-__all__ = ["Given", "Instants", "evaluate", "predict", "target_tables"]

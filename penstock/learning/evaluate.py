@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from penstock import lake
 from penstock.errors import RefusedError
 from penstock.learning import baselines, metrics, rank
 from penstock.learning.calibrate import Floats
@@ -69,6 +70,11 @@ class Evaluation:
             )
             for line in lines
         ]
+
+    def write(self, destination: str) -> None:
+        """Write the test predictions to ``file.parquet``, ``file.csv`` or ``url#table``."""
+        keys = ("entity", "cutoff", "step", "class", "rank")
+        lake.write(self.predictions, destination, [k for k in keys if k in self.predictions.column_names])
 
     def to_dict(self) -> dict[str, Any]:
         """All but the predictions, as plain values for JSON; what is undefined is None."""

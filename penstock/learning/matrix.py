@@ -180,7 +180,7 @@ def learn(
     them; else it is "other". ``kinds`` says which numbers are categories, and what to ignore.
     Dropped: what is always NULL, never varies, equals an earlier column, or cannot be read.
     """
-    owners = None if entity is None else pc.dictionary_encode(entity).indices
+    owners = None if entity is None else _owners(entity)
     encoders: list[Encoder] = []
     columns: list[Values] = []
     dropped: list[tuple[str, str]] = []
@@ -210,6 +210,11 @@ def usual(encoding: Encoding, values: Values, rows: int = 10_000) -> tuple[tuple
     numeric = [(i, e) for i, e in enumerate(encoding.encoders) if isinstance(e, Number)]
     known = [(e, some[:, i][~np.isnan(some[:, i])]) for i, e in numeric]
     return tuple((e.feature, round(float(np.median(v)) + e.shift, 6)) for e, v in known if len(v))
+
+
+def _owners(entity: Any) -> Any:
+    whole = entity.combine_chunks() if isinstance(entity, pa.ChunkedArray) else entity
+    return pc.dictionary_encode(whole).indices
 
 
 def _stacked(columns: list[Values], rows: int) -> Values:

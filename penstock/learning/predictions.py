@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -29,20 +29,29 @@ class Predictions:
     evaluation: Evaluation
     notes: tuple[str, ...] = ()
 
+    def of(self, table: pa.Table) -> Predictions:
+        """The same answer with another table of it."""
+        return replace(self, table=table)
+
+    def noting(self, *notes: str) -> Predictions:
+        """The same answer with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
     def to_arrow(self) -> pa.Table:
         """The predictions as Arrow."""
         return self.table
 
     def to_pandas(self) -> pd.DataFrame:
         """The predictions as a pandas frame (extra ``pandas``)."""
-        return self.table.to_pandas()
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
 
     def to_polars(self) -> pl.DataFrame:
         """The predictions as a Polars frame (extra ``polars``)."""
-        import polars
+        import polars as pl
 
-        frame = polars.from_arrow(self.table)
-        assert isinstance(frame, polars.DataFrame)
+        frame = pl.from_arrow(self.table)
+        assert isinstance(frame, pl.DataFrame)
         return frame
 
     @property

@@ -1,4 +1,4 @@
-"""Answers kept between runs: the trained model, its evaluation and its predictions, under a fingerprint of the question.
+"""Answers kept between runs: a trained model, its evaluation and its predictions, by a fingerprint of the question.
 
 The fingerprint covers data, graph, query, seed and version, so a kept answer is never one to another question. Files
 are written beside their place and renamed, so a run that is killed leaves no half an answer.
@@ -60,27 +60,25 @@ class Shelf:
 
     def save(self, shelved: Shelved) -> None:
         """Keep an answer; the file that marks it whole comes last."""
-        if self.folder is None:
-            return
         plain = {"trained": shelved.trained.to_dict(), "evaluation": shelved.evaluation.to_dict()}
         self._put("tested.parquet", shelved.evaluation.predictions)
         self._put("answer.json", json.dumps(plain, default=str))
 
-    def predictions(self, cutoff: int, *, explained: bool) -> pa.Table | None:
+    def predictions(self, cutoff: int) -> pa.Table | None:
         """Everybody's predictions from a cutoff, if kept."""
-        path = None if self.folder is None else self.folder / _name(cutoff, explained)
+        path = None if self.folder is None else self.folder / _name(cutoff)
         try:
             return pq.read_table(path) if path is not None and path.exists() else None
         except (OSError, pa.ArrowException):
             return None
 
-    def keep_predictions(self, cutoff: int, table: pa.Table, *, explained: bool) -> None:
+    def keep_predictions(self, cutoff: int, table: pa.Table) -> None:
         """Keep everybody's predictions from a cutoff."""
-        if self.folder is not None:
-            self._put(_name(cutoff, explained), table)
+        self._put(_name(cutoff), table)
 
     def _put(self, name: str, content: pa.Table | str) -> None:
-        assert self.folder is not None
+        if self.folder is None:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=self.folder, prefix=".draft-")
         os.close(handle)
@@ -91,5 +89,5 @@ class Shelf:
         Path(draft).replace(self.folder / name)
 
 
-def _name(cutoff: int, explained: bool) -> str:
-    return f"predictions-{cutoff}{'-explained' if explained else ''}.parquet"
+def _name(cutoff: int) -> str:
+    return f"predictions-{cutoff}.parquet"

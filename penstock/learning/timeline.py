@@ -1,4 +1,4 @@
-"""Where a question may be asked: the newest instant the data knows, and the cutoffs whose label windows are complete."""
+"""Where a question may be asked: the newest instant the data knows, and the cutoffs with complete label windows."""
 
 from __future__ import annotations
 
@@ -58,8 +58,10 @@ def _timeless(query: Query, survey: Survey) -> Timeline:
 
 
 def _back(query: Query, start: int, end: int) -> Instants:
-    window = query.horizon
-    frame = window.end if query.steps is None else (window.end - (window.start or 0)) // query.steps
+    window, period = query.horizon, query.period
+    assert window is not None
+    assert period is not None
+    frame = period.end if query.steps is None else period.length or period.end
     newest = shift(np.array([end]), -window.end, window.unit)
     cutoffs = [int(newest[0])]
     while cutoffs[-1] > start and len(cutoffs) < MOST_CUTOFFS:
