@@ -58,17 +58,18 @@ WALK: Any = types.NamedTuple([INT, INT, INTS, INTS, RANGES, RANGES], Walk)  # ty
 
 # A division by zero gives an infinity. Without the bookkeeping of references, which those who allocate nothing can do
 # without, loops take half the time.
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
+_INNER: dict[str, Any] = {**_OPTIONS, "forceinline": True, "no_cpython_wrapper": True}
 
 
 def kernel(*arguments: Any) -> Callable[[F], F]:
     """Compile for these types, ahead of the first call; other threads run on while it runs. It may not allocate."""
-    return cast("Callable[[F], F]", njit(types.void(*arguments), cache=True, no_cfunc_wrapper=True, **_OPTIONS))
+    return cast("Callable[[F], F]", njit(types.void(*arguments), cache=True, **_OPTIONS))
 
 
 def step(function: F) -> F:
     """Compile as a part of the kernels that call it."""
-    return cast("F", njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function))
+    return cast("F", njit(**_INNER)(function))
 
 
 @intrinsic
