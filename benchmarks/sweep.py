@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -165,14 +166,16 @@ def _numbers_of(window: int) -> str:
 # ---------------------------------------------------------------- measuring
 
 
-def timed(work: Callable[[], object], repeat: int) -> float:
-    """The median of some runs, in seconds."""
-    seconds = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return median(seconds)
+def timed(*works: Callable[[], object], repeat: int) -> list[float]:
+    """The median of some runs of each, in seconds; they take turns, after a first turn that does not count."""
+    seconds: list[list[float]] = [[] for _ in works]
+    for turn in range(repeat + 1):
+        for work, taken in zip(works, seconds, strict=True):
+            start = time.perf_counter()
+            work()
+            if turn > 0:
+                taken.append(time.perf_counter() - start)
+    return [median(taken) for taken in seconds]
 
 
 def time_sql(connection: duckdb.DuckDBPyConnection, spine: str, limit: float) -> float | None:
@@ -227,8 +230,8 @@ def memory_of(path: Path, spine: str) -> float:
 def report(path: Path, spine: str, *, repeat: int, limit: float, sql: bool) -> None:
     """Measure one spine and print what came of it."""
     with connect(path) as connection:
-        floor = timed(lambda: sort_alone(connection), repeat)
-        ours = timed(lambda: sort_and_sweep(connection, spine), repeat)
+        alone, whole = partial(sort_alone, connection), partial(sort_and_sweep, connection, spine)
+        floor, ours = timed(alone, whole, repeat=repeat)
         print(f"{spine:8} sort alone {floor:7.2f} s   sort and sweep {ours:7.2f} s = {ours / floor:.1f} x sort", end="")
         print(f"   peak memory {memory_of(path, spine):.2f} GB", flush=True)
         if not sql:
