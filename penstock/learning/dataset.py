@@ -65,10 +65,9 @@ class Samples:
             step=None if self.step is None else self.step[rows],
         )
 
-    def ordered(self) -> Rows:
-        """An order of the rows that does not depend on the one they came in: cutoff, entity (hashed), step."""
-        step = np.zeros(len(self), np.int64) if self.step is None else self.step
-        return np.lexsort((step, hashed(self.entity, 0), self.cutoff))
+    def only(self, features: Sequence[str]) -> Samples:
+        """The same rows with these features alone."""
+        return replace(self, features=self.features.select(list(features)))
 
 
 def joined(first: Samples, second: Samples) -> Samples:
@@ -182,15 +181,21 @@ def capped(samples: Samples, most: int, seed: int = 0) -> Samples:
 
     Rows of one entity and cutoff (the steps of a forecast) stay together only by chance.
     """
-    if len(samples) <= most:
-        return samples
+    return samples if len(samples) <= most else samples.take(np.sort(drawn(samples, most, seed)))
+
+
+def drawn(samples: Samples, most: int, seed: int = 0) -> Rows:
+    """The places of at most ``most`` rows, in an order that does not depend on the one they came in."""
+    if len(samples) == 0:
+        return np.zeros(0, np.int64)
     step = np.zeros(len(samples), np.uint64) if samples.step is None else samples.step.astype(np.uint64)
     lot = _mixed(hashed(samples.entity, seed) ^ _mixed(samples.cutoff.astype(np.uint64)) ^ _mixed(step))
-    quotas = _quotas(*np.unique(samples.cutoff, return_counts=True), most)
     order = np.lexsort((lot, samples.cutoff))
+    if len(order) <= most:
+        return order
+    quotas = _quotas(*np.unique(samples.cutoff, return_counts=True), most)
     starts = np.flatnonzero(np.diff(samples.cutoff[order], prepend=samples.cutoff.min() - 1))
-    kept = [order[start : start + quota] for start, quota in zip(starts, quotas, strict=True)]
-    return samples.take(np.sort(np.concatenate(kept)))
+    return np.concatenate([order[start : start + quota] for start, quota in zip(starts, quotas, strict=True)])
 
 
 def _quotas(_cutoffs: Rows, counts: Rows, most: int) -> Rows:

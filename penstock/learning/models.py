@@ -30,7 +30,8 @@ class Options:
     """How to learn: seed, threads (0 all), how hard to try, and what a number should be close to.
 
     ``loss`` chooses what the objective of numbers is judged by: the absolute error, the squared one, or both.
-    ``refit`` trains once more with the validation rows. ``rows`` is the most to learn from.
+    ``refit`` trains once more with the validation rows. ``rows`` is the most to learn from and ``features`` the most
+    to keep; by default both follow from the effort.
     """
 
     seed: int = 0
@@ -38,7 +39,18 @@ class Options:
     effort: Effort = "fast"
     refit: bool = True
     loss: Loss = "auto"
-    rows: int = 200_000
+    rows: int | None = None
+    features: int | None = None
+
+    @property
+    def most_rows(self) -> int:
+        """How many rows of training, and of validation, are used."""
+        return self.rows or {"fast": 40_000, "normal": 200_000, "best": 1_000_000}[self.effort]
+
+    @property
+    def most_features(self) -> int:
+        """How many features survive the screen."""
+        return self.features or {"fast": 120, "normal": 200, "best": 300}[self.effort]
 
 
 class Model(Protocol):
@@ -120,20 +132,20 @@ class Fit:
 # ---------------------------------------------------------------- growing
 
 
-def parameters(options: Options, rows: int) -> dict[str, Any]:
-    """LightGBM's parameters for so many rows."""
-    small = rows < 5_000
+def parameters(options: Options, examples: Examples) -> dict[str, Any]:
+    """LightGBM's parameters for so many rows and columns."""
+    rows, columns = examples.values.shape
     slow = {"fast": 0.08, "normal": 0.04, "best": 0.02}[options.effort]
     return {
         "learning_rate": slow,
-        "num_leaves": 15 if small else 31,
+        "num_leaves": 15,
         "min_data_in_leaf": int(np.clip(rows // 250, 5, 40)),
         "min_data_per_group": int(np.clip(rows // 100, 5, 100)),
-        "feature_fraction": 0.5,
+        "feature_fraction": round(float(np.clip(0.2 + 10 / max(1, columns), 0.25, 1.0)), 3),
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
-        "lambda_l2": 1.0,
-        "max_bin": 127,
+        "lambda_l2": 5.0,
+        "max_bin": 63,
         "seed": options.seed,
         "num_threads": options.threads,
     }
@@ -147,13 +159,13 @@ def limits(options: Options) -> tuple[int, int]:
 def grow(train_on: Examples, stop_on: Examples, told: Mapping[str, Any], options: Options, progress: Progress) -> Grown:
     """Boosted trees with early stopping."""
     rounds, patience = limits(options)
-    chosen = {**parameters(options, len(train_on.target)), **told}
+    chosen = {**parameters(options, train_on), **told}
     return train(train_on, stop_on, chosen, rounds=rounds, patience=patience, progress=progress)
 
 
 def regrow(examples: Examples, rounds: int, told: Mapping[str, Any], options: Options, progress: Progress) -> Booster:
     """Boosted trees on all rows, with as many rounds as early stopping found."""
-    chosen = {**parameters(options, len(examples.target)), **told}
+    chosen = {**parameters(options, examples), **told}
     return train(examples, None, chosen, rounds=max(1, rounds), progress=progress).booster
 
 
@@ -265,7 +277,7 @@ def _some(examples: Examples) -> Examples:
 def _trial(objective: Objective, train_on: Examples, stop_on: Examples, options: Options) -> float:
     """The validation loss of a short training, relative to the best constant's."""
     told = {
-        **parameters(options, len(train_on.target)),
+        **parameters(options, train_on),
         **objective.told,
         "learning_rate": 0.2,
         "feature_fraction": 0.3,

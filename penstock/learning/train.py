@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -15,11 +17,12 @@ from penstock.learning import models, rank
 from penstock.learning.booster import Examples
 from penstock.learning.calibrate import Floats
 from penstock.learning.candidates import FEATURES
-from penstock.learning.dataset import Rows, Samples, capped, check
+from penstock.learning.dataset import Rows, Samples, check, drawn
 from penstock.learning.finish import Classes, Finish, Labels, Order, truth_of
 from penstock.learning.matrix import Encoding, learn, usual
 from penstock.learning.models import Fit, Options
-from penstock.learning.trained import Trained, with_step
+from penstock.learning.screen import SAMPLE, survivors
+from penstock.learning.trained import STEP, Trained, with_step
 from penstock.schema import Kind
 
 Progress: TypeAlias = Callable[[str, float], None]
@@ -78,7 +81,7 @@ def fit(
 def _ranking(train: Samples, validation: Samples, options: Options, said: Progress) -> Trained:
     started = time.perf_counter()
     check("ranking", train)
-    train, validation = (_settled(samples, options) for samples in (train, validation))
+    train, validation = (part.take(drawn(part, options.most_rows, options.seed)) for part in (train, validation))
     ranker = rank.fit(train, validation, options, lambda done: said("learning to rank", done))
     gains = ranker.importance(len(FEATURES))
     most = sorted(zip(FEATURES, (gains / max(gains.sum(), 1e-12)).round(6).tolist(), strict=True), key=lambda f: -f[1])
@@ -97,8 +100,14 @@ def _prepare(
     check(task, train)
     if not len(validation):
         raise RefusedError("DATA_TOO_FEW", "there are no validation examples", hint="Give more cutoffs or entities.")
-    train, validation = (_settled(samples, options) for samples in (train, validation))
+    most, draw = options.most_rows, options.seed
+    rows, later = drawn(train, most, draw), drawn(validation, most, draw)
+    sample, some = train.take(drawn(train, SAMPLE, draw)), validation.take(later[:SAMPLE])
+    names, dropped = survivors(task, sample, some, options.most_features, options, kinds)
+    asked = [name for name in names if name != STEP]
+    train, validation = train.only(asked).take(rows), validation.only(asked).take(later)
     encoding, values = learn(with_step(train), train.entity, kinds)
+    encoding = replace(encoding, dropped=(*dropped, *encoding.dropped))
     if not encoding.encoders:
         raise RefusedError(
             "DATA_NO_FEATURE",
@@ -107,25 +116,19 @@ def _prepare(
             hint="Check that the tables link to the entity and that their times are read.",
         )
     empty = np.zeros(0)
-    rows = Examples(values, empty, encoding.categorical)
+    examples = Examples(values, empty, encoding.categorical)
     stop = Examples(encoding.encode(with_step(validation)), empty, encoding.categorical)
-    return _Prepared(train, validation, encoding, rows, stop)
-
-
-def _settled(samples: Samples, options: Options) -> Samples:
-    """As many rows as are wanted, in an order of their own, so that the order they came in changes nothing."""
-    samples = capped(samples, options.rows, options.seed)
-    return samples.take(samples.ordered())
+    return _Prepared(train, validation, encoding, examples, stop)
 
 
 def _notes(train: Samples, prepared: _Prepared) -> tuple[str, ...]:
     notes = []
     if len(prepared.train) < len(train):
         notes.append(f"Learnt from {len(prepared.train):,} of {len(train):,} training rows, all cutoffs kept.")
-    if prepared.encoding.dropped:
-        reasons = [why for _, why in prepared.encoding.dropped]
-        kinds = {why.partition(" equals ")[0] + (" equals another" if " equals " in why else "") for why in reasons}
-        notes.append(f"Dropped {len(reasons)} features that say nothing ({'; '.join(sorted(kinds))}).")
+    reasons = Counter(re.sub(" equals .*", " equals another", why) for _, why in prepared.encoding.dropped)
+    if reasons:
+        told = "; ".join(f"{count} because {why}" for why, count in reasons.most_common())
+        notes.append(f"Dropped {reasons.total()} features: {told}.")
     return tuple(notes)
 
 

@@ -103,7 +103,7 @@ def test_the_one_table_baseline_is_absent_where_the_entity_s_row_says_nothing():
 
 
 def test_the_class_an_entity_had_last_is_a_baseline():
-    train, validation, test = (replace(p, own_past=["kind"], static=[]) for p in worlds("multiclass", 600))
+    train, validation, test = (replace(p, own_past=["kind"], static=[]) for p in worlds("multiclass", 200))
     parts = [replace(p, target=p.features["kind"].cast(pa.string())) for p in (train, validation, test)]
     trained = fit("multiclass", parts[0], parts[1], options=Options(threads=2))
     evaluation = evaluate(trained, parts[2], train=parts[0], validation=parts[1])

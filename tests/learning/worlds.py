@@ -36,7 +36,16 @@ def world(task: str, cutoff: int, rows: int = 1200, seed: int = 0) -> Samples:
 def worlds(task: str, rows: int = 1200, seed: int = 0) -> tuple[Samples, Samples, Samples]:
     """Training, validation and test rows, each later than the one before."""
     train, validation, test = (world(task, cutoff, rows, seed) for cutoff in (30, 60, 90))
-    return train, validation, test
+    return chunked(train), validation, chunked(test)
+
+
+def chunked(samples: Samples) -> Samples:
+    """The same rows in columns of several chunks, as tables from elsewhere come."""
+    half = len(samples) // 2
+    entity = pa.chunked_array([samples.entity[:half], samples.entity[half:]])
+    target: Any = pa.chunked_array([samples.target[:half], samples.target[half:]])
+    features = pa.concat_tables([samples.features[:half], samples.features[half:]])
+    return replace(samples, entity=entity, target=target, features=features)
 
 
 def chance(signal: Any) -> Any:
@@ -98,7 +107,8 @@ def basket(log: pa.Table, cutoff: int, horizon: int, visible: pa.Table | None = 
     lists = [sorted(set(item[entity == who])) for who in known]
     cutoffs = np.full(len(known), cutoff, np.int64)
     target = pa.array(lists, pa.list_(pa.string()))
-    return Samples(pa.array(known), cutoffs, pa.table({}), target, log=log if visible is None else visible)
+    entity = pa.chunked_array([pa.array(known)])
+    return Samples(entity, cutoffs, pa.table({}), target, log=log if visible is None else visible)
 
 
 def asked(samples: Samples) -> Samples:

@@ -1,0 +1,93 @@
+"""Which features survive: those that gain most in a short trial on a sample, no more than serving should pay for.
+
+Hundreds of features that say the same thing cost time and accuracy. Left out as well is what only tells cutoffs apart
+(such as the month) where validation shows values that training never saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from penstock.learning.booster import Examples, train
+from penstock.learning.dataset import Samples
+from penstock.learning.finish import Classes, Labels, truth_of
+from penstock.learning.matrix import Encoding, Values, learn
+from penstock.learning.models import Options
+from penstock.learning.trained import with_step
+from penstock.schema import Kind
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+View: TypeAlias = tuple[str, Floats]
+
+SAMPLE = 12_000
+MOST_CUTOFFS, FEWEST_ROWS, MOST_VIEWS = 50, 5, 4
+_ROUNDS = 60
+_TOLD = {
+    "num_leaves": 15, "learning_rate": 0.15, "feature_fraction": 0.2, "max_bin": 31, "lambda_l2": 1.0,
+    "bagging_fraction": 0.8, "bagging_freq": 1,
+}  # fmt: skip
+
+
+def survivors(
+    task: str, sample: Samples, later: Samples, most: int, options: Options, kinds: Mapping[str, Kind] | None
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """(features to learn from, what was dropped and why), from sample rows of training and of validation."""
+    table = with_step(sample)
+    encoding, values = learn(table, sample.entity, kinds)
+    dropped = list(encoding.dropped)
+    fleeting = _fleeting(encoding, values, sample, later)
+    dropped += [(name, "it only tells cutoffs apart, by values that come once") for name in fleeting]
+    chosen = encoding.only([name for name in encoding.features if name not in fleeting])
+    if len(chosen.features) > most:
+        kept = _strongest(chosen, chosen.encode(table), views(task, sample), most, options)
+        dropped += [(name, "it adds too little to the others") for name in chosen.features if name not in kept]
+        chosen = chosen.only(kept)
+    return list(chosen.features), dropped
+
+
+def _fleeting(encoding: Encoding, values: Values, sample: Samples, later: Samples) -> set[str]:
+    """Features that are the same for all rows of a cutoff, and whose values in validation training never saw."""
+    groups = [values[sample.cutoff == cutoff] for cutoff in np.unique(sample.cutoff)[:MOST_CUTOFFS]]
+    groups = [rows for rows in groups if len(rows) >= FEWEST_ROWS]
+    if len(groups) < 2 or not len(later):
+        return set()
+    steady = np.all([np.all(rows == rows[0], axis=0) for rows in groups], axis=0)
+    table = with_step(later)
+    fleeting = set()
+    for place in np.flatnonzero(steady):
+        encoder = encoding.encoders[place]
+        known = [rows[0, place] for rows in groups]
+        if not np.isin(encoder.encode(table.column(encoder.feature)), known).all():
+            fleeting.add(encoder.feature)
+    return fleeting
+
+
+def views(task: str, sample: Samples) -> list[View]:
+    """What a short trial learns, to see which features matter: (objective, target), some for tasks of many answers."""
+    if task == "binary":
+        return [("binary", truth_of(sample.target))]
+    if task == "multiclass":
+        codes = Classes.of(sample.target).codes(sample.target)
+        return [("binary", (codes == place).astype(float)) for place in range(MOST_VIEWS)]
+    if task == "multilabel":
+        truths = Labels.of(sample.target).truths(sample.target)
+        return [("binary", truths[:, place]) for place in range(min(MOST_VIEWS, truths.shape[1]))]
+    truth = truth_of(sample.target)
+    return [("regression", np.sign(truth) * np.log1p(np.abs(truth)))]
+
+
+def _strongest(encoding: Encoding, values: Values, trials: list[View], most: int, options: Options) -> list[str]:
+    """The ``most`` features with the largest share of the gain, in their own order."""
+    shares = np.zeros(len(encoding.features))
+    for objective, target in trials:
+        told: dict[str, Any] = {**_TOLD, "objective": objective, "seed": options.seed, "num_threads": options.threads}
+        rounds = max(20, _ROUNDS // len(trials))
+        grown = train(Examples(values, target, encoding.categorical), None, told, rounds=rounds)
+        gains = np.bincount(encoding.owners, grown.booster.importance(len(encoding.encoders)))
+        shares += gains / max(gains.sum(), 1e-12)
+    kept = np.sort(np.argsort(-shares, kind="stable")[:most])
+    return [encoding.features[place] for place in kept if shares[place] > 0]
