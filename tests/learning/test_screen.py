@@ -27,7 +27,7 @@ def test_of_many_features_those_that_matter_survive():
 
 def test_what_only_tells_cutoffs_apart_is_dropped_unless_its_values_come_again():
     parts = []
-    for cutoff, (month, season) in {30: (1, 1), 60: (2, 2), 90: (3, 1)}.items():
+    for cutoff, (month, season) in {30: (1, 2), 60: (2, 1), 90: (3, 2)}.items():
         part = world("binary", cutoff, 300)
         months = {"month": pa.array(np.full(300, month)), "season": pa.array(np.full(300, season))}
         table = pa.table({**{n: part.features[n] for n in part.features.column_names}, **months})
