@@ -71,7 +71,7 @@ def instant(value: str | dt.date | dt.datetime | np.datetime64 | int) -> int:
             hint = "Write it like 2024-01-31 or 2024-01-31T12:00:00+01:00."
             raise RequestError("REQUEST_TIME", f"{value!r} is no time", hint=hint) from None
     if not isinstance(value, dt.datetime):
-        value = dt.datetime(value.year, value.month, value.day)
+        value = dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
     moment = value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value
     return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 

@@ -21,7 +21,8 @@ from penstock.schema import Graph, Link, Table
 from penstock.window import BEGINNING, END, Lookahead
 
 Row = Mapping[str, Any]
-OPERATORS = {"=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+OPERATORS = {"=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le}
+OPERATORS |= {">": operator.gt, ">=": operator.ge}
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Oracle:
         if table.happened and row[table.happened] is None:
             return False
         known = self.known(table, row)
-        newer = [r for r in self.rows[table.name] if self.same_key(table, r, row) and self.rank(table, r) > self.rank(table, row)]
-        newer = newer if table.known else []
+        versions = [r for r in self.rows[table.name] if table.known and self.same_key(table, r, row)]
+        newer = [r for r in versions if self.rank(table, r) > self.rank(table, row)]
         if table.deleted and row[table.deleted]:
             return False
         if at is None:
@@ -147,7 +148,8 @@ def matched(pattern: str, text: Any, wanted: Any) -> bool:
     """Whether a text fits a pattern (no LIKE here: its own test has it)."""
     if text is None:
         return False
-    return {"CONTAINS": wanted in text, "STARTS WITH": str(text).startswith(wanted), "ENDS WITH": str(text).endswith(wanted)}[pattern]
+    ways = {"CONTAINS": str.__contains__, "STARTS WITH": str.startswith, "ENDS WITH": str.endswith}
+    return bool(ways[pattern](text, wanted))
 
 
 def arithmetic(op: str, a: Any, b: Any) -> float | None:

@@ -65,8 +65,9 @@ def graphs(draw: st.DrawFn) -> Graph:
     return Graph(
         (
             table("users", "user_id", users, user_id=i, at=t, city=s),
-            table("orders", draw(st.sampled_from(["order_id", "order_id", None])) if "known" not in orders else "order_id",
-                  orders, order_id=i, user_id=i, product_id=s, at=t, known=t, gone=b, price=f, count=i, status=s, paid=b),
+            table("orders", draw(st.sampled_from(["order_id", None] if "known" not in orders else ["order_id"])),
+                  orders, order_id=i, user_id=i, product_id=s, at=t, known=t, gone=b, price=f, count=i, status=s,
+                  paid=b),
             table("items", "item_id", items, item_id=i, order_id=i, at=t, known=t, size=f, colour=s),
             table("products", "product_id", products, product_id=s, maker_id=i, at=t, known=t, gone=b, cost=f, kind=s),
             table("makers", "maker_id", {}, maker_id=i, country=s),
@@ -77,7 +78,8 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 def times() -> st.SearchStrategy[int]:
     """Instants on a coarse grid, so that ties and rows exactly at a cutoff are common."""
-    return st.one_of(st.integers(0, 40).map(lambda n: START + n * DAY // 2 * 3), st.integers(0, 60 * DAY).map(START.__add__))
+    coarse = st.integers(0, 40).map(lambda n: START + n * DAY // 2 * 3)
+    return st.one_of(coarse, st.integers(0, 60 * DAY).map(START.__add__))
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

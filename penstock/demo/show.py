@@ -43,7 +43,8 @@ class Shown:
         return (
             f"\nOn the test window the law's own probabilities reach an AUROC of {self.best:.3f}: nobody can do better."
             f"\nPenstock, which knows only the tables, reaches {ours:.3f}.\n"
-            f'\nNext: penstock graph {self.path}\n      penstock predict {self.path} "{demo.QUESTION}" --entities 17,42 --explain'
+            f"\nNext: penstock graph {self.path}"
+            f'\n      penstock predict {self.path} "{demo.QUESTION}" --entities 17,42 --explain'
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def sql(expression: Expr, leaf: Leaf) -> str:
 
 
 @sql.register
-def _(expression: Constant, leaf: Leaf) -> str:
+def _(expression: Constant, _leaf: Leaf) -> str:
     return literal(expression.value)
 
 

@@ -107,7 +107,7 @@ def _instants(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 @singledispatch
-def take(step: Node, state: State) -> State:
+def take(step: Node, state: State) -> State:  # noqa: ARG001  the registered steps use it
     """The state after one step."""
     raise TypeError(f"no engine for {type(step).__name__}")
 

@@ -22,7 +22,8 @@ def look_up(
     numbered = pa.table({"entity": spine["entity"], "at": spine["cutoff"].cast(pa.int64())})
     held = relational.hold(numbered.append_column("row", pa.array(np.arange(len(numbered)))))
     needs = [list(link.columns) for link in hops] + [list(columns)]
-    text = f"{held} s LEFT JOIN {relational.keyed(root, needs[0], final=False)} r0 ON r0.{identifier(key)} = s.entity{_at('r0')}"
+    own = relational.keyed(root, needs[0], final=False)
+    text = f"{held} s LEFT JOIN {own} r0 ON r0.{identifier(key)} = s.entity{_at('r0')}"
     for depth, link in enumerate(hops, 1):
         parent = relational.rows.graph.table(link.to)
         pairs = zip(link.columns, parent.keys, strict=True)
@@ -30,7 +31,8 @@ def look_up(
             f"TRY_CAST(r{depth - 1}.{identifier(c)} AS {TYPES[parent.column(k).dtype]}) = r{depth}.{identifier(k)}"
             for c, k in pairs
         )
-        text += f" LEFT JOIN {relational.keyed(link.to, needs[depth], final=False)} r{depth} ON {on}{_at(f'r{depth}')}"
+        above = relational.keyed(link.to, needs[depth], final=False)
+        text += f" LEFT JOIN {above} r{depth} ON {on}{_at(f'r{depth}')}"
     last = f"r{len(hops)}"
     chosen = ", ".join([f"{last}._from IS NOT NULL AS exists", *(f"{last}.{identifier(c)}" for c in columns)])
     try:

@@ -157,7 +157,8 @@ class Relational:
             kept += [f"NOT coalesce({identifier(schema.deleted)}, FALSE)"] if schema.deleted else []
             where = f" WHERE {' AND '.join(kept)}" if kept else ""
             shown = f"{BEGINNING}::BIGINT" if schema.happened is None else happened
-            return f"(SELECT {', '.join(chosen)}, {happened} AS _h, {shown} AS _from, {END}::BIGINT AS _until FROM {source}{where})"
+            clocks = f"{happened} AS _h, {shown} AS _from, {END}::BIGINT AS _until"
+            return f"(SELECT {', '.join(chosen)}, {clocks} FROM {source}{where})"
         return f"({self._versions(schema, source, chosen, final=final)})"
 
     def _versions(self, schema: Table, source: str, chosen: list[str], *, final: bool) -> str:
@@ -172,7 +173,8 @@ class Relational:
             order = ", ".join([learnt, gone, *_content(schema)])
             lead = f"lead({learnt}) OVER (PARTITION BY {', '.join(keys)} ORDER BY {order})"
             until = f"CASE WHEN {' OR '.join(f'{k} IS NULL' for k in keys)} THEN {END} ELSE coalesce({lead}, {END}) END"
-        inner = f"SELECT {', '.join(chosen)}, {happened} AS _h, {learnt} AS _known, {gone} AS _gone, {until} AS _until FROM {source}"
+        clocks = f"{happened} AS _h, {learnt} AS _known, {gone} AS _gone, {until} AS _until"
+        inner = f"SELECT {', '.join(chosen)}, {clocks} FROM {source}"
         shown = "greatest(_known, coalesce(_h, _known))"
         keep = f"NOT _gone AND {shown} < _until" + (f" AND _until = {END}" if final else "")
         keep += " AND _h IS NOT NULL" if schema.happened else ""

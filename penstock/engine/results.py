@@ -59,7 +59,7 @@ class Column:
         if family is Family.ORDER and wanted is not None:
             picked = flat.columns[wanted.name].combine_chunks().take(_places(result))
             return self._values(picked) if wanted.coded else picked.cast(self._type())
-        if self.aggregate.function == "MODE":
+        if self.aggregate.function == "MODE" or (family is Family.EXTREMES and wanted is not None and wanted.coded):
             return self._values(_places(result))
         if family is Family.AGE:
             return _ages(result, self.aggregate)

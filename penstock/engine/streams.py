@@ -158,6 +158,8 @@ def _segments(flat: Flat, parts: int, count: int) -> Segments:
 def _request(aggregate: Aggregate, windows: list[Window], arrays: dict[Wanted, np.ndarray], stream: Stream) -> Request:
     needed = wanted(aggregate, stream)
     column = None if needed is None else arrays[needed]
+    if column is not None and AGGREGATES[aggregate.function].family is Family.EXTREMES and needed and needed.coded:
+        column = np.where(column >= 0, column, np.nan).astype(np.float64)
     return Request(aggregate.function, windows.index(aggregate.window or EVERYTHING), column, aggregate.n)
 
 

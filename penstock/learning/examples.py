@@ -80,7 +80,7 @@ def labels_of_rows(query: Query, relational: Relational, end: int) -> Labelled:
 
 
 def own_times(query: Query, relational: Relational, end: int) -> pa.Table:
-    """Every entity, at its own time if its table holds events (it has a clock and points to others), else at ``end``."""
+    """Every entity, at its own time if its table holds events (with a clock, and links to others), else at ``end``."""
     table = query.graph.table(query.entity)
     everyone = spine(entities(query, relational), end)
     if table.happened is None or not query.graph.links_from(query.entity):
