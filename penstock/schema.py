@@ -185,7 +185,8 @@ def _described(table: Table) -> str:
     rows = "" if table.rows is None else f" ({table.rows:,} rows)"
     clocks = [f"{role} {name}" for role in ("happened", "known", "deleted", "ends") if (name := getattr(table, role))]
     head = f"{table.name}{rows}: key {'+'.join(table.keys) or 'none'}; {', '.join(clocks) or 'no time'}"
-    return "\n".join([head, *(f"  {c.name}: {c.kind} ({c.dtype})" for c in table.columns)])
+    columns = [f"  {c.name}: {c.kind} ({c.dtype})" + (f"  — {c.why}" if c.why else "") for c in table.columns]
+    return "\n".join([head, *(f"  {reason}" for reason in table.why), *columns])
 
 
 def _linked(link: Link) -> str:

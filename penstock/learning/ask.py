@@ -148,7 +148,7 @@ def _own(
     chosen = [rows.take(places) for places in parted.rows(rows.entity, rows.cutoff)]
     limits = (MOST_TRAIN_ROWS, MOST_TRAIN_ROWS // 2, MOST_TEST_ROWS)
     kept = [capped(part, most, seed) for part, most in zip(chosen, limits, strict=True)]
-    notes = (*line.notes, str(parted), *_dropped(labelled.dropped), *_sampled(chosen, kept))
+    notes = (*line.notes, *str(parted).splitlines(), *_dropped(labelled.dropped), *_sampled(chosen, kept))
     return (kept[0], kept[1], kept[2]), notes
 
 
@@ -165,7 +165,7 @@ def _split_static(table: pa.Table, line: Timeline, seed: int) -> Split:
 
 
 def _dropped(dropped: dict[str, int]) -> list[str]:
-    return [f"{rows:,} rows left out: {sentence}" for sentence, rows in dropped.items() if rows]
+    return [f"{rows:,} (entity, cutoff) rows did not pass: {sentence}" for sentence, rows in dropped.items() if rows]
 
 
 def _sampled(chosen: Sequence[Samples], kept: Sequence[Samples]) -> list[str]:

@@ -1,0 +1,60 @@
+"""The README says what is so: its Python runs, its commands run, its figures are what comes out."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+
+
+def blocks(kind: str) -> list[str]:
+    """The fenced blocks of a kind."""
+    return re.findall(rf"```{kind}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_python_of_the_readme_gives_what_it_shows() -> None:
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
+    for block in blocks("python"):
+        example = doctest.DocTestParser().get_doctest(block, {}, "README.md", "README.md", 0)
+        runner = doctest.DocTestRunner(optionflags=options)
+        said: list[str] = []
+        runner.run(example, out=said.append)
+        assert runner.tries > 5
+        assert not runner.failures, "".join(said)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What `penstock demo` prints, in an empty folder with an empty cache."""
+    folder = tmp_path_factory.mktemp("demo")
+    environment = {"PENSTOCK_CACHE": str(folder / "cache"), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    command = [sys.executable, "-m", "penstock", "demo"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_demo_prints_what_the_readme_shows(demo: str) -> None:
+    """Every line of the README's output stands in the real one, but for seconds, which differ by machine."""
+    shown = blocks("console")[0].splitlines()[1:]
+    real = {_timeless(line) for line in demo.splitlines()}
+    for line in shown:
+        assert line == "..." or not line or _timeless(line) in real, f"not printed: {line}"
+
+
+def test_the_demo_comes_close_to_the_best_there_is(demo: str) -> None:
+    best = re.search(r"reach an AUROC of (0\.\d+)", demo)
+    ours = re.search(r"reaches (0\.\d+)", demo)
+    assert best
+    assert ours
+    assert 0.5 < float(best[1]) - 0.03 < float(ours[1]) <= float(best[1]) + 0.01
+
+
+def _timeless(line: str) -> str:
+    return re.sub(r"\b[\d.]+ s\b", "… s", line).rstrip()
