@@ -83,7 +83,9 @@ def _opened(
     source: str, settings: tuple[str, ...], links: tuple[str, ...], unlinks: tuple[str, ...], no_infer: bool
 ) -> Iterator[Database]:
     import penstock
+    from penstock.lake import spare_pandas
 
+    spare_pandas()
     with _watched("reading the schema"):
         db = penstock.connect(source, infer=not no_infer)
     for name, column in map(_pair, settings):
@@ -241,7 +243,9 @@ def predict(
 def demo(folder: str, subscribers: int, seed: int, as_json: bool) -> None:
     """Make a telecom database in FOLDER, ask who will churn, and show predictions, backtest and reasons."""
     from penstock.demo.show import demonstrate
+    from penstock.lake import spare_pandas
 
+    spare_pandas()
     with _watched("making the demo database") as progress:
         shown = demonstrate(folder, subscribers=subscribers, seed=seed, progress=progress)
     if as_json:

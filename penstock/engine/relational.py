@@ -15,7 +15,6 @@ from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +27,8 @@ from penstock.window import BEGINNING, END
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import duckdb
 
 TYPES = {
     Dtype.INT: "BIGINT",
@@ -65,6 +66,8 @@ class Relational:
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The connection, opened when first needed."""
+        import duckdb
+
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": f"{max(self.settings.memory // 2, 64 << 20)}B",
             "threads": self.settings.threads,
@@ -130,9 +133,8 @@ class Relational:
 
     def keys(self, table: str, key: str) -> pa.Array:
         """The distinct values of a table's key that are not NULL, in order."""
-        source, name = self.source(table, [key]), identifier(key)
-        found = self.query(f"SELECT DISTINCT {name} AS key FROM {source} WHERE {name} IS NOT NULL ORDER BY key")
-        return found["key"].combine_chunks()
+        unique = pc.unique(self.rows.read(table, [key])[key]).drop_null()
+        return unique.take(pc.array_sort_indices(unique))
 
     def count(self, table: str) -> int:
         """How many rows a table holds."""

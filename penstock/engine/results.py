@@ -10,7 +10,7 @@ import pyarrow as pa
 from penstock.aggregates import AGGREGATES, Family
 from penstock.engine.flatten import Flat, Wanted
 from penstock.engine.relational import ARROW, Relational
-from penstock.engine.sweep import Ragged, Result
+from penstock.engine.segments import Ragged, Result
 from penstock.plan import Aggregate
 from penstock.schema import Dtype
 

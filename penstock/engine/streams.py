@@ -17,7 +17,7 @@ from penstock.aggregates import AGGREGATES, Family
 from penstock.engine.flatten import Flat, Wanted, flatten
 from penstock.engine.relational import Relational
 from penstock.engine.results import Column
-from penstock.engine.sweep import Request, Segments, Spine, sweep
+from penstock.engine.segments import Request, Segments, Spine
 from penstock.plan import Aggregate, Stream
 from penstock.plan import aggregates as aggregates_in
 from penstock.schema import Dtype
@@ -135,6 +135,8 @@ def _sweep_group(
     order_by: Sequence[Wanted],
     inner: dict[Aggregate, str],
 ) -> None:
+    from penstock.engine.sweep import sweep  # loads the kernels, which not every question needs
+
     aggregates = [column.aggregate for column in columns]
     final = any(isinstance(a.window, Lookahead) for a in aggregates)
     asked = list(dict.fromkeys(w for a in aggregates if (w := wanted(a, stream))))

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from penstock.lake.describe import describe
-from penstock.lake.frames import to_arrow
+from penstock.lake.frames import spare_pandas, to_arrow
 from penstock.lake.rows import SourceRows
 from penstock.lake.source import RawColumn, RawTable, Source
 from penstock.lake.sources import open_source
 from penstock.lake.write import write
 
-__all__ = ["RawColumn", "RawTable", "Source", "SourceRows", "describe", "open_source", "to_arrow", "write"]
+__all__ = [
+    "RawColumn",
+    "RawTable",
+    "Source",
+    "SourceRows",
+    "describe",
+    "open_source",
+    "spare_pandas",
+    "to_arrow",
+    "write",
+]

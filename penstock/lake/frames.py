@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.abc import MetaPathFinder
 from typing import Any
 
 import pyarrow as pa
@@ -58,6 +60,27 @@ def content_hash(table: pa.Table) -> str:
         writer.write_table(bare)
     digest.update(sink.getvalue())
     return digest.hexdigest()
+
+
+class _Absent(MetaPathFinder):
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("not yet")
+
+
+def spare_pandas() -> None:
+    """Keep pyarrow from loading pandas (half a second) before somebody asks for a pandas frame.
+
+    For a process in which only Penstock runs: pyarrow looks for pandas once, when it first meets a Python object, to
+    know pandas objects from others. Here it looks while there is none.
+    """
+    if "pandas" not in sys.modules:
+        absent = _Absent()
+        sys.meta_path.insert(0, absent)
+        try:
+            pa.array([])
+        finally:
+            sys.meta_path.remove(absent)
 
 
 def _declared(name: str, table: pa.Table) -> RawTable:
