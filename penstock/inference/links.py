@@ -37,6 +37,10 @@ _ACTORS = frozenset({
     "owner", "author", "creator", "editor", "sender", "receiver", "recipient", "poster", "follower", "followee",
     "friend", "buyer", "invitee", "inviter", "referrer", "host", "guest", "voter", "by",
 })  # fmt: skip
+_EDITS = frozenset({
+    "editor", "edited", "edit", "modifier", "modified", "updater", "updated", "changed", "deleter", "deleted", "closer",
+    "closed", "approver", "approved",
+})  # fmt: skip
 _FEWEST_TEXTS = 5
 _SHORTEST_TEXT = 3.0
 _SPARSE = 0.001
@@ -70,7 +74,26 @@ def choose_links(facts: Facts, keys: Mapping[str, tuple[str, ...]]) -> tuple[lis
             if column.name not in linked and _may_point(column):
                 _take_inferred(table, column, facts, keys, links, notes)
         links += _composites(table, facts, keys, links)
-    return links, notes
+    return _without_edits(links, notes), notes
+
+
+def _without_edits(links: list[Link], notes: list[str]) -> list[Link]:
+    """The links without those that say who changed a row later, where another says whose row it is.
+
+    Such a column is filled in afterwards: it is no part of the event, and would make "the posts of a user" ambiguous.
+    """
+    kept = []
+    for link in links:
+        rivals = [k for k in links if (k.table, k.to) == (link.table, link.to) and not _edits(k)]
+        if rivals and _edits(link):
+            notes.append(f"{link} says who changed the row later, so it is no link: link({str(link)!r}, {link.to!r})")
+        else:
+            kept.append(link)
+    return kept
+
+
+def _edits(link: Link) -> bool:
+    return link.why != "declared" and any(not _EDITS.isdisjoint(words(name)) for name in link.columns)
 
 
 def _may_point(column: ColumnFacts) -> bool:

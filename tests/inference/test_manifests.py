@@ -16,7 +16,6 @@ KEYS = {
 }
 LINKS = {
     ("football", "shootouts", "first_shooter"): "teams",  # every value is a team
-    ("stats_se", "posts", "LastEditorUserId"): "users",  # every value is a user
 }
 TIMES = {("chinook", "Employee"): "HireDate"}  # somebody is an employee from the day of being hired
 
