@@ -16,13 +16,12 @@ import numpy.typing as npt
 
 from penstock.learning.booster import Booster, Examples, Grown, train
 from penstock.learning.matrix import Values
+from penstock.learning.scale import PLAIN, Scale
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Progress: TypeAlias = Callable[[float], None]
 Effort: TypeAlias = Literal["fast", "normal", "best"]
 Loss: TypeAlias = Literal["auto", "mae", "rmse"]
-
-_TRIAL_ROWS = 8_000
 
 
 @dataclass(frozen=True)
@@ -80,23 +79,28 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Boosted:
-    """One booster, or one a label. With ``logged`` the booster speaks of log(1 + value)."""
+    """One booster, or one a label, that speak on a scale."""
 
     boosters: tuple[Booster, ...]
-    logged: bool = False
+    scale: Scale = PLAIN
     kind = "boosted"
 
     def predict(self, values: Values, *, threads: int = 0) -> Floats:
         """A probability or number a row; with several classes or labels one column each."""
         answers = [booster.predict(values, threads=threads) for booster in self.boosters]
         answer = answers[0] if len(answers) == 1 else np.column_stack(answers)
-        return unlogged(answer) if self.logged else answer
+        return self.scale.back(answer, values) if self.scale != PLAIN else answer
 
     def contributions(self, values: Values, *, threads: int = 0) -> Floats:
-        """TreeSHAP values (Lundberg et al. 2020), in the score's unit: log-odds, logs, or the target's own."""
+        """TreeSHAP values (Lundberg et al. 2020), in the score's unit: log-odds, logs, or the target's own.
+
+        What a row starts from, on a scale that knows its past, is shared by the columns of that past.
+        """
         width = values.shape[1] + 1
         parts = [b.contributions(values, threads=threads).reshape(len(values), -1, width) for b in self.boosters]
         whole = np.concatenate(parts, axis=1)
+        for place, _ in self.scale.past:
+            whole[:, 0, place] += self.scale.start(values) / len(self.scale.past)
         return whole[:, 0] if whole.shape[1] == 1 else whole
 
     def importance(self, columns: int) -> Floats:
@@ -106,17 +110,12 @@ class Boosted:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON; a booster is its model text."""
-        return {"kind": self.kind, "boosters": [b.text for b in self.boosters], "logged": self.logged}
-
-
-def unlogged(values: Floats) -> Floats:
-    """What log(1 + x) was taken of; never below 0."""
-    return np.expm1(np.maximum(values, 0.0))
+        return {"kind": self.kind, "boosters": [b.text for b in self.boosters], "scale": self.scale.to_dict()}
 
 
 def from_dict(plain: Mapping[str, Any]) -> Model:
     """The model that ``to_dict`` wrote."""
-    return Boosted(tuple(map(Booster, plain["boosters"])), plain["logged"])
+    return Boosted(tuple(map(Booster, plain["boosters"])), Scale.from_dict(plain["scale"]))
 
 
 @dataclass(frozen=True)
@@ -176,9 +175,10 @@ def both(first: Examples, second: Examples) -> Examples:
     return replace(first, values=values, target=np.concatenate([first.target, second.target]), groups=groups)
 
 
-def _fit(
+def fitted(
     train_on: Examples, stop_on: Examples, told: Mapping[str, Any], options: Options, progress: Progress
 ) -> tuple[Booster, Floats, int]:
+    """A booster, what its like said of the validation rows without having seen them, and its rounds."""
     grown = grow(train_on, stop_on, told, options, lambda done: progress(0.6 * done))
     held_out = grown.booster.predict(stop_on.values, threads=options.threads)
     if not options.refit:
@@ -191,14 +191,14 @@ def _fit(
 def fit_probability(train_on: Examples, stop_on: Examples, options: Options, progress: Progress) -> Fit:
     """Yes or no (target 1 or 0)."""
     told = {"objective": "binary", "metric": "binary_logloss"}
-    booster, held_out, rounds = _fit(train_on, stop_on, told, options, progress)
+    booster, held_out, rounds = fitted(train_on, stop_on, told, options, progress)
     return Fit(Boosted((booster,)), held_out, rounds)
 
 
 def fit_classes(train_on: Examples, stop_on: Examples, classes: int, options: Options, progress: Progress) -> Fit:
     """One of several classes (target their number); one probability a class."""
     told = {"objective": "multiclass", "metric": "multi_logloss", "num_class": classes}
-    booster, held_out, rounds = _fit(train_on, stop_on, told, options, progress)
+    booster, held_out, rounds = fitted(train_on, stop_on, told, options, progress)
     return Fit(Boosted((booster,)), held_out, rounds)
 
 
@@ -218,77 +218,3 @@ def fit_labels(
     ]
     boosters = tuple(b for fit in fits for b in fit.model.boosters)  # type: ignore[attr-defined]
     return Fit(Boosted(boosters), np.column_stack([fit.held_out for fit in fits]), max(fit.rounds for fit in fits))
-
-
-# ---------------------------------------------------------------- numbers
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What the trees of a number are grown to minimise, and why one may want it."""
-
-    name: str
-    told: Mapping[str, Any]
-    logged: bool = False
-
-    def examples(self, examples: Examples) -> Examples:
-        """The examples with their target as this objective sees it."""
-        return replace(examples, target=np.log1p(examples.target)) if self.logged else examples
-
-    def finished(self, prediction: Floats) -> Floats:
-        """Predictions back in the target's unit."""
-        return unlogged(prediction) if self.logged else prediction
-
-
-_SQUARES = Objective("squared error", {"objective": "regression", "metric": "l2"})
-_ABSOLUTE = Objective("absolute error", {"objective": "regression_l1", "metric": "l1"})
-_LOGS = Objective("squared error of logs", {"objective": "regression", "metric": "l2"}, logged=True)
-_POISSON = Objective("Poisson", {"objective": "poisson", "metric": "poisson"})
-_TWEEDIE = Objective("Tweedie", {"objective": "tweedie", "metric": "tweedie", "tweedie_variance_power": 1.3})
-
-
-def objectives(target: Floats) -> tuple[Objective, ...]:
-    """The objectives worth trying for such a target: counts, many zeros and long tails each have their own."""
-    if target.min() < 0:
-        return (_SQUARES, _ABSOLUTE)
-    whole = bool(np.all(target == np.round(target)))
-    zeros = float(np.mean(target == 0))
-    return (_SQUARES, _ABSOLUTE, _LOGS, *((_TWEEDIE,) if zeros > 0.1 or not whole else (_POISSON,)))
-
-
-def fit_number(train_on: Examples, stop_on: Examples, options: Options, progress: Progress) -> Fit:
-    """A number, by the objective that validates best in a short trial."""
-    trials = objectives(train_on.target)
-    losses = [_trial(objective, _some(train_on), _some(stop_on), options) for objective in trials]
-    chosen = trials[int(np.argmin(losses))]
-    rest = _fit(chosen.examples(train_on), chosen.examples(stop_on), chosen.told, options, progress)
-    booster, held_out, rounds = rest
-    tried = ", ".join(f"{o.name} {loss:.3f}" for o, loss in zip(trials, losses, strict=True))
-    note = f"Objective: {chosen.name}, the best on the validation rows (loss relative to a constant: {tried})."
-    return Fit(Boosted((booster,), chosen.logged), chosen.finished(held_out), rounds, (note,))
-
-
-def _some(examples: Examples) -> Examples:
-    """Enough rows for a trial, evenly spread."""
-    stride = -(-len(examples.target) // _TRIAL_ROWS)
-    return replace(examples, values=examples.values[::stride], target=examples.target[::stride])
-
-
-def _trial(objective: Objective, train_on: Examples, stop_on: Examples, options: Options) -> float:
-    """The validation loss of a short training, relative to the best constant's."""
-    told = {
-        **parameters(options, train_on),
-        **objective.told,
-        "learning_rate": 0.2,
-        "feature_fraction": 0.3,
-    }
-    grown = train(objective.examples(train_on), objective.examples(stop_on), told, rounds=40, patience=8)
-    prediction = objective.finished(grown.booster.predict(stop_on.values, threads=options.threads))
-    truth, past = stop_on.target, train_on.target
-    absolute = _ratio(np.abs(truth - prediction).mean(), np.abs(truth - np.median(past)).mean())
-    squared = _ratio(np.mean((truth - prediction) ** 2) ** 0.5, np.mean((truth - past.mean()) ** 2) ** 0.5)
-    return {"mae": absolute, "rmse": squared, "auto": (absolute + squared) / 2}[options.loss]
-
-
-def _ratio(part: np.floating[Any], whole: np.floating[Any]) -> float:
-    return float(part / whole) if whole > 0 else float(part > 0)

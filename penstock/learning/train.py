@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -19,8 +19,9 @@ from penstock.learning.calibrate import Floats
 from penstock.learning.candidates import FEATURES
 from penstock.learning.dataset import Rows, Samples, check, drawn
 from penstock.learning.finish import Classes, Finish, Labels, Order, truth_of
-from penstock.learning.matrix import Encoding, learn, usual
+from penstock.learning.matrix import Encoding, Number, learn, usual
 from penstock.learning.models import Fit, Options
+from penstock.learning.objectives import fit_number
 from penstock.learning.screen import SAMPLE, survivors
 from penstock.learning.trained import STEP, Trained, with_step
 from penstock.schema import Kind
@@ -154,9 +155,15 @@ def _chance(data: _Prepared, options: Options, progress: models.Progress) -> tup
 
 def _amount(data: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
     truth, later = truth_of(data.train.target), truth_of(data.validation.target)
-    fitted = models.fit_number(_with(data.rows, truth), _with(data.stop, later), options, progress)
+    rows, stop = _with(data.rows, truth), _with(data.stop, later)
+    fitted = fit_number(rows, stop, options, progress, past_columns(data.encoding, data.train.own_past))
     group = None if data.validation.step is None else data.validation.step - 1
     return fitted, finishes.amount(fitted.held_out, later, np.concatenate([truth, later]), group)
+
+
+def past_columns(encoding: Encoding, own_past: Sequence[str]) -> list[tuple[int, float]]:
+    """The columns that hold the target of earlier windows, and what to add to each."""
+    return [(i, e.shift) for i, e in enumerate(encoding.encoders) if isinstance(e, Number) and e.feature in own_past]
 
 
 def _classes(data: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:

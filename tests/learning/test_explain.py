@@ -6,7 +6,7 @@ import pytest
 from penstock.learning.explain import family, reasons, sentence
 from penstock.learning.models import Options
 from penstock.learning.train import fit
-from penstock.learning.trained import Trained
+from penstock.learning.trained import Trained, with_step
 from tests.learning.worlds import TABULAR, worlds
 
 PHRASES = {"n0": "first number", "kind": "kind is {value}", "n1": lambda value: f"second number of {value}"}
@@ -29,14 +29,10 @@ def test_each_row_has_its_strongest_reasons_strongest_first(learnt):
 def test_the_parts_of_all_features_sum_to_the_score(learnt):
     trained, rows = learnt
     parts = trained.contributions(rows)
-    raw = [b.predict(trained.encoding.encode(_table(trained, rows)), raw=True) for b in trained.model.boosters]
-    np.testing.assert_allclose(parts.sum(axis=-1).squeeze(), np.column_stack(raw).squeeze(), atol=1e-6)
-
-
-def _table(trained, rows):
-    from penstock.learning.trained import with_step
-
-    return with_step(rows)
+    values = trained.encoding.encode(with_step(rows))
+    raw = np.column_stack([booster.predict(values, raw=True) for booster in trained.model.boosters])
+    expected = raw + trained.model.scale.start(values)[:, None]
+    np.testing.assert_allclose(parts.sum(axis=-1).reshape(len(rows), -1), expected, atol=1e-6)
 
 
 def test_values_are_those_of_the_table(learnt):

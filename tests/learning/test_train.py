@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from penstock.errors import RefusedError
-from penstock.learning.models import Options, objectives
+from penstock.learning.models import Options
+from penstock.learning.objectives import objectives
 from penstock.learning.train import fit
 from penstock.learning.trained import Trained
 from tests.learning.worlds import DAY, TABULAR, asked, shuffled, world, worlds
@@ -151,19 +152,29 @@ def test_classes_keep_their_own_type(values):
 
 def test_each_kind_of_number_has_its_objectives():
     rng = np.random.default_rng(0)
-    names = {
-        kind: [objective.name for objective in objectives(target)]
-        for kind, target in {
-            "signed": rng.normal(size=50),
-            "count": rng.poisson(30.0, 50).astype(float),
-            "mostly zero": rng.gamma(1, 1, 50) * (rng.random(50) < 0.3),
-        }.items()
-    }
-    assert names == {
-        "signed": ["squared error", "absolute error"],
-        "count": ["squared error", "absolute error", "squared error of logs", "Poisson"],
-        "mostly zero": ["squared error", "absolute error", "squared error of logs", "Tweedie"],
-    }
+    signed = [objective.name for objective in objectives(rng.normal(size=50))]
+    assert signed == ["squared error", "absolute error", "absolute error of logs"]
+    counts = [objective.name for objective in objectives(rng.poisson(3.0, 50).astype(float), [(4, 0.0)])]
+    assert counts == [
+        *signed,
+        "squared error of the change in logs",
+        "absolute error of the change in logs",
+        "Tweedie deviance",
+    ]
+
+
+def test_entities_larger_than_any_in_training_are_predicted_at_their_own_size():
+    rng = np.random.default_rng(0)
+    parts = []
+    for part, size in zip(worlds("regression", 1500), (1.0, 1.0, 50.0), strict=True):
+        past = rng.lognormal(2, 1, len(part)) * size
+        table = pa.table({"past": past, "noise": part.features["n4"], "other": part.features["n5"]})
+        target = pa.array(past * rng.lognormal(0.2, 0.1, len(part)))
+        parts.append(replace(part, features=table, target=target))
+    trained = fit("regression", parts[0], parts[1], options=OPTIONS)
+    assert "change in logs" in trained.notes[0]
+    said, truth = trained.predict(parts[2])["prediction"].to_numpy(), parts[2].target.to_numpy()
+    assert np.abs(said / truth - 1).mean() < 0.15
 
 
 def test_a_loss_of_absolute_errors_predicts_medians_and_one_of_squares_means():
