@@ -113,13 +113,24 @@ def _columns(table: Table, hops: tuple[Link, ...], survey: Survey) -> Iterator[F
             yield Feature(Age(Field(table.name, column.name, column.dtype, column.kind, hops)))
 
 
-def _parents(query: Query, table: Table, survey: Survey, hops: tuple[Link, ...] = ()) -> Iterator[Feature]:
-    """Columns of the entity's parents and grandparents."""
-    for link in query.graph.links_from(table.name):
-        if len(hops) < 2 and link not in hops:
-            parent = query.graph.table(link.to)
-            yield from _columns(parent, (*hops, link), survey)
-            yield from _parents(query, parent, survey, (*hops, link))
+def _parents(query: Query, table: Table, survey: Survey) -> Iterator[Feature]:
+    """Columns of the entity's parents and grandparents, where one shortest way leads to them."""
+    for hops in parents(query.graph, table.name):
+        yield from _columns(query.graph.table(hops[-1].to), hops, survey)
+
+
+def parents(graph: Graph, table: str, most: int = 2) -> list[tuple[Link, ...]]:
+    """The one shortest way up to each table above; tables that two ways of one length reach are left out."""
+    found: list[tuple[Link, ...]] = []
+    seen = {table}
+    level: list[tuple[Link, ...]] = [()]
+    for _ in range(most):
+        onward = [(*way, link) for way in level for link in graph.links_from(way[-1].to if way else table)]
+        reached = [way[-1].to for way in onward]
+        level = [way for way in onward if way[-1].to not in seen and reached.count(way[-1].to) == 1]
+        seen.update(reached)
+        found += level
+    return found
 
 
 def _calendar(query: Query, span: int) -> Iterator[Feature]:
@@ -199,7 +210,8 @@ def _filtered(
     survey: Survey,
 ) -> Iterator[Feature]:
     """The rows of one category: how many, which share of all, how long ago, and their numbers."""
-    pairs = [(f, value) for f in categorical for value in survey.profile(f.table, f.column).top]
+    clear = [(), *((way[0],) for way in parents(graph, stream.table, 1))]
+    pairs = [(f, value) for f in categorical if f.hops in clear for value in survey.profile(f.table, f.column).top]
     for field, value in pairs[:MOST_FILTERED]:
         if survey.profile(field.table, field.column).distinct > 50 or not isinstance(value, str | bool | int):
             continue
@@ -253,7 +265,7 @@ def _aggregate(
     graph: Graph, function: str, stream: Stream, field: Field | None, window: Lookback | None, n: int | None = None
 ) -> Aggregate:
     """The aggregate, with its links spelled out where the tables alone do not tell the path."""
-    hops = (*(field.hops if field is not None else ()), *reversed(stream.hops))
+    hops = (*stream.hops, *(field.hops if field is not None else ()))
     via = tuple(dict.fromkeys(str(link) for link in hops)) if _ambiguous(graph, stream, field) else ()
     return Aggregate(function, stream, field, window, n, via)
 

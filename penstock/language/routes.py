@@ -31,6 +31,11 @@ class Route:
         """Whether it follows all of these links."""
         return all(any(link.table == v.table and v.column in link.columns for link in self.down + self.up) for v in via)
 
+    def follows(self, via: tuple[Column, ...]) -> bool:
+        """Whether it follows these links in this order, from the entity on."""
+        ahead = iter(self.down + self.up)
+        return all(any(link.table == v.table and v.column in link.columns for link in ahead) for v in via)
+
     def __str__(self) -> str:
         return ", ".join(map(str, self.down + self.up))
 
@@ -76,12 +81,17 @@ def to_parent(scope: Scope, start: str, column: Column, *, filters_entity: bool 
 
 
 def to_stream(scope: Scope, root: str, node: Aggregation) -> Route:
-    """The way from ``root`` down to the rows an aggregate is about (and up to its column). Raises ``QueryError``."""
+    """The way from ``root`` down to the rows an aggregate is about (and up to its column). Raises ``QueryError``.
+
+    VIA names links of the way; where several ways follow them all, their order from the entity on decides.
+    """
     straight = downward(scope, root, node.column.table, 1 if scope.strict else FARTHEST)
     routes = [Route(path) for path in straight if Route(path).uses(node.via)]
     if not routes and not node.column.wildcard and not scope.strict:
         routes = [route for route in _sideways(scope, root, node.column.table) if route.uses(node.via)]
     shortest = [route for route in routes if route.length == min(r.length for r in routes)]
+    if len(shortest) > 1:
+        shortest = [route for route in shortest if route.follows(node.via)] or shortest
     if len(shortest) == 1:
         return shortest[0]
     if shortest:
