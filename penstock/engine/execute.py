@@ -5,15 +5,16 @@ Columns worked out on the way are named by the text of the expression they hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.engine.compile import identifier, sql
+from penstock.engine.compile import sql
 from penstock.engine.lookup import look_up
 from penstock.engine.relational import ARROW, Relational
 from penstock.engine.rewrites import merge_sweeps
@@ -85,9 +86,13 @@ def execute(plan: Node, spine: pa.Table, relational: Relational, progress: Progr
     first = steps[0]
     assert isinstance(first, Spine)
     state = State(relational, conform(spine, relational, first), first.table, first.key, progress, {})
-    for number, step in enumerate(steps[1:]):
-        progress(step.sentence, number / len(steps))
-        state = take(step, state)
+    for computes, run in groupby(enumerate(steps[1:]), key=lambda step: isinstance(step[1], Compute)):
+        if computes:
+            state = _compute([step for _, step in run], state)
+            continue
+        for number, step in run:
+            progress(step.sentence, number / len(steps))
+            state = take(step, state)
     return Answer(state.table, state.dropped)
 
 
@@ -173,12 +178,13 @@ def _(step: Sweep, state: State) -> State:
 
 @take.register
 def _(step: Keep, state: State) -> State:
-    return state.keep(evaluate(state, step.condition), step.sentence)
+    return state.keep(evaluate(state, [step.condition])[0], step.sentence)
 
 
-@take.register
-def _(step: Compute, state: State) -> State:
-    return state.with_columns({step.name: evaluate(state, step.expression)})
+def _compute(steps: Sequence[Node], state: State) -> State:
+    """The state after steps that each work out a column: one query for all of them."""
+    asked = {step.name: step.expression for step in steps if isinstance(step, Compute)}
+    return state.with_columns(dict(zip(asked, evaluate(state, list(asked.values())), strict=True)))
 
 
 @take.register
@@ -203,16 +209,25 @@ def _(step: Unroll, state: State) -> State:
     return replace(state, table=kept.append_column(step.name, stacked.take(pa.array(order))))
 
 
-def evaluate(state: State, expression: Expr) -> pa.ChunkedArray:
-    """An expression over the columns worked out so far, one value a row."""
-    if str(expression) in state.table.column_names:
-        return state.table[str(expression)]
-    held = state.relational.hold(state.table.append_column("row number", pa.array(np.arange(state.table.num_rows))))
-    text = sql(expression, lambda leaf: identifier(str(leaf)))
+def evaluate(state: State, expressions: Sequence[Expr]) -> list[pa.ChunkedArray]:
+    """Expressions over the columns worked out so far, one value a row each."""
+    known = state.table.column_names
+    asked = {e: f"v{n}" for n, e in enumerate(dict.fromkeys(e for e in expressions if str(e) not in known))}
+    leaves: dict[str, str] = {}  # columns go by number: to SQL, names that differ in case alone are one
+
+    def read(leaf: Expr) -> str:
+        return leaves.setdefault(str(leaf), f"c{len(leaves)}")
+
+    texts = ", ".join(f"{sql(expression, read)} AS {name}" for expression, name in asked.items())
+    if not asked:
+        return [state.table[str(e)] for e in expressions]
+    columns = {"row": pa.array(np.arange(state.table.num_rows)), **{c: state.table[n] for n, c in leaves.items()}}
+    held = state.relational.hold(pa.table(columns))
     try:
-        return state.relational.query(f'SELECT {text} AS value FROM {held} ORDER BY "row number"')["value"]
+        found = state.relational.query(f"SELECT {texts} FROM {held} ORDER BY row")
     finally:
         state.relational.drop(held)
+    return [found[asked[e]] if e in asked else state.table[str(e)] for e in expressions]
 
 
 __all__ = ["Answer", "Progress", "execute", "quiet"]

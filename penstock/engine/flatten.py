@@ -109,19 +109,19 @@ def flatten(
     chosen = [f"k.code AS code, {_happened(join, stream)} AS happened"]
     if join.timed:
         chosen += [f"{_greatest(join.shown_from)} AS shown_from, {_least(join.shown_until)} AS shown_until"]
-    chosen += [f"{_read(join, w, leaf)} AS {identifier(w.name)}" for w in wanted]
+    chosen += [f"{_read(join, w, leaf)} AS value_{n}" for n, w in enumerate(wanted)]
     chosen += [f"{text} AS tie_{n}" for n, text in enumerate([*tie, *(_read(join, w, leaf) for w in order_by)])]
     ties = "".join(f", tie_{n}" for n in range(len(tie) + len(order_by)))
     rows = f"SELECT {', '.join(chosen)} FROM {join.text}{condition}"
     clocks = ["shown_from", "shown_until"] if join.timed else []
-    columns = ", ".join(["code", "happened", *clocks, *(identifier(w.name) for w in wanted)])
+    columns = ", ".join(["code", "happened", *clocks, *(f"value_{n}" for n in range(len(wanted)))])
     order = ", ".join(["code", f"happened{ties}", *clocks])
     return _flat(relational.query(f"SELECT {columns} FROM ({rows}){where} ORDER BY {order}"), wanted)
 
 
 def _flat(table: pa.Table, wanted: Sequence[Wanted]) -> Flat:
     clocks = [table[n].to_numpy() if n in table.column_names else None for n in ("shown_from", "shown_until")]
-    columns = {w.name: table[w.name] for w in wanted}
+    columns = {w.name: table[f"value_{n}"] for n, w in enumerate(wanted)}
     return Flat(table["code"].to_numpy(), table["happened"].to_numpy(), clocks[0], clocks[1], columns)
 
 
