@@ -52,6 +52,9 @@ class Options:
         return self.features or {"fast": 120, "normal": 200, "best": 300}[self.effort]
 
 
+_RATE: Mapping[Effort, float] = {"fast": 0.08, "normal": 0.04, "best": 0.02}
+
+
 class Model(Protocol):
     """A fitted model. Frozen; goes to JSON and back with equal predictions."""
 
@@ -134,9 +137,8 @@ class Fit:
 def parameters(options: Options, examples: Examples) -> dict[str, Any]:
     """LightGBM's parameters for so many rows and columns."""
     rows, columns = examples.values.shape
-    slow = {"fast": 0.08, "normal": 0.04, "best": 0.02}[options.effort]
     return {
-        "learning_rate": slow,
+        "learning_rate": _RATE[options.effort],
         "num_leaves": 15,
         "min_data_in_leaf": int(np.clip(rows // 250, 5, 40)),
         "min_data_per_group": int(np.clip(rows // 100, 5, 100)),
@@ -158,6 +160,7 @@ def limits(options: Options) -> tuple[int, int]:
 def grow(train_on: Examples, stop_on: Examples, told: Mapping[str, Any], options: Options, progress: Progress) -> Grown:
     """Boosted trees with early stopping."""
     rounds, patience = limits(options)
+    rounds = max(30, min(rounds, 4 * rounds // int(told.get("num_class", 1))))
     chosen = {**parameters(options, train_on), **told}
     return train(train_on, stop_on, chosen, rounds=rounds, patience=patience, progress=progress)
 
@@ -197,7 +200,8 @@ def fit_probability(train_on: Examples, stop_on: Examples, options: Options, pro
 
 def fit_classes(train_on: Examples, stop_on: Examples, classes: int, options: Options, progress: Progress) -> Fit:
     """One of several classes (target their number); one probability a class."""
-    told = {"objective": "multiclass", "metric": "multi_logloss", "num_class": classes}
+    quick = {"learning_rate": _RATE[options.effort] * min(4.0, classes / 2) ** 0.9}  # a round grows a tree a class
+    told = {"objective": "multiclass", "metric": "multi_logloss", "num_class": classes, **quick}
     booster, held_out, rounds = fitted(train_on, stop_on, told, options, progress)
     return Fit(Boosted((booster,)), held_out, rounds)
 
