@@ -117,13 +117,9 @@ def gather(query: Query, relational: Relational, given: Given, seed: int, progre
     progress("making features", 0.2)
     features = synthesise(query, Survey(relational.rows, until))
     progress(f"computing {len(features)} features for {len(train) + len(validation) + len(test):,} rows", 0.3)
-    done = [_with_features(query, features, part, relational) for part in (train, validation, test)]
+    bare = [part.features for part in (train, validation, test)]
+    done = examples.parted_samples(query, features, bare, relational)
     return Gathered(done[0], done[1], done[2], features, notes)
-
-
-def _with_features(query: Query, features: FeatureSet, part: Samples, relational: Relational) -> Samples:
-    """The rows of a part (whose features are its own columns, as yet) with the real ones."""
-    return examples.samples(query, features, part.features, relational)
 
 
 def _bare(table: pa.Table) -> Samples:

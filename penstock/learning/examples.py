@@ -114,24 +114,47 @@ def samples(
     query: Query, features: FeatureSet, table: pa.Table, relational: Relational, progress: Progress = quiet
 ) -> Samples:
     """Labelled (or, without a ``target``, open) rows with their features, in the table's order."""
-    cutoff = table["cutoff"].cast(pa.int64()).to_numpy()
-    asked, place = _distinct(table, cutoff)
-    values = offline(features, asked, relational, progress)
-    return Samples(
-        entity=table["entity"],
-        cutoff=cutoff,
-        features=values if place is None else values.take(pa.array(place)),
-        target=table["target"] if "target" in table.column_names else None,
-        step=table["step"].to_numpy() if "step" in table.column_names else None,
-        own_past=features.names(lambda feature: feature.past),
-        static=features.names(lambda feature: feature.static),
-        log=interactions(relational, _ranked(query)) if query.top_k is not None and not query.static else None,
-    )
+    return parted_samples(query, features, [table], relational, progress)[0]
 
 
-def _distinct(table: pa.Table, cutoff: Instants) -> tuple[pa.Table, np.ndarray | None]:
+def parted_samples(
+    query: Query, features: FeatureSet, parts: Sequence[pa.Table], relational: Relational, progress: Progress = quiet
+) -> list[Samples]:
+    """The samples of several tables; the features of all rows are computed in one go."""
+    values = _features(features, parts, relational, progress)
+    log = interactions(relational, _ranked(query)) if query.top_k is not None and not query.static else None
+    return [
+        Samples(
+            entity=table["entity"],
+            cutoff=table["cutoff"].cast(pa.int64()).to_numpy(),
+            features=own,
+            target=table["target"] if "target" in table.column_names else None,
+            step=table["step"].to_numpy() if "step" in table.column_names else None,
+            own_past=features.names(lambda feature: feature.past),
+            static=features.names(lambda feature: feature.static),
+            log=log,
+        )
+        for table, own in zip(parts, values, strict=True)
+    ]
+
+
+def _features(
+    features: FeatureSet, parts: Sequence[pa.Table], relational: Relational, progress: Progress
+) -> list[pa.Table]:
+    """The features of each part's rows; parts whose columns differ in type are asked about one by one."""
+    asked, places = zip(*map(_distinct, parts), strict=True)
+    if any(part.schema != asked[0].schema for part in asked):
+        found = [offline(features, part, relational, progress) for part in asked]
+    else:
+        whole = offline(features, pa.concat_tables(asked), relational, progress)
+        starts = np.cumsum([0, *map(len, asked)]).tolist()
+        found = [whole.slice(start, len(part)) for start, part in zip(starts, asked, strict=False)]
+    return [own if place is None else own.take(pa.array(place)) for own, place in zip(found, places, strict=True)]
+
+
+def _distinct(table: pa.Table) -> tuple[pa.Table, np.ndarray | None]:
     """The rows to compute features for, and where each of the table's rows finds its own: steps share one."""
-    asked = table.select(["entity", "cutoff"])
+    asked, cutoff = table.select(["entity", "cutoff"]), table["cutoff"].cast(pa.int64()).to_numpy()
     if "step" not in table.column_names or table.num_rows == 0:
         return asked, None
     code = table["entity"].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
