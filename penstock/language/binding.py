@@ -67,7 +67,7 @@ def _aggregate(scope: Scope, node: Aggregation, root: str) -> Expr:
 
 def _needs_a_clock(scope: Scope, node: Aggregation, route: Route) -> None:
     table = scope.table(route.down[-1].table)
-    if node.window is not None and table.happened is None:
+    if node.window is not None and table.happened is None and (scope.strict or not route.timed(scope)):
         raise scope.error(
             "PQL_TIME_TABLE_HAS_NO_TIME_COLUMN",
             f"{table.name} has no time, so none of its rows can lie in a window",

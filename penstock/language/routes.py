@@ -31,6 +31,10 @@ class Route:
         """Whether it follows all of these links."""
         return all(any(link.table == v.table and v.column in link.columns for link in self.down + self.up) for v in via)
 
+    def timed(self, scope: Scope) -> bool:
+        """Whether the rows it leads to have a time: their own, or that of the nearest table on the way."""
+        return any(scope.table(link.table).happened is not None for link in self.down)
+
     def follows(self, via: tuple[Column, ...]) -> bool:
         """Whether it follows these links in this order, from the entity on."""
         ahead = iter(self.down + self.up)

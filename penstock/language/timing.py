@@ -180,12 +180,12 @@ def _check_age(scope: Scope, node: Aggregation, root: str, clause: Clause) -> No
 
 
 def _stream_has_clock(scope: Scope, node: Aggregation, root: str) -> bool:
-    """Whether the rows that lead to a parent's column have a time, where the parent itself has none."""
+    """Whether a table without a time is reached through one that has: its rows, or columns, take that time."""
     try:
         route = to_stream(scope, root, node)
     except QueryError:
         return False
-    return bool(route.up) and scope.table(route.down[-1].table).happened is not None
+    return not scope.strict and route.timed(scope)
 
 
 def _no_clock(scope: Scope, node: Aggregation) -> QueryError:

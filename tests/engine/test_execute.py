@@ -85,6 +85,17 @@ def test_a_forecast_has_a_row_a_step_and_an_entity_only_from_its_own_time_on(db:
     assert [(row["entity"], row["step"], row["target"]) for row in found] == [(1, 1, 2), (1, 2, 0), (1, 3, 1)]
 
 
+def test_rows_without_a_time_take_that_of_the_rows_they_belong_to(db: Database) -> None:
+    lines = {"line_id": [1, 2, 3], "order_id": [10, 11, 13], "quantity": [1, 2, 4]}
+    orders = db.relational.rows.read("orders", ["order_id", "customer id", "at"])
+    shop = ps.connect({"customers": pa.table({"customer id": [1, 2]}), "orders": orders, "lines": pa.table(lines)})
+    assert feature(shop, "SUM(lines.quantity, -10, 0, days)", 0, 5, 12, 29) == [0, 3, 2, 4]
+    query = "PREDICT SUM(lines.quantity, 0, 10, days) FOR EACH customers.`customer id`"
+    assert shop.labels(query, at=days(0))["target"].to_pylist() == [3, 0]
+    with pytest.raises(ps.errors.QueryError, match="lines has no time"):
+        shop.query(query, dialect="kumo")
+
+
 def test_entities_that_do_not_exist_have_no_past(db: Database) -> None:
     spine = {"entity": [99, None], "cutoff": days(30, 30)}
     with pytest.raises(ps.errors.PenstockError, match="1 rows of the spine have no entity"):
