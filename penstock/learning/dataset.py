@@ -70,6 +70,13 @@ class Samples:
         return replace(self, features=self.features.select(list(features)))
 
 
+def known(samples: Samples) -> Samples:
+    """The rows that have a target."""
+    if samples.target is None or not samples.target.null_count:
+        return samples
+    return samples.take(np.flatnonzero(np.asarray(samples.target.is_valid())))
+
+
 def joined(first: Samples, second: Samples) -> Samples:
     """The rows of both, one after the other."""
     step = None if first.step is None or second.step is None else np.concatenate([first.step, second.step])
@@ -193,7 +200,10 @@ def drawn(samples: Samples, most: int, seed: int = 0) -> Rows:
     order = np.lexsort((lot, samples.cutoff))
     if len(order) <= most:
         return order
-    quotas = _quotas(*np.unique(samples.cutoff, return_counts=True), most)
+    counted = np.unique(samples.cutoff, return_counts=True)
+    if 2 * len(counted[0]) > most:  # rows with times of their own
+        return np.sort(np.lexsort((samples.cutoff, lot))[:most])
+    quotas = _quotas(*counted, most)
     starts = np.flatnonzero(np.diff(samples.cutoff[order], prepend=samples.cutoff.min() - 1))
     return np.concatenate([order[start : start + quota] for start, quota in zip(starts, quotas, strict=True)])
 
@@ -236,7 +246,7 @@ def _mixed(bits: Any) -> Bits:
 
 def check(task: str, samples: Samples) -> None:
     """Refuse to learn from too few rows, from one class only, or a target that never varies. Says what was found."""
-    target = samples.target
+    target: Any = samples.target
     found = 0 if target is None else len(target) - target.null_count
     if found < FEWEST_ROWS:
         raise RefusedError(

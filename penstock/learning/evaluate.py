@@ -15,7 +15,7 @@ from penstock import lake
 from penstock.errors import RefusedError
 from penstock.learning import baselines, metrics, rank
 from penstock.learning.calibrate import Floats
-from penstock.learning.dataset import Rows, Samples, joined, when
+from penstock.learning.dataset import Rows, Samples, joined, known, when
 from penstock.learning.finish import Amount, Chance, Classes, Labels, Order, truth_of
 from penstock.learning.models import Options
 from penstock.learning.rank import Ranker
@@ -204,8 +204,7 @@ def _with_target(test: Samples) -> Samples:
         raise RefusedError(
             "DATA_NO_TEST", "no test row has a target to compare with", hint="Choose a cutoff whose window is complete."
         )
-    known = np.flatnonzero(np.asarray(test.target.is_valid()))
-    return test if len(known) == len(test) else test.take(known)
+    return known(test)
 
 
 def _beside(predictions: pa.Table, trained: Trained, test: Samples) -> pa.Table:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penstock.learning.booster import Examples, train
-from penstock.learning.dataset import Samples
+from penstock.learning.dataset import Rows, Samples, drawn
 from penstock.learning.finish import Classes, Labels, truth_of
 from penstock.learning.matrix import Encoding, Values, learn
 from penstock.learning.models import Options
@@ -30,6 +30,16 @@ _TOLD = {
     "num_leaves": 15, "learning_rate": 0.15, "feature_fraction": 0.2, "max_bin": 31, "lambda_l2": 1.0,
     "bagging_fraction": 0.8, "bagging_freq": 1,
 }  # fmt: skip
+
+
+def sampled(task: str, samples: Samples, seed: int) -> Rows:
+    """The rows of a sample; of a rare answer, yes or no, as many as there are, up to a tenth."""
+    rows = drawn(samples, SAMPLE, seed)
+    if task != "binary" or len(rows) == len(samples):
+        return rows
+    truth = truth_of(samples.target) > 0
+    rare = np.flatnonzero(truth == (truth.mean() < 0.5))
+    return np.union1d(rows, rare[:: -(-10 * len(rare) // SAMPLE)]) if len(rare) < len(samples) / 10 else rows
 
 
 def survivors(
@@ -92,4 +102,4 @@ def _strongest(encoding: Encoding, values: Values, trials: list[View], most: int
         gains = np.bincount(encoding.owners, grown.booster.importance(len(encoding.encoders)))
         shares += gains / max(gains.sum(), 1e-12)
     kept = np.sort(np.argsort(-shares, kind="stable")[:most])
-    return [encoding.features[place] for place in kept if shares[place] > 0]
+    return [encoding.features[place] for place in kept if shares[place] > 0 or not shares.any()]

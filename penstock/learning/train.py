@@ -17,12 +17,12 @@ from penstock.learning import models, rank
 from penstock.learning.booster import Examples
 from penstock.learning.calibrate import Floats
 from penstock.learning.candidates import FEATURES
-from penstock.learning.dataset import Rows, Samples, check, drawn
+from penstock.learning.dataset import Rows, Samples, check, drawn, known
 from penstock.learning.finish import Classes, Finish, Labels, Order, truth_of
 from penstock.learning.matrix import Encoding, Number, learn, usual
 from penstock.learning.models import Fit, Options
 from penstock.learning.objectives import fit_number
-from penstock.learning.screen import SAMPLE, survivors
+from penstock.learning.screen import SAMPLE, sampled, survivors
 from penstock.learning.trained import STEP, Trained, with_step
 from penstock.schema import Kind
 
@@ -62,7 +62,7 @@ def fit(
     started = time.perf_counter()
     if task == "ranking":
         return _ranking(train, validation, options, said)
-    prepared = _prepare(task, train, validation, options, kinds)
+    prepared = _prepare(task, known(train), known(validation), options, kinds)
     fitted, finish = _LEARNERS[task](prepared, options, lambda done: said("learning", done))
     gains = fitted.model.importance(len(prepared.encoding.encoders))
     rows = (("training", len(prepared.train)), ("validation", len(prepared.validation)))
@@ -81,7 +81,7 @@ def fit(
 
 def _ranking(train: Samples, validation: Samples, options: Options, said: Progress) -> Trained:
     started = time.perf_counter()
-    check("ranking", train)
+    _check("ranking", train, validation)
     train, validation = (part.take(drawn(part, options.most_rows, options.seed)) for part in (train, validation))
     ranker = rank.fit(train, validation, options, lambda done: said("learning to rank", done))
     gains = ranker.importance(len(FEATURES))
@@ -95,15 +95,19 @@ def _silent(_what: str, _done: float) -> None:
     """Progress that nobody asked for."""
 
 
-def _prepare(
-    task: str, train: Samples, validation: Samples, options: Options, kinds: Mapping[str, Kind] | None
-) -> _Prepared:
+def _check(task: str, train: Samples, validation: Samples) -> None:
     check(task, train)
     if not len(validation):
         raise RefusedError("DATA_TOO_FEW", "there are no validation examples", hint="Give more cutoffs or entities.")
+
+
+def _prepare(
+    task: str, train: Samples, validation: Samples, options: Options, kinds: Mapping[str, Kind] | None
+) -> _Prepared:
+    _check(task, train, validation)
     most, draw = options.most_rows, options.seed
     rows, later = drawn(train, most, draw), drawn(validation, most, draw)
-    sample, some = train.take(drawn(train, SAMPLE, draw)), validation.take(later[:SAMPLE])
+    sample, some = train.take(sampled(task, train, draw)), validation.take(later[:SAMPLE])
     names, dropped = survivors(task, sample, some, options.most_features, options, kinds)
     asked = [name for name in names if name != STEP]
     train, validation = train.only(asked).take(rows), validation.only(asked).take(later)
@@ -170,6 +174,13 @@ def _classes(data: _Prepared, options: Options, progress: models.Progress) -> tu
     finish = Classes.of(data.train.target)
     truth, later = finish.codes(data.train.target), finish.codes(data.validation.target)
     rows, stop = _kept(data.rows, truth), _kept(data.stop, later)
+    if not len(stop.target):
+        raise RefusedError(
+            "DATA_NEW_CLASSES",
+            "no validation example has a class that training examples have",
+            candidates=map(str, finish.values),
+            hint="Predict something that comes again: a category, not a key.",
+        )
     fitted = models.fit_classes(rows, stop, len(finish.values), options, progress)
     return fitted, finishes.classes(finish, fitted.held_out, later[later >= 0])
 

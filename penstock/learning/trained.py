@@ -22,6 +22,8 @@ from penstock.learning.rank import Ranker
 STEP = "STEP"
 """The name of the column that tells a forecast's model which frame ahead is asked for, from 1."""
 
+AT_ONCE = 1 << 17
+"""Rows that are encoded and scored in one go."""
 TOP_K = 10
 """How many items a ranking gives where nobody says."""
 
@@ -52,7 +54,9 @@ class Trained:
     def output(self, samples: Samples, threads: int = 0) -> Floats:
         """What the model itself says: a number a row, or one a class. Not of a ranking."""
         assert not isinstance(self.model, Ranker)
-        return self.model.predict(self.encoding.encode(with_step(samples)), threads=threads)
+        table = with_step(samples)
+        parts = [table.slice(start, AT_ONCE) for start in range(0, max(1, table.num_rows), AT_ONCE)]
+        return np.concatenate([self.model.predict(self.encoding.encode(part), threads=threads) for part in parts])
 
     def estimates(self, samples: Samples, threads: int = 0) -> Floats:
         """The calibrated answer alone: a probability or number a row, or a probability a class."""

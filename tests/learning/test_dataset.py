@@ -106,3 +106,11 @@ def test_what_cannot_be_learnt_is_refused_with_what_was_found(task, target, said
 def test_what_varies_is_accepted():
     check("binary", samples(np.zeros(40), target=pa.array([True, False] * 20)))
     check("regression", samples(np.zeros(40), target=pa.array(np.arange(40))))
+
+
+def test_rows_with_times_of_their_own_are_drawn_by_lot():
+    given_ = samples(np.arange(1000))
+    kept = capped(given_, 300)
+    assert len(kept) == 300
+    assert set(capped(shuffled(given_), 300).entity.to_pylist()) == set(kept.entity.to_pylist())
+    assert np.mean(kept.cutoff) == pytest.approx(500, abs=60)

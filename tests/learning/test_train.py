@@ -224,3 +224,34 @@ def test_asking_for_nobody_gives_an_empty_answer(learnt):
 def test_cutoffs_are_said_in_utc_microseconds(fitted):
     trained, test = fitted["binary"]
     assert trained.predict(test)["cutoff"].cast(pa.int64()).unique().to_pylist() == [90 * DAY]
+
+
+def test_rows_without_a_target_are_not_learnt_from():
+    train, validation, _ = worlds("regression", 300)
+    gaps = pa.array([None if i % 3 == 0 else t for i, t in enumerate(train.target.to_pylist())])
+    trained = fit("regression", replace(train, target=gaps), validation, options=OPTIONS)
+    assert dict(trained.rows) == {"training": 200, "validation": 300}
+
+
+def test_a_target_that_is_almost_always_zero_can_be_learnt():
+    rng = np.random.default_rng(0)
+    parts = [replace(p, target=pa.array((rng.random(len(p)) < 0.001) * 7.0)) for p in worlds("regression", 20_000)]
+    trained = fit("regression", *parts[:2], options=OPTIONS)
+    assert 0 <= trained.predict(parts[2])["prediction"].to_numpy().max() <= 7
+
+
+def test_a_very_rare_answer_still_shows_which_features_matter():
+    rng = np.random.default_rng(0)
+    parts = []
+    for part in worlds("binary", 30_000)[:2]:
+        signal = np.nan_to_num(part.features["n4"].to_numpy())
+        parts.append(replace(part, target=pa.array(rng.random(len(part)) < 0.0004 * np.exp(2 * signal))))
+    trained = fit("binary", *parts, options=Options(threads=2, features=3))
+    assert trained.importance[0][0] == "n4"
+
+
+def test_classes_that_never_come_again_are_refused():
+    train, validation, _ = worlds("multiclass", 300)
+    new = pa.array([f"new {i}" for i in range(300)])
+    with pytest.raises(RefusedError, match="DATA_NEW_CLASSES: no validation example has a class"):
+        fit("multiclass", train, replace(validation, target=new), options=OPTIONS)
