@@ -49,6 +49,9 @@ $(STAMP): pyproject.toml requirements.lock | $(BIN)/python
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { echo "LightGBM needs the OpenMP runtime" \
 		"(apt-get install libgomp1, dnf install libgomp, or brew install libomp)" >&2; exit 1; }
+	@echo "Compiling the kernels, once, some ten seconds ..." >&2
+	@$(BIN)/python -m compileall -q penstock
+	@$(BIN)/python -c 'from penstock.engine.kernels import warm; warm()'
 	@touch $@
 
 # The newest Python that can make an environment; PYTHON=... chooses another.

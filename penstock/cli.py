@@ -107,7 +107,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 @contextmanager
 def _watched(first: str) -> Iterator[Callable[[str, float], None]]:
-    """Progress on stderr, in a terminal only; gone when done."""
+    """Progress on stderr in a terminal, gone when done; elsewhere only what takes long and comes once."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -122,7 +122,13 @@ def _watched(first: str) -> Iterator[Callable[[str, float], None]]:
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(first, total=1.0)
-        yield lambda message, share: bar.update(task, description=message[:70], completed=share)
+
+        def told(message: str, share: float) -> None:
+            bar.update(task, description=message[:70], completed=share)
+            if message.startswith("compiling") and not console.is_terminal:
+                click.echo(f"{message} ...", err=True)
+
+        yield told
 
 
 @main.command()

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penstock.engine import kernels
 from penstock.engine.compile import sql
 from penstock.engine.lookup import look_up
 from penstock.engine.relational import ARROW, Relational
@@ -37,6 +38,8 @@ from penstock.plan import (
 )
 
 Progress = Callable[[str, float], None]
+
+COMPILING = "compiling the kernels (once, some ten seconds)"
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ def execute(plan: Node, spine: pa.Table, relational: Relational, progress: Progr
     first = steps[0]
     assert isinstance(first, Spine)
     state = State(relational, conform(spine, relational, first), first.table, first.key, progress, {})
+    if any(isinstance(step, Sweep) for step in steps) and not kernels.ready():
+        progress(COMPILING, 0.0)
     for computes, run in groupby(enumerate(steps[1:]), key=lambda step: isinstance(step[1], Compute)):
         if computes:
             state = _compute([step for _, step in run], state)

@@ -105,6 +105,11 @@ def kinds(features: FeatureSet) -> dict[str, Kind]:
     return found
 
 
+def within(progress: Progress, low: float, high: float) -> Progress:
+    """Progress of a part of the work that lies between two shares of the whole."""
+    return lambda message, share: progress(message, low + (high - low) * share)
+
+
 # ---------------------------------------------------------------- examples
 
 
@@ -118,7 +123,7 @@ def gather(query: Query, relational: Relational, given: Given, seed: int, progre
     features = synthesise(query, Survey(relational.rows, until))
     progress(f"computing {len(features)} features for {len(train) + len(validation) + len(test):,} rows", 0.3)
     bare = [part.features for part in (train, validation, test)]
-    done = examples.parted_samples(query, features, bare, relational)
+    done = examples.parted_samples(query, features, bare, relational, within(progress, 0.3, 0.5))
     return Gathered(done[0], done[1], done[2], features, notes)
 
 
@@ -139,7 +144,7 @@ def _own(
         parted = replace(parted, train=parted.train[-MOST_TRAIN_CUTOFFS:])
         asked = sorted({*parted.train, *parted.validation, *parted.test}, reverse=True)
         progress(f"computing labels at {len(asked)} cutoffs", 0.1)
-        labelled = examples.labels(query, relational, np.array(asked, np.int64))
+        labelled = examples.labels(query, relational, np.array(asked, np.int64), within(progress, 0.1, 0.2))
     rows = _bare(labelled.table)
     chosen = [rows.take(places) for places in parted.rows(rows.entity, rows.cutoff)]
     limits = (MOST_TRAIN_ROWS, MOST_TRAIN_ROWS // 2, MOST_TEST_ROWS)

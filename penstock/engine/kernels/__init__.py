@@ -8,7 +8,10 @@ first time and reads them from the cache ever after.
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 
 
@@ -16,3 +19,12 @@ def warm() -> None:
     """Compile every kernel, once on a machine and for a version: some ten seconds, and a second from then on."""
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
+
+
+def ready() -> bool:
+    """Whether the kernels are compiled, as far as their own folder tells; True where numba keeps them elsewhere."""
+    folder = Path(__file__).parent
+    if os.environ.get("NUMBA_CACHE_DIR") or not os.access(folder, os.W_OK):
+        return True
+    tag = f"py{sys.version_info.major}{sys.version_info.minor}"
+    return any((folder / "__pycache__").glob(f"*.{tag}.nbi"))
