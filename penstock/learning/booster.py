@@ -31,6 +31,7 @@ _FLOAT32, _INT32 = 0, 2
 _NORMAL, _RAW, _CONTRIBUTIONS = 0, 1, 3
 _BIGGER_IS_BETTER = {"auc", "average_precision", "ndcg", "map"}
 _SCORED_AT_ONCE = 1 << 16
+_CELLS_A_THREAD = 4_000_000
 
 
 @functools.cache
@@ -131,6 +132,7 @@ def train(
     many rounds, and keep the best. The same arguments give the same booster, whatever the machine is doing.
     """
     told = {"deterministic": True, "force_row_wise": True, "verbosity": -1, **parameters}
+    told["num_threads"] = _worthwhile(int(parameters.get("num_threads", 0)), examples.values.size)
     data = _Dataset(examples, told)
     handle = ctypes.c_void_p()
     _call("LGBM_BoosterCreate", data.handle, ctypes.c_char_p(_text(told)), ctypes.byref(handle))
@@ -155,6 +157,14 @@ def train(
             break
     kept = best_round if watched is not None and best_round else done
     return Grown(Booster(held.text(kept)), kept, float(sign * best))
+
+
+def _worthwhile(threads: int, cells: int) -> int:
+    """How many threads (0: of all there are) to learn so many numbers on: with few, threads wait more than they work.
+
+    The trees are the same for any count.
+    """
+    return min(threads or os.cpu_count() or 1, 1 + cells // _CELLS_A_THREAD)
 
 
 class _Held:

@@ -16,7 +16,6 @@ import numpy as np
 
 from penstock.learning.calibrate import Floats
 from penstock.learning.dataset import Samples
-from penstock.learning.finish import Classes, Labels
 from penstock.learning.trained import STEP, Trained, with_step
 
 Phrase: TypeAlias = "str | Callable[[Any], str]"
@@ -71,9 +70,6 @@ def reasons(
 
 def _likeliest(trained: Trained, samples: Samples, threads: int) -> np.ndarray[Any, Any]:
     estimates = trained.estimates(samples, threads)
-    if isinstance(trained.finish, Labels):
-        estimates = estimates[:, : trained.finish.learnt]
-    assert isinstance(trained.finish, Classes | Labels)
     likeliest: np.ndarray[Any, Any] = estimates.argmax(axis=1)
     return likeliest
 

@@ -23,7 +23,7 @@ from penstock.learning.matrix import numbers
 
 Answer: TypeAlias = dict[str, Any]
 MOST_CLASSES = 50
-MOST_LABELS = 20
+MOST_LABELS = 30
 _RARE = 5
 
 
@@ -140,22 +140,21 @@ class Classes:
 
 @dataclass(frozen=True)
 class Labels:
-    """Any of several labels: the ``learnt`` first ones have a model, the others their share in training."""
+    """Any of several labels: their values, and their shares in training."""
 
     values: tuple[Any, ...]
     shares: tuple[float, ...]
     dtype: str
-    learnt: int
     kind = "labels"
 
     @classmethod
     def of(cls, target: Array) -> Labels:
-        """The labels of a training target of lists, commonest first; a model for twenty of them at most."""
+        """The labels of a training target of lists, commonest first; those with fewer than five rows, or beyond the
+        thirtieth, cannot be predicted."""
         flat = pc.list_flatten(target.combine_chunks() if isinstance(target, pa.ChunkedArray) else target)
         values, counts = _counted(flat)
-        values, counts = values[:MOST_CLASSES], counts[:MOST_CLASSES]
-        learnt = max(1, min(MOST_LABELS, int(np.sum(counts >= _RARE))))
-        return cls(tuple(values), tuple((counts / len(target)).tolist()), _dtype(flat), learnt)
+        kept = max(1, min(MOST_LABELS, int(np.sum(counts >= _RARE))))
+        return cls(tuple(values[:kept]), tuple((counts[:kept] / len(target)).tolist()), _dtype(flat))
 
     def truths(self, target: Array) -> Floats:
         """Rows × labels: 1 where the row's list has the label."""
@@ -167,9 +166,8 @@ class Labels:
         return truths
 
     def estimates(self, output: Floats) -> Floats:
-        """Rows × labels: the model's for those learnt, the training share for the others."""
-        output = output.reshape(-1, self.learnt)
-        return np.hstack([output, np.tile(self.shares[self.learnt :], (len(output), 1))])
+        """Rows × labels: the model's own."""
+        return output.reshape(-1, len(self.values))
 
     def columns(self, output: Floats, group: Rows | None) -> Answer:  # noqa: ARG002  the same for every task
         """class and probability, one row a label."""
@@ -177,7 +175,7 @@ class Labels:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
-        plain = {"values": list(self.values), "shares": list(self.shares), "dtype": self.dtype, "learnt": self.learnt}
+        plain = {"values": list(self.values), "shares": list(self.shares), "dtype": self.dtype}
         return {"kind": self.kind, **plain}
 
 
@@ -211,7 +209,7 @@ def from_dict(plain: Mapping[str, Any]) -> Chance | Amount | Classes | Labels | 
     values, shares = tuple(plain["values"]), tuple(plain["shares"])
     if plain["kind"] == "classes":
         return Classes(values, shares, plain["dtype"], plain["power"])
-    return Labels(values, shares, plain["dtype"], plain["learnt"])
+    return Labels(values, shares, plain["dtype"])
 
 
 def chance(held_out: Floats, truth: Floats, rate: float) -> Chance:

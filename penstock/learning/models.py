@@ -60,7 +60,7 @@ class Model(Protocol):
 
     @property
     def kind(self) -> str:
-        """The name under which `from_dict` finds its class."""
+        """The name by which its class is found again."""
         ...
 
     def predict(self, values: Values, *, threads: int = 0) -> Floats:
@@ -82,7 +82,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Boosted:
-    """One booster, or one a label, that speak on a scale."""
+    """Boosters whose answers stand side by side, on a scale; mostly one."""
 
     boosters: tuple[Booster, ...]
     scale: Scale = PLAIN
@@ -115,10 +115,10 @@ class Boosted:
         """As plain values for JSON; a booster is its model text."""
         return {"kind": self.kind, "boosters": [b.text for b in self.boosters], "scale": self.scale.to_dict()}
 
-
-def from_dict(plain: Mapping[str, Any]) -> Model:
-    """The model that ``to_dict`` wrote."""
-    return Boosted(tuple(map(Booster, plain["boosters"])), Scale.from_dict(plain["scale"]))
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Boosted:
+        """What `to_dict` wrote."""
+        return cls(tuple(map(Booster, plain["boosters"])), Scale.from_dict(plain["scale"]))
 
 
 @dataclass(frozen=True)
@@ -204,21 +204,3 @@ def fit_classes(train_on: Examples, stop_on: Examples, classes: int, options: Op
     told = {"objective": "multiclass", "metric": "multi_logloss", "num_class": classes, **quick}
     booster, held_out, rounds = fitted(train_on, stop_on, told, options, progress)
     return Fit(Boosted((booster,)), held_out, rounds)
-
-
-def fit_labels(
-    train_on: Examples, stop_on: Examples, labels: tuple[Floats, Floats], options: Options, progress: Progress
-) -> Fit:
-    """Any of several labels, each by a booster of its own; ``labels`` are 0/1 matrices (training, validation)."""
-    count = labels[0].shape[1]
-    fits = [
-        fit_probability(
-            replace(train_on, target=labels[0][:, j]),
-            replace(stop_on, target=labels[1][:, j]),
-            options,
-            lambda done, j=j: progress((j + done) / count),  # type: ignore[misc]
-        )
-        for j in range(count)
-    ]
-    boosters = tuple(b for fit in fits for b in fit.model.boosters)  # type: ignore[attr-defined]
-    return Fit(Boosted(boosters), np.column_stack([fit.held_out for fit in fits]), max(fit.rounds for fit in fits))

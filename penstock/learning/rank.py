@@ -25,6 +25,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Best: TypeAlias = tuple[Ints, Ints, Floats, Ints]
 
 _TRAINING_ROWS = {"fast": 3_000, "normal": 20_000, "best": 100_000}
+_CUTOFFS = {"fast": 6, "normal": 12, "best": 100}
 _AT_ONCE = 20_000
 _TOLD: Mapping[str, Any] = {
     "objective": "lambdarank",
@@ -112,6 +113,8 @@ def fit(train: Samples, validation: Samples, options: Options, progress: Progres
     """Learn to order candidates, from rows whose list of items to come is known."""
     log, horizon = Log.of(_log(train)), spacing(train, validation)
     most = _TRAINING_ROWS[options.effort]
+    newest = np.unique(train.cutoff)[-_CUTOFFS[options.effort] :]
+    train = train.take(np.flatnonzero(train.cutoff >= newest[0]))
     rows, stop = (_examples(log, capped(part, most, options.seed), horizon) for part in (train, validation))
     if not len(rows.target) or not len(stop.target):
         raise RefusedError(

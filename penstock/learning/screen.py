@@ -54,7 +54,7 @@ def survivors(
     chosen = encoding.only([name for name in encoding.features if name not in fleeting])
     if len(chosen.features) > most:
         kept = _strongest(chosen, chosen.encode(table), views(task, sample), most, options)
-        if task in ("regression", "forecasting"):
+        if task in ("regression", "forecasting", "multilabel"):
             kept += [name for name in chosen.features if name in sample.own_past and name not in kept]
         dropped += [(name, "it adds too little to the others") for name in chosen.features if name not in kept]
         chosen = chosen.only(kept)

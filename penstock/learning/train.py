@@ -19,6 +19,7 @@ from penstock.learning.calibrate import Floats
 from penstock.learning.candidates import FEATURES
 from penstock.learning.dataset import Rows, Samples, check, drawn, known
 from penstock.learning.finish import Classes, Finish, Labels, Order, truth_of
+from penstock.learning.labels import fit_labels, past_places
 from penstock.learning.matrix import Encoding, Number, learn, usual
 from penstock.learning.models import Fit, Options
 from penstock.learning.objectives import fit_number
@@ -194,8 +195,8 @@ def _kept(examples: Examples, codes: Rows) -> Examples:
 def _labels(data: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
     finish = Labels.of(data.train.target)
     truths = finish.truths(data.train.target), finish.truths(data.validation.target)
-    wanted = (truths[0][:, : finish.learnt], truths[1][:, : finish.learnt])
-    return models.fit_labels(data.rows, data.stop, wanted, options, progress), finish
+    own = past_places(data.encoding, data.train.own_past, finish.values)
+    return fit_labels(data.rows, data.stop, truths, finish.shares, own, options, progress), finish
 
 
 _LEARNERS: Mapping[str, Callable[[_Prepared, Options, models.Progress], tuple[Fit, Finish]]] = {

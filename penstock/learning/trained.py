@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.learning import finish as finishes
-from penstock.learning import models
 from penstock.learning.calibrate import Floats
 from penstock.learning.dataset import Samples
 from penstock.learning.finish import Answer, Finish
+from penstock.learning.labels import Labelled
 from penstock.learning.matrix import Encoding
-from penstock.learning.models import Model
+from penstock.learning.models import Boosted, Model
 from penstock.learning.rank import Ranker
 
 STEP = "STEP"
@@ -113,7 +113,7 @@ class Trained:
         """The model that `to_dict` wrote."""
         return cls(
             plain["task"],
-            _model(plain["model"]),
+            _MODELS[plain["model"]["kind"]](plain["model"]),
             Encoding.from_dict(plain["encoding"]),
             finishes.from_dict(plain["finish"]),
             tuple((name, share) for name, share in plain["importance"]),
@@ -130,8 +130,11 @@ class Trained:
         return f"{self.task} model: {used} features, {rows} rows, {self.seconds:.1f} s{most}"
 
 
-def _model(plain: Mapping[str, Any]) -> Model | Ranker:
-    return Ranker.from_dict(plain) if plain["kind"] == Ranker.kind else models.from_dict(plain)
+_MODELS: Mapping[str, Callable[[Mapping[str, Any]], Model | Ranker]] = {
+    Boosted.kind: Boosted.from_dict,
+    Labelled.kind: Labelled.from_dict,
+    Ranker.kind: Ranker.from_dict,
+}
 
 
 def _columns(table: pa.Table) -> dict[str, Any]:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from penstock.learning.calibrate import log_odds
 from penstock.learning.explain import family, reasons, sentence
+from penstock.learning.labels import Labelled
 from penstock.learning.models import Options
 from penstock.learning.train import fit
 from penstock.learning.trained import Trained, with_step
@@ -30,8 +32,11 @@ def test_the_parts_of_all_features_sum_to_the_score(learnt):
     trained, rows = learnt
     parts = trained.contributions(rows)
     values = trained.encoding.encode(with_step(rows))
-    raw = np.column_stack([booster.predict(values, raw=True) for booster in trained.model.boosters])
-    expected = raw + trained.model.scale.start(values)[:, None]
+    if isinstance(trained.model, Labelled):
+        expected = log_odds(trained.model.predict(values))
+    else:
+        raw = np.column_stack([booster.predict(values, raw=True) for booster in trained.model.boosters])
+        expected = raw + trained.model.scale.start(values)[:, None]
     np.testing.assert_allclose(parts.sum(axis=-1).reshape(len(rows), -1), expected, atol=1e-6)
 
 
