@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SLOW_IS_FINE = [hypothesis.HealthCheck.too_slow]  # a loaded machine is no defect
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=25, suppress_health_check=SLOW_IS_FINE)
 hypothesis.settings.register_profile(
-    "ci", deadline=None, max_examples=50, derandomize=True, print_blob=True, suppress_health_check=SLOW_IS_FINE
+    "ci", deadline=None, max_examples=120, derandomize=True, print_blob=True, suppress_health_check=SLOW_IS_FINE
 )
 hypothesis.settings.register_profile("many", deadline=None, max_examples=400, suppress_health_check=SLOW_IS_FINE)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
