@@ -137,10 +137,9 @@ def _unknown_entities(facts: Facts, keys: Mapping[str, tuple[str, ...]], links: 
 
 
 def _marks(key: ColumnFacts) -> list[int]:
-    values = key.distinct
-    holds = {mark: bool(pc.any(pc.equal(values, mark)).as_py()) for mark in (-2, -1, 0, 1)}
+    holds = {mark: bool(pc.any(pc.equal(key.values, mark)).as_py()) for mark in (-2, -1, 0, 1)}
     found = [-1] if holds[-1] and not holds[-2] else []
-    return [*found, 0] if holds[0] and not holds[1] and len(values) > 2 else found
+    return [*found, 0] if holds[0] and not holds[1] and len(key.distinct) > 2 else found
 
 
 def _count(facts: Facts, link: Link, mark: int) -> int:
