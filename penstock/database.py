@@ -19,7 +19,7 @@ from penstock.features.offline import offline
 from penstock.features.survey import Survey
 from penstock.features.synthesis import synthesise
 from penstock.language import Query
-from penstock.learning import ask, examples
+from penstock.learning import answers, ask, examples
 from penstock.learning.spines import read_spine
 from penstock.learning.timeline import now, timeline
 from penstock.plan import Rows
@@ -206,7 +206,7 @@ class Database:
         asked = self._asked(query)
         wanted = None if entities is None else list(entities)
         cutoff = None if at is None else instant(at)
-        return ask.predict(
+        return answers.predict(
             asked,
             self.relational,
             at=cutoff,

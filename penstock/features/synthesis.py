@@ -73,7 +73,9 @@ def synthesise(query: Query, survey: Survey) -> FeatureSet:
         *_calendar(query, span),
     ]
     for hops in paths(query.graph, query.entity):
-        made += _stream(query.graph, Stream(query.entity, hops), lookbacks, survey)
+        stream = Stream(query.entity, hops)
+        if _clocked(query.graph, stream) or not _dated_above(query.graph, stream):
+            made += _stream(query.graph, stream, lookbacks, survey)
     made += _sideways(query.graph, table, lookbacks, survey)
     return FeatureSet.of(query.entity, query.key, made)
 
@@ -169,6 +171,15 @@ def _stream(graph: Graph, stream: Stream, lookbacks: Windows, survey: Survey) ->
 
 def _clocked(graph: Graph, stream: Stream) -> bool:
     return any(graph.table(link.table).happened is not None for link in stream.hops)
+
+
+def _dated_above(graph: Graph, stream: Stream) -> bool:
+    """Whether rows without a time belong to rows that have one: without it, all of them would count, future ones too.
+
+    The lines of an order are an example, where only the order has a date and the entity is the product.
+    """
+    ways = parents(graph, stream.table)
+    return any(graph.table(way[-1].to).happened is not None for way in ways if way[0] not in stream.hops)
 
 
 def _counts(graph: Graph, stream: Stream, several: tuple[Lookback | None, ...]) -> Iterator[Feature]:

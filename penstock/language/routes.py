@@ -92,7 +92,7 @@ def to_stream(scope: Scope, root: str, node: Aggregation) -> Route:
     straight = downward(scope, root, node.column.table, 1 if scope.strict else FARTHEST)
     routes = [Route(path) for path in straight if Route(path).uses(node.via)]
     if not routes and not node.column.wildcard and not scope.strict:
-        routes = [route for route in _sideways(scope, root, node.column.table) if route.uses(node.via)]
+        routes = [route for route in _sideways(scope, root, node) if route.uses(node.via)]
     shortest = [route for route in routes if route.length == min(r.length for r in routes)]
     if len(shortest) > 1:
         shortest = [route for route in shortest if route.follows(node.via)] or shortest
@@ -103,12 +103,14 @@ def to_stream(scope: Scope, root: str, node: Aggregation) -> Route:
     raise _no_stream(scope, root, node)
 
 
-def _sideways(scope: Scope, root: str, goal: str) -> list[Route]:
+def _sideways(scope: Scope, root: str, node: Aggregation) -> list[Route]:
+    """Down to rows and up to their parents; back up to the entity's own table only where VIA says so."""
+    goal = node.column.table
     return [
         Route(down, up)
         for down in _paths(scope, root, FARTHEST, up=False)
         for up in _paths(scope, down[-1].table, FARTHEST + 1 - len(down), up=True)
-        if up[-1].to == goal and goal != root and up[0] not in down
+        if up[-1].to == goal and (goal != root or node.via) and up[0] not in down
     ]
 
 

@@ -170,7 +170,8 @@ def _is_age(node: Aggregation) -> bool:
 def _check_age(scope: Scope, node: Aggregation, root: str, clause: Clause) -> None:
     if clause.ahead:
         raise _static_in_target(scope, node, clause)
-    if any(link.table == node.column.table for link in scope.graph.links_to(root)):
+    many = any(link.table == node.column.table for link in scope.graph.links_to(root))
+    if many and node.column.table != root:
         raise scope.error(
             "PQL_TIME_AGGREGATION_NEEDS_RANGE",
             f"{node} has no window, and {root} has many rows of {node.column.table}",

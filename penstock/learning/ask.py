@@ -1,4 +1,4 @@
-"""A question asked of a database: gather examples, learn, judge, answer, and remember the answer."""
+"""A question asked of a database: gather examples, learn, and judge what was learnt."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from penstock.engine.execute import Progress, quiet
 from penstock.engine.relational import Relational
-from penstock.errors import RefusedError, RequestError
+from penstock.errors import RequestError
 from penstock.features.definitions import FeatureSet
 from penstock.features.survey import Survey
 from penstock.features.synthesis import synthesise
 from penstock.language import Query
 from penstock.learning import examples
-from penstock.learning.dataset import Samples, Split, capped, joined, split, when
+from penstock.learning.dataset import Samples, Split, capped, split
 from penstock.learning.evaluate import Evaluation
 from penstock.learning.evaluate import evaluate as judge
 from penstock.learning.models import Options
-from penstock.learning.predictions import Predictions
-from penstock.learning.reasons import with_reasons
-from penstock.learning.shelf import Shelf, Shelved
 from penstock.learning.timeline import Timeline, now, timeline
 from penstock.learning.train import fit
 from penstock.learning.trained import Trained
@@ -64,11 +60,12 @@ def evaluate(
 ) -> Evaluation:
     """Train on the past, judge on the newest complete window (or on the given spines), beside baselines."""
     gathered = gather(query, relational, given, seed, progress)
-    trained = _learn(query, gathered.train, gathered.validation, gathered.features, relational, seed, progress)
-    return _judged(query, gathered, trained, relational)
+    trained = learn(query, gathered.train, gathered.validation, gathered.features, relational, seed, progress)
+    return judged(query, gathered, trained, relational)
 
 
-def _judged(query: Query, gathered: Gathered, trained: Trained, relational: Relational) -> Evaluation:
+def judged(query: Query, gathered: Gathered, trained: Trained, relational: Relational) -> Evaluation:
+    """How good the model's predictions for the test rows are, with all there is to say about the examples."""
     evaluation = judge(
         trained,
         gathered.test,
@@ -81,7 +78,7 @@ def _judged(query: Query, gathered: Gathered, trained: Trained, relational: Rela
     return replace(evaluation, notes=(*gathered.notes, *evaluation.notes))
 
 
-def _learn(
+def learn(
     query: Query,
     train: Samples,
     validation: Samples,
@@ -90,6 +87,7 @@ def _learn(
     seed: int,
     progress: Progress,
 ) -> Trained:
+    """Learn the query's task from the samples."""
     options = Options(seed=seed, threads=relational.settings.threads)
     return fit(query.task.value, train, validation, options=options, kinds=kinds(features), progress=progress)
 
@@ -113,10 +111,17 @@ def within(progress: Progress, low: float, high: float) -> Progress:
 # ---------------------------------------------------------------- examples
 
 
-def gather(query: Query, relational: Relational, given: Given, seed: int, progress: Progress) -> Gathered:
+def gather(
+    query: Query, relational: Relational, given: Given, seed: int, progress: Progress, line: Timeline | None = None
+) -> Gathered:
     """Labels at the usable cutoffs (or the given spines), parted into train, validation and test, with features."""
     progress("finding cutoffs", 0.05)
-    parts, notes = _given(query, relational, given) if given.any else _own(query, relational, seed, progress)
+    if given.any:
+        parts, notes = _given(query, relational, given)
+    else:
+        until = now() if query.as_of is None else min(query.as_of, now())
+        line = line or timeline(query, Survey(relational.rows, until))
+        parts, notes = _own(query, relational, line, seed, progress)
     train, validation, test = parts
     until = int(test.cutoff.min()) if len(test) else now()
     progress("making features", 0.2)
@@ -133,9 +138,8 @@ def _bare(table: pa.Table) -> Samples:
 
 
 def _own(
-    query: Query, relational: Relational, seed: int, progress: Progress
+    query: Query, relational: Relational, line: Timeline, seed: int, progress: Progress
 ) -> tuple[tuple[Samples, Samples, Samples], tuple[str, ...]]:
-    line = timeline(query, Survey(relational.rows, now()))
     if query.static:
         labelled = examples.labels_of_rows(query, relational, line.end)
         parted = _split_static(labelled.table, line, seed)
@@ -166,7 +170,7 @@ def _split_static(table: pa.Table, line: Timeline, seed: int) -> Split:
 
 
 def _dropped(dropped: dict[str, int]) -> list[str]:
-    return [f"{rows:,} (entity, cutoff) rows did not pass: {sentence}" for sentence, rows in dropped.items() if rows]
+    return [f"{rows:,} (entity, cutoff) rows were left out: {sentence}" for sentence, rows in dropped.items() if rows]
 
 
 def _sampled(chosen: Sequence[Samples], kept: Sequence[Samples]) -> list[str]:
@@ -200,119 +204,3 @@ def _labelled(query: Query, relational: Relational, spine: pa.Table) -> pa.Table
     if "target" in spine.column_names:
         return spine
     return examples.targets(query, relational, spine)
-
-
-# ---------------------------------------------------------------- answers
-
-
-def predict(
-    query: Query,
-    relational: Relational,
-    *,
-    at: int | None = None,
-    entities: Sequence[object] | None = None,
-    explain: bool | int = False,
-    seed: int = 0,
-    cache: bool = True,
-    progress: Progress = quiet,
-) -> Predictions:
-    """A prediction for every entity (or the ones named), from a model judged on the newest complete window.
-
-    ``explain`` asks for reasons: True for every row, a number for as many of the first rows.
-    """
-    shelf = Shelf.of(query, relational, seed) if cache else Shelf(None)
-    shelved = shelf.load() or _answer(query, relational, seed, shelf, progress)
-    line = timeline(query, Survey(relational.rows, now()))
-    cutoff = at if at is not None else query.as_of if query.as_of is not None else line.end
-    named = entities if entities is not None else query.ids
-    progress("predicting", 0.9)
-    table, notes = _predicted(query, relational, shelved.trained, shelf, cutoff, named)
-    answer = Predictions(query.canonical, query.task.value, table, shelved.evaluation, (*notes, *line.notes))
-    if explain is False:
-        return answer
-    progress("finding reasons", 0.95)
-    return with_reasons(answer, shelved.trained, query, relational, None if explain is True else explain)
-
-
-def _answer(query: Query, relational: Relational, seed: int, shelf: Shelf, progress: Progress) -> Shelved:
-    """Judge a model on the newest window, then learn once more with that window as the newest evidence."""
-    gathered = gather(query, relational, Given(), seed, progress)
-    judged = _learn(query, gathered.train, gathered.validation, gathered.features, relational, seed, progress)
-    evaluation = _judged(query, gathered, judged, relational)
-    progress("learning from the newest window too", 0.8)
-    older = joined(gathered.train, gathered.validation)
-    final = _learn(query, older, gathered.test, gathered.features, relational, seed, progress)
-    shelved = Shelved(final, evaluation)
-    shelf.save(shelved)
-    return shelved
-
-
-def _predicted(
-    query: Query, relational: Relational, trained: Trained, shelf: Shelf, cutoff: int, named: Sequence[object] | None
-) -> tuple[pa.Table, list[str]]:
-    """Predictions for everybody, or for the named ones with a note on who is missing."""
-    ready = shelf.predictions(cutoff)
-    if named is None:
-        if ready is None:
-            ready = _score(query, relational, trained, _population(query, relational, cutoff, None))
-            shelf.keep_predictions(cutoff, ready)
-        return ready, []
-    chosen = _entities(query, relational, named)
-    if ready is None or query.static:
-        ready = _score(query, relational, trained, _population(query, relational, cutoff, chosen))
-    ready = examples.chosen(ready, chosen)
-    return ready, _missing(query, chosen, ready, cutoff)
-
-
-def _entities(query: Query, relational: Relational, named: Sequence[object]) -> pa.Array:
-    """The named entities in the key's own type; ``RequestError`` where one cannot be of that type."""
-    keys = relational.keys(query.entity, query.key)
-    try:
-        asked = pa.array([str(n) for n in named]).cast(keys.type)
-    except pa.ArrowInvalid as error:
-        message = f"{query.entity}.{query.key} holds no such value: {error}"
-        raise RequestError("REQUEST_ENTITY", message, candidates=map(str, keys[:5].to_pylist())) from error
-    unknown = [
-        value for value, known in zip(asked.to_pylist(), pc.is_in(asked, keys).to_pylist(), strict=True) if not known
-    ]
-    if unknown:
-        message = f"{query.entity} has no row whose {query.key} is {', '.join(map(repr, unknown[:5]))}"
-        raise RequestError("REQUEST_ENTITY", message, name=str(unknown[0]), candidates=map(str, keys[:5].to_pylist()))
-    return asked
-
-
-def _population(query: Query, relational: Relational, cutoff: int, chosen: pa.Array | None) -> pa.Table:
-    """The rows to predict for."""
-    if query.static:
-        return examples.blanks(query, relational, cutoff, chosen)
-    found = examples.population(query, relational, cutoff).table
-    return found if chosen is None else examples.chosen(found, chosen)
-
-
-def _score(query: Query, relational: Relational, trained: Trained, asked: pa.Table) -> pa.Table:
-    if asked.num_rows == 0:
-        raise RefusedError(
-            "DATA_NOBODY",
-            "there is nobody to predict for: no entity exists, passes WHERE and waits for an answer at the cutoff",
-            hint="Loosen WHERE, choose another cutoff with --at, or name entities with --entities.",
-        )
-    if query.steps is not None:
-        asked = _unrolled(asked, query.steps)
-    features = examples.features_named(query, trained.features, query.graph)
-    rows = examples.samples(query, features, asked, relational)
-    return trained.predict(rows, threads=relational.settings.threads, top_k=query.top_k)
-
-
-def _unrolled(asked: pa.Table, steps: int) -> pa.Table:
-    """Each row once a step of the forecast."""
-    kept = asked.take(pa.array(np.repeat(np.arange(asked.num_rows), steps)))
-    return kept.append_column("step", pa.array(np.tile(np.arange(1, steps + 1), asked.num_rows)))
-
-
-def _missing(query: Query, chosen: pa.Array, ready: pa.Table, cutoff: int) -> list[str]:
-    left_out = chosen.filter(pc.invert(pc.is_in(chosen, ready["entity"].combine_chunks())))
-    if not len(left_out):
-        return []
-    shown = ", ".join(map(str, left_out[:5].to_pylist()))
-    why = "do not pass WHERE, or do not exist yet," if query.where is not None else "do not exist yet"
-    return [f"{len(left_out)} of the {len(chosen)} entities {why} at {when(cutoff)}: {shown}"]

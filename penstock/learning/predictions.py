@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from penstock import lake
@@ -64,9 +65,10 @@ class Predictions:
         lake.write(self.table, destination, self.key)
 
     def ordered(self) -> pa.Table:
-        """The rows with the most certain or largest first; forecasts and rankings by entity."""
-        by = next((name for name in ("step", "rank") if name in self.table.column_names), None)
-        if by is not None or "class" in self.table.column_names:
+        """The rows with the largest first; of forecasts and rankings by entity, of classes the likeliest first."""
+        if "class" in self.table.column_names:
+            return self.table.take(pa.array(_likeliest_first(self.table)))
+        if {"step", "rank"} & set(self.table.column_names):
             return self.table
         first = "probability" if "probability" in self.table.column_names else "prediction"
         return self.table.sort_by([(first, "descending")])
@@ -84,6 +86,12 @@ class Predictions:
 
     def __str__(self) -> str:
         return f"{self.query}\n{self.table.num_rows:,} predictions\n\n{self.evaluation}"
+
+
+def _likeliest_first(table: pa.Table) -> np.ndarray:
+    """The order of rows in which each row asked about keeps its place, and its classes fall in probability."""
+    asked = table.group_by(["entity", "cutoff"], use_threads=False).aggregate([([], "count_all")])["count_all"]
+    return np.lexsort((-table["probability"].to_numpy(), np.repeat(np.arange(len(asked)), asked.to_numpy())))
 
 
 def _reasoned(row: dict[str, Any]) -> Sequence[str]:

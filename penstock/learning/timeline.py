@@ -13,7 +13,7 @@ from penstock.language import Query
 from penstock.learning.dataset import when
 from penstock.plan import Field, aggregates
 from penstock.schema import Graph
-from penstock.window import END, Instants, shift
+from penstock.window import END, Instants, Unit, shift
 
 MOST_CUTOFFS = 400
 
@@ -37,6 +37,8 @@ def timeline(query: Query, survey: Survey) -> Timeline:
     tables = target_tables(query)
     everything = [s for t in tables if (s := Survey(survey.rows, END).span(t)) is not None]
     spans = [s for t in tables if (s := survey.span(t)) is not None]
+    if not spans and any(survey.rows.graph.table(t).happened for t in tables):
+        raise _empty(tables, survey, [low for low, _ in everything])
     if not spans:
         return _timeless(query, survey)
     start, end = min(low for low, _ in spans), max(high for _, high in spans)
@@ -50,9 +52,22 @@ def timeline(query: Query, survey: Survey) -> Timeline:
     return Timeline(start, end, _back(query, start, end), tuple(notes))
 
 
+def _empty(tables: list[str], survey: Survey, lows: list[int]) -> RefusedError:
+    """The refusal of a question whose tables hold nothing (yet)."""
+    named = ", ".join(tables)
+    if not lows:
+        hint = "Check that the right source is read, and that its times are."
+        return RefusedError("DATA_EMPTY", f"no row of {named} has a time: there is nothing to learn from", hint=hint)
+    first = when(min(lows))
+    hint = f"Choose a cutoff after {first}, with a window's length of history before it."
+    return RefusedError("DATA_EMPTY", f"no row of {named} happened by {when(survey.until)}: the first is of {first}",
+                        hint=hint)  # fmt: skip
+
+
 def _timeless(query: Query, survey: Survey) -> Timeline:
     spans = [s for t in query.graph if (s := survey.span(t.name)) is not None]
-    end = max((high for _, high in spans), default=survey.until)
+    today = survey.until - survey.until % Unit.DAYS.microseconds
+    end = max((high for _, high in spans), default=today)
     note = f"No table of the target has a time: everything is as of {when(end)}."
     return Timeline(end, end, np.array([end]), (note,))
 
