@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,21 +31,44 @@ Examples:
 class Front(click.Group):
     """Turns errors into exit statuses: 2 for a wrong request, 1 for data that cannot answer, 130 when interrupted."""
 
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Note whether JSON is asked for, so that errors can be told in it before a command is known."""
+        context.meta["penstock.json"] = "--json" in args
+        return super().parse_args(context, args)
+
     def invoke(self, context: click.Context) -> Any:
         """Run a command."""
+        as_json = context.meta["penstock.json"]
         try:
             return super().invoke(context)
         except PenstockError as error:
-            _show_error(error, as_json="--json" in sys.argv)
+            _show_error(error, as_json=as_json)
             context.exit(error.exit_status)
+        except click.UsageError as error:
+            if as_json:
+                _echo_json({"error": RequestError("USAGE", error.format_message()).to_dict()})
+            raise
         except KeyboardInterrupt:
             click.echo("interrupted; nothing is left half-written", err=True)
             context.exit(130)
 
 
+def _echo_json(value: object, indent: int | None = None) -> None:
+    """Plain values as JSON on stdout: instants as text, and null where a number is none, as JSON knows no NaN."""
+    click.echo(json.dumps(_plain(value), indent=indent, allow_nan=False, default=str))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _show_error(error: PenstockError, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"error": error.to_dict()}))
+        _echo_json({"error": error.to_dict()})
     head, *rest = str(error).split("\n")
     click.secho(head, fg="red", bold=True, err=True)
     for line in rest:
@@ -146,7 +170,7 @@ def graph(
     """Show the tables of SOURCE: keys, clocks, links, and why each was inferred."""
     with _opened(source, settings, links, unlinks, no_infer) as db:
         if as_json:
-            click.echo(json.dumps(db.graph.to_dict(), indent=2))
+            _echo_json(db.graph.to_dict(), indent=2)
         else:
             click.echo(db.graph.to_mermaid() if mermaid else str(db.graph))
 
@@ -163,7 +187,7 @@ def labels(query: str, at: tuple[str, ...], dialect: str | None, out: str | None
     """What the target of QUERY was: one row (entity, cutoff, target) for every entity that existed at each cutoff."""
     with _opened(**where) as db, _watched("computing labels") as progress:
         table = db.labels(db.query(query, dialect=dialect), at=list(at) or None, progress=progress)
-    _deliver(table, out, as_json, key=("entity", "cutoff"))
+    _deliver(table, out, as_json)
 
 
 @main.command()
@@ -178,10 +202,10 @@ def features(query: str, spine: str | None, describe: bool, out: str | None, as_
         asked = db.query(query)
         if describe or spine is None:
             names = [feature.name for feature in db.synthesise(asked).features]
-            click.echo(json.dumps(names, indent=2) if as_json else "\n".join(names))
+            _echo_json(names, indent=2) if as_json else click.echo("\n".join(names))
             return
         table = db.features(asked, spine, progress=progress)
-    _deliver(table, out, as_json, key=("entity", "cutoff"))
+    _deliver(table, out, as_json)
 
 
 @main.command()
@@ -203,7 +227,7 @@ def evaluate(
         evaluation = db.evaluate(asked, train=train, validation=validation, test=test, seed=seed, progress=progress)
     if out:
         evaluation.write(out)
-    click.echo(json.dumps(evaluation.to_dict(), default=str, indent=2) if as_json else str(evaluation))
+    _echo_json(evaluation.to_dict(), indent=2) if as_json else click.echo(str(evaluation))
 
 
 @main.command()
@@ -214,7 +238,7 @@ def evaluate(
 @click.option("--explain", is_flag=True, help="Give the reasons for each prediction.")
 @click.option("--dialect", type=click.Choice(["kumo"]), help="Accept only this dialect.")
 @click.option("--plan", is_flag=True, help="Print the plan and stop.")
-@click.option("--rows", type=int, default=20, show_default=True, help="Rows to print.")
+@click.option("--rows", type=click.IntRange(min=0), default=20, show_default=True, help="Rows to print.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--no-cache", is_flag=True, help="Train anew even if this was asked before.")
 @click.option("--out", metavar="FILE|URL#TABLE", help="Write all predictions there.")
@@ -226,17 +250,16 @@ def predict(
     with _opened(**where) as db, _watched("understanding the question") as progress:
         asked = db.query(query, dialect=dialect)
         if plan:
-            click.echo(str(asked.plan()))
+            _echo_json(str(asked.plan()).splitlines()) if as_json else click.echo(str(asked.plan()))
             return
         chosen = None if entities is None else [e.strip() for e in entities.split(",")]
-        answer = db.predict(
-            asked, at=at, entities=chosen, explain=explain, seed=seed, cache=not no_cache, progress=progress
-        )
+        why = _explained(explain, rows, whole=as_json or out is not None)
+        answer = db.predict(asked, at, chosen, why, seed=seed, cache=not no_cache, progress=progress)
     if out:
         answer.write(out)
         click.echo(f"wrote {answer.to_arrow().num_rows:,} rows to {out.partition('@')[2] or out}", err=True)
     if as_json:
-        click.echo(json.dumps(answer.to_dict(), default=str))
+        _echo_json(answer.to_dict())
         return
     _print_answer(answer, rows, explain)
 
@@ -255,7 +278,7 @@ def demo(folder: str, subscribers: int, seed: int, as_json: bool) -> None:
     with _watched("making the demo database") as progress:
         shown = demonstrate(folder, subscribers=subscribers, seed=seed, progress=progress)
     if as_json:
-        click.echo(json.dumps(shown.to_dict(), default=str))
+        _echo_json(shown.to_dict())
         return
     click.echo(shown.introduction)
     _print_answer(shown.answer, 10, explain=True)
@@ -279,16 +302,16 @@ def _print_answer(answer: Any, rows: int, explain: bool) -> None:
         click.echo(answer.reasons_text(rows))
 
 
-def _deliver(table: pa.Table, out: str | None, as_json: bool, key: tuple[str, ...]) -> None:
+def _deliver(table: pa.Table, out: str | None, as_json: bool) -> None:
     """Write, print as JSON, or print the first rows."""
     if out:
         from penstock.lake import write
 
-        write(table, out, key)
+        write(table, out, [name for name in ("entity", "cutoff", "step") if name in table.column_names])
         click.echo(f"wrote {table.num_rows:,} rows", err=True)
-    elif as_json:
-        click.echo(json.dumps(table.to_pylist(), default=str))
-    else:
+    if as_json:
+        _echo_json(table.to_pylist())
+    elif not out:
         _print_table(table, 20)
 
 

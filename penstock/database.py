@@ -20,7 +20,7 @@ from penstock.features.survey import Survey
 from penstock.features.synthesis import synthesise
 from penstock.language import Query
 from penstock.learning import answers, ask, examples
-from penstock.learning.spines import read_spine
+from penstock.learning.spines import about, read_spine
 from penstock.learning.timeline import now, timeline
 from penstock.plan import Rows
 from penstock.schema import Graph
@@ -146,7 +146,8 @@ class Database:
         """
         rows = read_spine(spine)
         chosen = self._features(features, entity, rows)
-        return _beside(rows, offline(chosen, rows, self.relational, progress))
+        asked = about(rows, self.graph.table(chosen.table))
+        return _beside(rows, offline(chosen, asked, self.relational, progress))
 
     def _features(
         self, asked: Query | FeatureSet | str | Sequence[str], entity: str | None, rows: pa.Table
@@ -183,8 +184,10 @@ class Database:
         With spines (columns ``entity``, ``cutoff`` and, if not to be computed, ``target``; tables or files), those
         rows are used instead, and predictions come back for exactly the test rows, in their order.
         """
-        given = ask.Given(*(None if spine is None else read_spine(spine) for spine in (train, validation, test)))
-        return ask.evaluate(self._asked(query), self.relational, given, seed=seed, progress=progress)
+        asked = self._asked(query)
+        table = self.graph.table(asked.entity)
+        spines = [None if s is None else about(read_spine(s), table) for s in (train, validation, test)]
+        return ask.evaluate(asked, self.relational, ask.Given(*spines), seed=seed, progress=progress)
 
     def predict(
         self,
@@ -219,7 +222,7 @@ class Database:
 
 
 def _several(at: Any) -> list[Any]:
-    return list(at) if isinstance(at, Sequence) and not isinstance(at, str) else [at]
+    return list(at) if isinstance(at, Iterable) and not isinstance(at, str) else [at]
 
 
 def _first(spine: pa.Table) -> int:
@@ -229,6 +232,12 @@ def _first(spine: pa.Table) -> int:
 
 
 def _beside(rows: pa.Table, values: pa.Table) -> pa.Table:
+    taken = sorted(set(rows.column_names) & set(values.column_names))
+    if taken:
+        hint = "Rename them, or ask for other features."
+        raise RequestError(
+            "SPINE_COLUMN", f"the spine has columns named as features are: {', '.join(taken)}", hint=hint
+        )
     for name in values.column_names:
         rows = rows.append_column(name, values[name])
     return rows

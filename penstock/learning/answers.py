@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -136,16 +135,10 @@ def _of(query: Query, table: pa.Table, chosen: pa.Array | None, cutoff: int) -> 
 
 def _score(query: Query, relational: Relational, trained: Trained, asked: pa.Table) -> pa.Table:
     if query.steps is not None:
-        asked = unrolled(asked, query.steps)
+        asked = examples.unrolled(asked, query.steps)
     features = examples.features_named(query, trained.features, query.graph)
     rows = examples.samples(query, features, asked, relational)
     return trained.predict(rows, threads=relational.settings.threads, top_k=query.top_k)
-
-
-def unrolled(asked: pa.Table, steps: int) -> pa.Table:
-    """Each row once a step of the forecast."""
-    kept = asked.take(pa.array(np.repeat(np.arange(asked.num_rows), steps)))
-    return kept.append_column("step", pa.array(np.tile(np.arange(1, steps + 1), asked.num_rows)))
 
 
 def _missing(query: Query, chosen: pa.Array | None, ready: pa.Table, cutoff: int) -> list[str]:
@@ -162,6 +155,6 @@ def _missing(query: Query, chosen: pa.Array | None, ready: pa.Table, cutoff: int
 
 def _gap(line: Timeline, cutoff: int) -> list[str]:
     """A note on predictions from an instant that the data does not reach."""
-    if cutoff <= line.end:
+    if cutoff <= line.last:
         return []
     return [f"The data ends at {when(line.end)}: of the time from there to {when(cutoff)} nothing is known."]

@@ -20,6 +20,7 @@ from penstock.learning.dataset import Samples, Split, capped, split
 from penstock.learning.evaluate import Evaluation
 from penstock.learning.evaluate import evaluate as judge
 from penstock.learning.models import Options
+from penstock.learning.spines import target_type, with_target
 from penstock.learning.timeline import Timeline, now, timeline
 from penstock.learning.train import fit
 from penstock.learning.trained import Trained
@@ -187,6 +188,8 @@ def _given(
         hint = "Give --train and --test (and --validation), or none of them."
         raise RequestError("REQUEST_SPINES", "a spine to train on and one to test on are both needed", hint=hint)
     train, test = (_bare(_labelled(query, relational, spine)) for spine in (given.train, given.test))
+    if not len(train) or not len(test):
+        raise RequestError("SPINE_EMPTY", f"the {'test' if len(train) else 'training'} spine has no rows")
     notes = ["The rows are those of the given spines."]
     if given.validation is not None:
         return (train, _bare(_labelled(query, relational, given.validation)), test), tuple(notes)
@@ -201,6 +204,10 @@ def _given(
 
 def _labelled(query: Query, relational: Relational, spine: pa.Table) -> pa.Table:
     """A spine with a ``target`` column, computed where it brings none."""
-    if "target" in spine.column_names:
-        return spine
-    return examples.targets(query, relational, spine)
+    if "target" not in spine.column_names:
+        return examples.targets(query, relational, spine)
+    if query.steps is not None and "step" not in spine.column_names:
+        hint = "A forecast's target has one row for each step, from 1; or leave target out to have it computed."
+        raise RequestError("SPINE_COLUMN", "the spine has targets, but no column 'step'", name="step", hint=hint,
+                           candidates=spine.column_names)  # fmt: skip
+    return with_target(spine, target_type(query))

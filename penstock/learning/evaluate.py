@@ -176,7 +176,7 @@ def evaluate(
 ) -> Evaluation:
     """Predict the test rows and measure, beside baselines learnt from the same training and validation rows.
 
-    ``top_k`` is how many items of a ranking count. Test rows without a target are left out.
+    ``top_k`` is how many items of a ranking count. Test rows without a target do not count.
     Raises ``RefusedError`` if none is left.
     """
     parts = Parts(train, validation, _with_target(test))
@@ -185,12 +185,14 @@ def evaluate(
     predictions = trained.ranked(parts.test, asked.top_k, threads) if ranking else trained.predict(parts.test, threads)
     own, others = _SCORERS[trained.task](trained, asked, predictions)
     rows = {"training": len(train), "validation": len(validation), "test": len(parts.test)}
+    if len(parts.test) < len(test):  # who asks about rows gets an answer for each of them, scored or not
+        predictions = trained.ranked(test, asked.top_k, threads) if ranking else trained.predict(test, threads)
     return Evaluation(
         trained.task,
         regime,
         own,
         others,
-        _beside(predictions, trained, parts.test),
+        _beside(predictions, trained, test),
         rows,
         {name: _instants(getattr(parts, name)) for name in ("train", "validation", "test")},
         len(trained.features) or len(trained.importance),
@@ -210,15 +212,17 @@ def _with_target(test: Samples) -> Samples:
 def _beside(predictions: pa.Table, trained: Trained, test: Samples) -> pa.Table:
     """The predictions with the target after the columns that say whose they are.
 
-    Beside a label or a ranked item it is whether it came.
+    Beside a label or a ranked item it is whether it came. NULL where the target is undefined.
     """
     target: Any = test.target
+    unknown = ~np.asarray(target.is_valid())
     if isinstance(trained.finish, Labels):
-        target = pa.array(trained.finish.truths(target).ravel() > 0)
+        width = len(trained.finish.values)
+        target = pa.array(trained.finish.truths(target).ravel() > 0, mask=np.repeat(unknown, width))
     elif isinstance(trained.finish, Classes):
         target = target.take(pa.array(np.repeat(np.arange(len(test)), len(trained.finish.values))))
     elif isinstance(trained.finish, Order):
-        target = pa.array(rank.hits(predictions, test)[0])
+        target = pa.array(rank.hits(predictions, test)[0], mask=unknown[np.asarray(predictions["row"])])
         predictions = predictions.drop_columns(["row"])
     place = sum(name in ("entity", "cutoff", "step") for name in predictions.column_names)
     return predictions.add_column(place, "target", target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from penstock.engine.relational import Relational
 from penstock.engine.streams import interactions
 from penstock.features.definitions import Feature, FeatureSet
 from penstock.features.offline import offline
-from penstock.language import Query, lower_labels, lower_population
+from penstock.language import Query, Task, lower_labels, lower_population
 from penstock.language import feature as language_feature
 from penstock.learning.dataset import Samples
 from penstock.plan import Aggregate, Node
@@ -100,8 +100,28 @@ def blanks(query: Query, relational: Relational, end: int, chosen_ones: pa.Array
 
 
 def targets(query: Query, relational: Relational, given: pa.Table) -> pa.Table:
-    """The rows of a spine for which the target is defined, with it; the spine's order stays."""
-    return execute(lower_labels(query), given.select(["entity", "cutoff"]), relational).table
+    """The rows of a spine, in order, with the target; NULL where it is undefined or the query would not ask.
+
+    Of a forecast each row comes once a step.
+    """
+    rows = given.select(["entity", "cutoff"])
+    found = execute(lower_labels(query), rows, relational).table
+    rows = rows if query.steps is None else unrolled(rows, query.steps)
+    places = {key: place for place, key in enumerate(_rows_of(found))}
+    taken = pa.array([places.get(key) for key in _rows_of(rows)], pa.int64())
+    return rows.append_column("target", found["target"].combine_chunks().take(taken))
+
+
+def _rows_of(table: pa.Table) -> Iterator[tuple[object, ...]]:
+    cutoff = table["cutoff"].cast(pa.int64()).to_pylist()
+    step = table["step"].to_pylist() if "step" in table.column_names else [None] * len(cutoff)
+    return zip(table["entity"].to_pylist(), cutoff, step, strict=True)
+
+
+def unrolled(asked: pa.Table, steps: int) -> pa.Table:
+    """Each row once a step of the forecast."""
+    kept = asked.take(pa.array(np.repeat(np.arange(asked.num_rows), steps)))
+    return kept.append_column("step", pa.array(np.tile(np.arange(1, steps + 1), asked.num_rows)))
 
 
 def features_named(query: Query, named: Sequence[str], graph: Graph) -> FeatureSet:
@@ -122,7 +142,7 @@ def parted_samples(
 ) -> list[Samples]:
     """The samples of several tables; the features of all rows are computed in one go."""
     values = _features(features, parts, relational, progress)
-    log = interactions(relational, _ranked(query)) if query.top_k is not None and not query.static else None
+    log = interactions(relational, _ranked(query)) if query.task is Task.RANKING else None
     return [
         Samples(
             entity=table["entity"],

@@ -9,7 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock import lake
+from penstock.engine.relational import ARROW
 from penstock.errors import RequestError
+from penstock.language import Query, Task
+from penstock.plan import Aggregate
+from penstock.schema import Table
+from penstock.window import instant
 
 
 def read_spine(spine: object) -> pa.Table:
@@ -32,6 +37,42 @@ def read_spine(spine: object) -> pa.Table:
     return table.set_column(table.column_names.index("cutoff"), "cutoff", _instants(table["cutoff"]))
 
 
+def about(spine: pa.Table, table: Table) -> pa.Table:
+    """The spine with its entities as the table's key is kept. Raises ``RequestError`` where one cannot be a key."""
+    key = table.column(table.keys[0])
+    entity = spine["entity"]
+    try:
+        plain = entity.cast(entity.type.value_type) if pa.types.is_dictionary(entity.type) else entity
+        return spine.set_column(spine.column_names.index("entity"), "entity", plain.cast(ARROW[key.dtype]))
+    except pa.ArrowException as error:
+        message = f"an entity of the spine cannot be a {table.name}.{key.name}, which is {key.dtype.value}: {error}"
+        raise RequestError("SPINE_ENTITY", message) from error
+
+
+def target_type(query: Query) -> pa.DataType:
+    """How a query's targets are kept."""
+    if query.task is Task.BINARY:
+        return pa.bool_()
+    if query.task in (Task.REGRESSION, Task.FORECASTING):
+        return pa.float64()
+    if query.task in (Task.MULTILABEL, Task.RANKING) and isinstance(query.target, Aggregate) and query.target.value:
+        return pa.list_(ARROW[query.target.value.dtype])
+    return ARROW[query.label.dtype]
+
+
+def with_target(spine: pa.Table, kind: pa.DataType) -> pa.Table:
+    """The spine with its targets as this type. Raises ``RequestError`` where one cannot be."""
+    target = spine["target"]
+    try:
+        plain = target.cast(target.type.value_type) if pa.types.is_dictionary(target.type) else target
+        if pa.types.is_floating(plain.type):
+            plain = pc.if_else(pc.is_nan(plain), pa.scalar(None, plain.type), plain)
+        return spine.set_column(spine.column_names.index("target"), "target", plain.cast(kind))
+    except pa.ArrowException as error:
+        message = f"a target of the spine does not fit the query, whose targets are {kind}: {error}"
+        raise RequestError("SPINE_TARGET", message, hint="Leave target out to have it computed.") from error
+
+
 def _table(spine: Any) -> pa.Table:
     if isinstance(spine, pa.Table):
         return spine
@@ -49,10 +90,14 @@ def _table(spine: Any) -> pa.Table:
 def _instants(column: pa.ChunkedArray) -> pa.ChunkedArray:
     try:
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            column = pc.cast(column, pa.timestamp("us"))
+            texts = column.combine_chunks().dictionary_encode()
+            read = pa.array([instant(text) for text in texts.dictionary.to_pylist()], pa.int64())
+            return pa.chunked_array([read.take(texts.indices).cast(pa.timestamp("us"))])
         if pa.types.is_timestamp(column.type) and column.type.tz is not None:
             column = column.cast(pa.timestamp("us", "UTC"))
         return column.cast(pa.timestamp("us"))
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, RequestError) as error:
         hint = "Write cutoffs as timestamps, or as text like 2024-01-31 12:00:00."
-        raise RequestError("SPINE_CUTOFF", f"a cutoff is no time: {error}", hint=hint) from error
+        raise RequestError(
+            "SPINE_CUTOFF", f"a cutoff is no time: {getattr(error, 'message', error)}", hint=hint
+        ) from error

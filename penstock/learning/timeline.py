@@ -20,10 +20,14 @@ MOST_CUTOFFS = 400
 
 @dataclass(frozen=True)
 class Timeline:
-    """The span of a query's data, and its usable cutoffs, newest first (instants in microseconds)."""
+    """The span of a query's data, and its usable cutoffs, newest first (instants in microseconds).
+
+    ``last`` is the newest row of all, be it after the instant up to which rows are looked at.
+    """
 
     start: int
     end: int
+    last: int
     cutoffs: Instants
     notes: tuple[str, ...] = ()
 
@@ -42,14 +46,16 @@ def timeline(query: Query, survey: Survey) -> Timeline:
     if not spans:
         return _timeless(query, survey)
     start, end = min(low for low, _ in spans), max(high for _, high in spans)
+    last = max(high for _, high in everything)
     notes = []
-    if max(high for _, high in everything) > end:
+    if last > now():
         notes.append(
             f"Some rows of {', '.join(tables)} claim to happen after now; the data is taken to end at {when(end)}."
         )
-    if query.static:
-        return Timeline(start, end, np.array([end]), tuple(notes))
-    return Timeline(start, end, _back(query, start, end), tuple(notes))
+    elif last > end:
+        notes.append(f"Nothing after {when(survey.until)} was learnt from, though there is more.")
+    cutoffs = np.array([end]) if query.static else _back(query, start, end)
+    return Timeline(start, end, last, cutoffs, tuple(notes))
 
 
 def _empty(tables: list[str], survey: Survey, lows: list[int]) -> RefusedError:
@@ -69,7 +75,7 @@ def _timeless(query: Query, survey: Survey) -> Timeline:
     today = survey.until - survey.until % Unit.DAYS.microseconds
     end = max((high for _, high in spans), default=today)
     note = f"No table of the target has a time: everything is as of {when(end)}."
-    return Timeline(end, end, np.array([end]), (note,))
+    return Timeline(end, end, end, np.array([end]), (note,))
 
 
 def _back(query: Query, start: int, end: int) -> Instants:
