@@ -141,7 +141,7 @@ def _sweep_group(
     final = any(isinstance(a.window, Lookahead) for a in aggregates)
     asked = list(dict.fromkeys(w for a in aggregates if (w := wanted(a, stream))))
     windows: list[Window] = list(dict.fromkeys(a.window or EVERYTHING for a in aggregates))
-    parts = _parts(relational, stream, len(asked))
+    parts = _parts(relational, stream, len(asked), len(keyed.keys))
     for part in range(parts):
         places, spine = keyed.part(part, parts)
         flat = flatten(relational, stream, held, asked, final=final, order_by=order_by, inner=inner, part=(part, parts))
@@ -175,10 +175,13 @@ def _array(flat: Flat, column: Wanted) -> np.ndarray:
     return np.ascontiguousarray(values.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _parts(relational: Relational, stream: Stream, columns: int) -> int:
-    """How many parts keep one part's rows, as DuckDB sorts them and as arrays, within a quarter of the memory."""
-    rows = relational.count(stream.table)
-    return max(1, -(-rows * (5 + columns) * 8 * 3 // max(1, relational.settings.memory // 4)))
+def _parts(relational: Relational, stream: Stream, columns: int, keys: int) -> int:
+    """How many parts keep one part's rows, as DuckDB sorts them and as arrays, within a quarter of the memory.
+
+    There are never more parts than keys: one key's rows are swept together.
+    """
+    needed = relational.count(stream.table) * (5 + columns) * 8 * 3
+    return min(max(1, keys), max(1, -(-needed // max(1, relational.settings.memory // 4))))
 
 
 def interactions(relational: Relational, target: Aggregate) -> pa.Table:
