@@ -25,11 +25,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from penstock import errors
+from penstock.settings import VERSION as __version__
 
 if TYPE_CHECKING:
     from penstock.database import Database, connect
 
-__version__ = "0.1.0"
 __all__ = ["Database", "__version__", "connect", "errors"]
 
 

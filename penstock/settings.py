@@ -9,6 +9,9 @@ from pathlib import Path
 
 from penstock.errors import RequestError
 
+VERSION = "0.1.0"
+"""The version of Penstock; what one version learnt is not used by another."""
+
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 

@@ -16,6 +16,7 @@ from penstock.features.survey import Survey
 from penstock.features.synthesis import synthesise
 from penstock.language import Query
 from penstock.learning import examples
+from penstock.learning.audit import audit
 from penstock.learning.dataset import Samples, Split, capped, split
 from penstock.learning.evaluate import Evaluation
 from penstock.learning.evaluate import evaluate as judge
@@ -76,7 +77,8 @@ def judged(query: Query, gathered: Gathered, trained: Trained, relational: Relat
         threads=relational.settings.threads,
         kinds=kinds(gathered.features),
     )
-    return replace(evaluation, notes=(*gathered.notes, *evaluation.notes))
+    warnings = audit(query, gathered.features, trained, gathered.test)
+    return replace(evaluation, notes=(*gathered.notes, *evaluation.notes, *warnings))
 
 
 def learn(

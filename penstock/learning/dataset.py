@@ -130,7 +130,7 @@ class Split:
 
     def __str__(self) -> str:
         named = (("Train", self.train), ("Validation", self.validation), ("Test", self.test))
-        return "\n".join([*(f"{name}: {_dates(part)}." for name, part in named), *self.notes])
+        return "\n".join([*(f"{name}: {dates(part)}." for name, part in named), *self.notes])
 
 
 def split(cutoffs: Sequence[int] | Instants, horizon: int, seed: int = 0) -> Split:
@@ -165,7 +165,8 @@ def split(cutoffs: Sequence[int] | Instants, horizon: int, seed: int = 0) -> Spl
     return Split(train, (validation,), (test,), (), seed)
 
 
-def _dates(part: tuple[int, ...]) -> str:
+def dates(part: tuple[int, ...]) -> str:
+    """The one instant there is, or how many and from when to when."""
     days = [when(t) for t in part]
     return days[0] if len(days) == 1 else f"{len(days)} cutoffs, {days[0]} to {days[-1]}"
 

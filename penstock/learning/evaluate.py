@@ -15,7 +15,7 @@ from penstock import lake
 from penstock.errors import RefusedError
 from penstock.learning import baselines, metrics, rank
 from penstock.learning.calibrate import Floats
-from penstock.learning.dataset import Rows, Samples, joined, known, when
+from penstock.learning.dataset import Rows, Samples, dates, joined, known
 from penstock.learning.finish import Amount, Chance, Classes, Labels, Order, truth_of
 from penstock.learning.models import Options
 from penstock.learning.rank import Ranker
@@ -50,7 +50,7 @@ class Evaluation:
         return "\n".join([self._heading(), "", *self._table(), *(f"note: {note}" for note in self.notes)])
 
     def _heading(self) -> str:
-        tests = ", ".join(when(t) for t in self.cutoffs["test"])
+        tests = dates(self.cutoffs["test"])
         rows = ", ".join(f"{count:,} {name}" for name, count in self.rows.items())
         return (
             f"{self.task} at {tests} ({self.regime}): {rows} rows; "
@@ -84,7 +84,7 @@ class Evaluation:
             "metrics": _plain(self.metrics),
             "baselines": {name: _plain(said) for name, said in self.baselines.items()},
             "rows": self.rows,
-            "cutoffs": {part: [when(t) for t in instants] for part, instants in self.cutoffs.items()},
+            "cutoffs": {part: [_text(t) for t in instants] for part, instants in self.cutoffs.items()},
             "features": self.features,
             "seconds": self.seconds,
             "notes": list(self.notes),
@@ -98,6 +98,11 @@ class Evaluation:
         told = {name: plain[name] for name in ("task", "regime", "rows", "features", "seconds")}
         own, notes = _measured(plain["metrics"]), tuple(plain["notes"])
         return cls(metrics=own, baselines=baselines, predictions=predictions, cutoffs=cutoffs, notes=notes, **told)
+
+
+def _text(instant: int) -> str:
+    moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=instant)
+    return moment.replace(tzinfo=None).isoformat(" ")
 
 
 def _instant(text: str) -> int:

@@ -18,13 +18,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penstock import __version__
 from penstock.engine.relational import Relational
 from penstock.errors import PenstockError
 from penstock.language import Query
 from penstock.learning import examples
 from penstock.learning.evaluate import Evaluation
 from penstock.learning.trained import Trained
+from penstock.settings import VERSION
 
 FORMAT = 2
 
@@ -53,7 +53,7 @@ class Shelf:
             return cls(None)
         question = replace(query, ids=None, as_of=None).fingerprint
         data = (relational.rows.fingerprint, repr(relational.rows.graph))
-        parts = repr((FORMAT, __version__, *data, question, seed, until))
+        parts = repr((FORMAT, VERSION, *data, question, seed, until))
         return cls(cache / "answers" / hashlib.blake2b(parts.encode(), digest_size=16).hexdigest())
 
     def load(self, query: Query) -> Shelved | None:

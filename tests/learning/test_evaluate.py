@@ -87,12 +87,14 @@ def test_the_order_of_test_rows_changes_the_predictions_order_and_nothing_else()
     assert again.predictions.sort_by("entity").equals(evaluation.predictions.sort_by("entity"))
 
 
-def test_rows_without_a_target_are_left_out():
+def test_rows_without_a_target_are_answered_and_do_not_count():
     trained, _, test = judged("binary", 400)
     train, validation, _ = worlds("binary", 400)
     half = pa.array([t if i % 2 else None for i, t in enumerate(test.target.to_pylist())])
     evaluation = evaluate(trained, replace(test, target=half), train=train, validation=validation)
-    assert evaluation.rows["test"] == evaluation.predictions.num_rows == 200
+    assert evaluation.rows["test"] == 200
+    assert evaluation.predictions["entity"].to_pylist() == test.entity.to_pylist()
+    assert evaluation.predictions["target"].null_count == 200
     with pytest.raises(RefusedError, match="DATA_NO_TEST: no test row has a target to compare with"):
         evaluate(trained, replace(test, target=None), train=train, validation=validation)
 
