@@ -47,9 +47,9 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgres_url(worker_id: str) -> Iterator[str]:
-    """A PostgreSQL database of this test process, empty at its start and dropped at its end."""
+    """A PostgreSQL database of this test file, empty at its start and dropped at its end."""
     url = os.environ.get("PENSTOCK_TEST_POSTGRES")
     if not url:
         _absent("there is no PostgreSQL: set PENSTOCK_TEST_POSTGRES=postgresql://user:password@host/database")
@@ -59,9 +59,9 @@ def postgres_url(worker_id: str) -> Iterator[str]:
     _on_postgres(url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mysql_url(worker_id: str) -> Iterator[str]:
-    """A MySQL or MariaDB database of this test process, empty at its start and dropped at its end."""
+    """A MySQL or MariaDB database of this test file, empty at its start and dropped at its end."""
     url = os.environ.get("PENSTOCK_TEST_MYSQL")
     if not url:
         _absent("there is no MySQL or MariaDB: set PENSTOCK_TEST_MYSQL=mysql://user:password@host/database")
