@@ -24,12 +24,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from penstock import errors
-from penstock.settings import VERSION as __version__
+from penstock import errors, settings
 
 if TYPE_CHECKING:
     from penstock.database import Database, connect
 
+__version__ = settings.VERSION
 __all__ = ["Database", "__version__", "connect", "errors"]
 
 

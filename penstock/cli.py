@@ -122,6 +122,15 @@ def _opened(
     yield db
 
 
+def _destination(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """A place to write to, refused before any work is done for it."""
+    if value is not None:
+        from penstock.lake import check_destination
+
+        check_destination(value)
+    return value
+
+
 def _pair(text: str) -> tuple[str, str]:
     left, equals, right = text.partition("=")
     if not equals:
@@ -182,7 +191,7 @@ def graph(
     "--at", multiple=True, metavar="TIME", help="A cutoff; may be given several times. Default: all usable ones."
 )
 @click.option("--dialect", type=click.Choice(["kumo"]), help="Accept only this dialect.")
-@click.option("--out", metavar="FILE|URL#TABLE", help="Write all rows there.")
+@click.option("--out", metavar="FILE|URL#TABLE", callback=_destination, help="Write all rows there.")
 def labels(query: str, at: tuple[str, ...], dialect: str | None, out: str | None, as_json: bool, **where: Any) -> None:
     """What the target of QUERY was: one row (entity, cutoff, target) for every entity that existed at each cutoff."""
     with _opened(**where) as db, _watched("computing labels") as progress:
@@ -195,7 +204,7 @@ def labels(query: str, at: tuple[str, ...], dialect: str | None, out: str | None
 @click.argument("query")
 @click.option("--spine", metavar="FILE", help="Parquet or CSV with columns entity and cutoff.")
 @click.option("--describe", is_flag=True, help="List the features instead of computing them.")
-@click.option("--out", metavar="FILE|URL#TABLE", help="Write all rows there.")
+@click.option("--out", metavar="FILE|URL#TABLE", callback=_destination, help="Write all rows there.")
 def features(query: str, spine: str | None, describe: bool, out: str | None, as_json: bool, **where: Any) -> None:
     """The features made for QUERY, as expressions (--describe) or as values for the rows of a spine (--spine)."""
     with _opened(**where) as db, _watched("computing features") as progress:
@@ -216,7 +225,7 @@ def features(query: str, spine: str | None, describe: bool, out: str | None, as_
 @click.option("--validation", metavar="FILE", help="Spine to choose on.")
 @click.option("--test", metavar="FILE", help="Spine to be judged on.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--out", metavar="FILE|URL#TABLE", help="Write the test predictions there.")
+@click.option("--out", metavar="FILE|URL#TABLE", callback=_destination, help="Write the test predictions there.")
 def evaluate(
     query: str, dialect: str | None, train: str | None, validation: str | None, test: str | None, seed: int,
     out: str | None, as_json: bool, **where: Any,
@@ -241,7 +250,7 @@ def evaluate(
 @click.option("--rows", type=click.IntRange(min=0), default=20, show_default=True, help="Rows to print.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--no-cache", is_flag=True, help="Train anew even if this was asked before.")
-@click.option("--out", metavar="FILE|URL#TABLE", help="Write all predictions there.")
+@click.option("--out", metavar="FILE|URL#TABLE", callback=_destination, help="Write all predictions there.")
 def predict(
     query: str, at: str | None, entities: str | None, explain: bool, dialect: str | None, plan: bool, rows: int,
     seed: int, no_cache: bool, out: str | None, as_json: bool, **where: Any,

@@ -13,7 +13,7 @@ import pyarrow as pa
 from penstock import inference, lake, language
 from penstock.engine.execute import Progress, quiet
 from penstock.engine.relational import Relational
-from penstock.errors import RequestError
+from penstock.errors import RequestError, SchemaError
 from penstock.features.definitions import Feature, FeatureSet
 from penstock.features.offline import offline
 from penstock.features.survey import Survey
@@ -70,6 +70,11 @@ class Database:
 
         Raises ``SchemaError`` for names that do not exist or cannot be what is asked.
         """
+        fitting = ("kind",) if "kind" in roles else ("key", "time", "known", "deleted", "ends")
+        for role in roles:
+            if role not in fitting:
+                message = f"{name} has no role {role!r} to set here"
+                raise SchemaError("SCHEMA_UNKNOWN_ROLE", message, name=role, candidates=fitting)
         if "kind" in roles:
             graph = inference.set_column(self.graph, name, facts=self.facts, **roles)
         else:

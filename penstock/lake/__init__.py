@@ -7,6 +7,7 @@ from penstock.lake.frames import spare_pandas, to_arrow
 from penstock.lake.rows import SourceRows
 from penstock.lake.source import RawColumn, RawTable, Source
 from penstock.lake.sources import open_source
+from penstock.lake.write import check as check_destination
 from penstock.lake.write import write
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "RawTable",
     "Source",
     "SourceRows",
+    "check_destination",
     "describe",
     "open_source",
     "spare_pandas",

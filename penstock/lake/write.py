@@ -34,15 +34,24 @@ def write(table: pa.Table, destination: str, key: Sequence[str] = ()) -> None:
     replaced and others stay, in one transaction; without a key all are replaced. Lists become text where a
     destination has none. Raises ``SourceError`` when the destination is none of these or cannot be written.
     """
+    writer = check(destination)
     place, _, name = destination.rpartition("#")
-    if destination.endswith((".parquet", ".csv")) and "://" not in destination:
+    if writer is None:
         _to_file(incoming(table, "", key), Path(destination).expanduser())
-        return
+    else:
+        writer(place, incoming(table, name, key))
+
+
+def check(destination: str) -> Callable[[str, Incoming], None] | None:
+    """What writes to a destination; None for a file. Raises ``SourceError`` when it is no place to write to."""
+    if destination.endswith((".parquet", ".csv")) and "://" not in destination:
+        return None
+    place, _, name = destination.rpartition("#")
     writer = _writer(place if name else "")
     if not place or not name or writer is None:
         shown = printable(destination) if "://" in destination else destination
         raise SourceError("WRITE_DESTINATION", f"{shown} is no place to write rows to", candidates=_FORMS)
-    writer(place, incoming(table, name, key))
+    return writer
 
 
 def _writer(place: str) -> Callable[[str, Incoming], None] | None:
