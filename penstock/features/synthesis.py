@@ -14,7 +14,7 @@ from penstock.expression import Arithmetic, Compare, Constant
 from penstock.features.definitions import Feature, FeatureSet
 from penstock.features.survey import Survey
 from penstock.language import Query
-from penstock.plan import Age, Aggregate, Calendar, Field, Stream
+from penstock.plan import Age, Aggregate, Calendar, Field, Stream, quoted
 from penstock.schema import Dtype, Graph, Kind, Link, Table
 from penstock.window import Lookback, Unit
 
@@ -277,8 +277,13 @@ def _aggregate(
 ) -> Aggregate:
     """The aggregate, with its links spelled out where the tables alone do not tell the path."""
     hops = (*stream.hops, *(field.hops if field is not None else ()))
-    via = tuple(dict.fromkeys(str(link) for link in hops)) if _ambiguous(graph, stream, field) else ()
+    via = tuple(dict.fromkeys(map(_spelled, hops))) if _ambiguous(graph, stream, field) else ()
     return Aggregate(function, stream, field, window, n, via)
+
+
+def _spelled(link: Link) -> str:
+    """The link as VIA names it: by its first column, which tells it from others of its table."""
+    return f"{quoted(link.table)}.{quoted(link.columns[0])}"
 
 
 def _ambiguous(graph: Graph, stream: Stream, field: Field | None) -> bool:

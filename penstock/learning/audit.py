@@ -23,6 +23,8 @@ TOO_GOOD = 0.99
 USED = 0.01
 """The share of the gain from which on a feature counts as used."""
 SAMPLE = 20_000
+FEWEST = 10
+"""Of either answer: with fewer, a feature may tell them apart by luck."""
 
 _MUTABLE = frozenset({
     "active", "balance", "changed", "churned", "closed", "count", "counts", "current", "downvotes", "edited",
@@ -101,6 +103,8 @@ def _strength(task: str, truth: Floats, test: Samples, name: str) -> float:
         return 0.0
     values = numbers(column)
     if task == "binary":
+        if min(truth.sum(), len(truth) - truth.sum()) < FEWEST:
+            return 0.0
         filled = np.where(np.isnan(values), np.nanmin(values, initial=0.0) - 1, values)
         area = auroc(truth, filled)
         return 0.0 if np.isnan(area) else max(area, 1 - area)

@@ -127,6 +127,21 @@ def test_every_feature_of_the_demo_reads_back_as_itself(tmp_path: Path):
         assert_said(db, query)
 
 
+def test_names_and_values_that_need_quoting_are_quoted():
+    tables = shop()
+    odd = np.array(["O'Brien", 'say "hi"', "a,b; -- c", "öä\n`"])
+    orders = tables["orders"].append_column("select", pa.array(odd[np.arange(tables["orders"].num_rows) % 4]))
+    names = ["order id", "user_id", "item_id", "placed at", "the amount", "state", "select"]
+    own = pa.table({name: range(80) for name in ("entity", "cutoff", "target", "step")})
+    users = tables["users"]
+    for name in own.column_names:
+        users = users.append_column(name, own[name])
+    db = ps.connect({"users": users, "Order Lines": orders.rename_columns(names), "items": tables["items"]})
+    query = db.query("PREDICT COUNT(`Order Lines`.*, 0, 30, days) = 0 FOR EACH users.user_id")
+    assert_said(db, query)
+    assert db.predict(query, explain=2).to_arrow().num_rows == 80
+
+
 def test_lines_without_a_date_are_not_counted_for_what_they_name_when_only_their_order_has_one():
     tables = shop()
     lines = pa.table({"line_id": range(200), "order_id": np.arange(200) % 150, "item_id": np.arange(200) % 20 + 1})
