@@ -8,6 +8,7 @@ a `Field` is a column of a row, an `Aggregate` is a number about a stream of row
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -175,15 +176,15 @@ def fields_of(expression: Expr | None) -> list[Expr]:
 
 
 @dataclass(frozen=True)
-class Node:
+class Node(ABC):
     """A step of a plan: it takes the table of the step below and gives one on."""
 
     child: Node | None = field(default=None, kw_only=True)
 
     @property
+    @abstractmethod
     def sentence(self) -> str:
         """What this step does, in one sentence."""
-        raise NotImplementedError
 
     def chain(self) -> Iterator[Node]:
         """The steps from the first to this one."""

@@ -193,9 +193,12 @@ def test_an_interrupt_leaves_nothing_half_written(source: str, tmp_path: Path):
         process.send_signal(signal.SIGINT)
         output, complaint = process.communicate(timeout=60)
     assert b"Traceback" not in complaint
-    if process.returncode:
-        assert process.returncode == 130
+    # The signal may also come while the interpreter leaves, with all done: then the signal itself ends the process.
+    assert process.returncode in (0, 130, -signal.SIGINT)
+    if process.returncode == 130:
         assert not where.exists()
         assert not list(tmp_path.rglob("answer.json"))
         assert output == b""
+    if where.exists():
+        assert rows_of(str(where))
     assert not list(tmp_path.rglob(".draft-*"))
