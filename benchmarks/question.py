@@ -118,7 +118,7 @@ def fit_alone(source: str, query: str) -> None:
 
     db = penstock.connect(source)
     asked = db.query(query)
-    gathered = ask.gather(asked, db.relational, ask.Given(), 0, quiet)
+    gathered = ask.gather(asked, db.relational, ask.Given(), ask.How(), quiet)
     options, kinds = Options(threads=db.settings.threads), ask.kinds(gathered.features)
     started = time.perf_counter()
     fit(asked.task.value, gathered.train, gathered.validation, options=options, kinds=kinds)

@@ -20,6 +20,7 @@ from penstock.features.survey import Survey
 from penstock.features.synthesis import synthesise
 from penstock.language import Query
 from penstock.learning import answers, ask, examples
+from penstock.learning.models import Options
 from penstock.learning.spines import about, read_spine
 from penstock.learning.timeline import now, timeline
 from penstock.plan import Rows
@@ -192,7 +193,7 @@ class Database:
         asked = self._asked(query)
         table = self.graph.table(asked.entity)
         spines = [None if s is None else about(read_spine(s), table) for s in (train, validation, test)]
-        return ask.evaluate(asked, self.relational, ask.Given(*spines), seed=seed, progress=progress)
+        return ask.evaluate(asked, self.relational, ask.Given(*spines), ask.How(Options(seed)), progress)
 
     def predict(
         self,
@@ -220,7 +221,7 @@ class Database:
             at=cutoff,
             entities=wanted,
             explain=explain,
-            seed=seed,
+            how=ask.How(Options(seed)),
             cache=cache,
             progress=progress,
         )

@@ -13,7 +13,7 @@ from penstock.errors import RefusedError, RequestError
 from penstock.features.survey import Survey
 from penstock.language import Query
 from penstock.learning import examples
-from penstock.learning.ask import Given, gather, judged, learn
+from penstock.learning.ask import AS_USUAL, Given, How, gather, judged, learn
 from penstock.learning.dataset import joined, when
 from penstock.learning.predictions import Predictions
 from penstock.learning.reasons import with_reasons
@@ -29,7 +29,7 @@ def predict(
     at: int | None = None,
     entities: Sequence[object] | None = None,
     explain: bool | int = False,
-    seed: int = 0,
+    how: How = AS_USUAL,
     cache: bool = True,
     progress: Progress = quiet,
 ) -> Predictions:
@@ -44,11 +44,11 @@ def predict(
     cutoff = line.end if asof is None else asof
     named = entities if entities is not None else query.ids
     chosen = None if named is None else identified(query, relational, named)
-    shelf = Shelf.of(query, relational, seed, line.end) if cache else Shelf(None)
+    shelf = Shelf.of(query, relational, how, line.end) if cache else Shelf(None)
     kept = shelf.load(query)
     ready = shelf.predictions(cutoff) if kept is not None and not (query.static and named) else None
     asked = _population(query, relational, cutoff, chosen) if ready is None else None
-    shelved = kept or _answer(query, relational, line, seed, shelf, progress)
+    shelved = kept or _answer(query, relational, line, how, shelf, progress)
     progress("predicting", 0.9)
     table = ready if asked is None else _score(query, relational, shelved.trained, asked)
     if named is None and asked is not None:
@@ -63,15 +63,15 @@ def predict(
 
 
 def _answer(
-    query: Query, relational: Relational, line: Timeline, seed: int, shelf: Shelf, progress: Progress
+    query: Query, relational: Relational, line: Timeline, how: How, shelf: Shelf, progress: Progress
 ) -> Shelved:
     """Judge a model on the newest window, then learn once more with that window as the newest evidence."""
-    gathered = gather(query, relational, Given(), seed, progress, line)
-    model = learn(query, gathered.train, gathered.validation, gathered.features, relational, seed, progress)
+    gathered = gather(query, relational, Given(), how, progress, line)
+    model = learn(query, gathered.train, gathered.validation, gathered.features, relational, how, progress)
     evaluation = judged(query, gathered, model, relational)
     progress("learning from the newest window too", 0.8)
     older = joined(gathered.train, gathered.validation)
-    final = learn(query, older, gathered.test, gathered.features, relational, seed, progress)
+    final = learn(query, older, gathered.test, gathered.features, relational, how, progress)
     shelved = Shelved(final, evaluation)
     shelf.save(shelved)
     return shelved

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,9 @@ from penstock.learning.timeline import Timeline, now, timeline
 from penstock.learning.train import fit
 from penstock.learning.trained import Trained
 from penstock.schema import Kind
+
+Leaks: TypeAlias = Literal["drop", "keep"]
+Regime: TypeAlias = Literal["seed-time", "frozen"]
 
 MOST_TRAIN_CUTOFFS = 24
 MOST_TRAIN_ROWS = 150_000
@@ -57,12 +61,24 @@ class Gathered:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class How:
+    """How an answer is to be found: how to learn, what to do about columns that know the future, what test rows see."""
+
+    options: Options = field(default_factory=Options)
+    leaks: Leaks = "drop"
+    regime: Regime = "seed-time"
+
+
+AS_USUAL = How()
+
+
 def evaluate(
-    query: Query, relational: Relational, given: Given, *, seed: int = 0, progress: Progress = quiet
+    query: Query, relational: Relational, given: Given, how: How = AS_USUAL, progress: Progress = quiet
 ) -> Evaluation:
     """Train on the past, judge on the newest complete window (or on the given spines), beside baselines."""
-    gathered = gather(query, relational, given, seed, progress)
-    trained = learn(query, gathered.train, gathered.validation, gathered.features, relational, seed, progress)
+    gathered = gather(query, relational, given, how, progress)
+    trained = learn(query, gathered.train, gathered.validation, gathered.features, relational, how, progress)
     return judged(query, gathered, trained, relational)
 
 
@@ -87,11 +103,11 @@ def learn(
     validation: Samples,
     features: FeatureSet,
     relational: Relational,
-    seed: int,
+    how: How,
     progress: Progress,
 ) -> Trained:
     """Learn the query's task from the samples."""
-    options = Options(seed=seed, threads=relational.settings.threads)
+    options = replace(how.options, threads=relational.settings.threads)
     return fit(query.task.value, train, validation, options=options, kinds=kinds(features), progress=progress)
 
 
@@ -115,7 +131,7 @@ def within(progress: Progress, low: float, high: float) -> Progress:
 
 
 def gather(
-    query: Query, relational: Relational, given: Given, seed: int, progress: Progress, line: Timeline | None = None
+    query: Query, relational: Relational, given: Given, how: How, progress: Progress, line: Timeline | None = None
 ) -> Gathered:
     """Labels at the usable cutoffs (or the given spines), parted into train, validation and test, with features."""
     progress("finding cutoffs", 0.05)
@@ -124,7 +140,7 @@ def gather(
     else:
         until = now() if query.as_of is None else min(query.as_of, now())
         line = line or timeline(query, Survey(relational.rows, until))
-        parts, notes = _own(query, relational, line, seed, progress)
+        parts, notes = _own(query, relational, line, how.options.seed, progress)
     train, validation, test = parts
     until = int(test.cutoff.min()) if len(test) else now()
     progress("making features", 0.2)

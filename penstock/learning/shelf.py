@@ -1,6 +1,6 @@
 """Answers kept between runs: a trained model, its evaluation and its predictions, by a fingerprint of the question.
 
-The fingerprint covers data, graph, query, seed, version and the instant up to which rows were learnt from, so a kept
+The fingerprint covers data, graph, query, how to learn, version and the instant up to which rows were learnt from, so a kept
 answer is never one to another question; who is asked about does not count, for everybody's answer is the same model.
 Files are written beside their place and renamed, so a run that is killed leaves no half an answer. What is damaged,
 or speaks a language of features that is no longer understood, counts as not kept.
@@ -46,14 +46,14 @@ class Shelf:
     folder: Path | None
 
     @classmethod
-    def of(cls, query: Query, relational: Relational, seed: int, until: int) -> Shelf:
+    def of(cls, query: Query, relational: Relational, how: object, until: int) -> Shelf:
         """The shelf of a question about this very data, answered from rows up to an instant."""
         cache = relational.settings.cache
         if cache is None:
             return cls(None)
         question = replace(query, ids=None, as_of=None).fingerprint
         data = (relational.rows.fingerprint, repr(relational.rows.graph))
-        parts = repr((FORMAT, VERSION, *data, question, seed, until))
+        parts = repr((FORMAT, VERSION, *data, question, how, until))
         return cls(cache / "answers" / hashlib.blake2b(parts.encode(), digest_size=16).hexdigest())
 
     def load(self, query: Query) -> Shelved | None:
