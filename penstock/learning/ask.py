@@ -22,6 +22,7 @@ from penstock.learning.dataset import Samples, Split, capped, split
 from penstock.learning.evaluate import Evaluation
 from penstock.learning.evaluate import evaluate as judge
 from penstock.learning.models import Options
+from penstock.learning.placement import placed
 from penstock.learning.spines import target_type, with_target
 from penstock.learning.timeline import Timeline, now, timeline
 from penstock.learning.train import fit
@@ -31,7 +32,6 @@ from penstock.schema import Kind
 Leaks: TypeAlias = Literal["drop", "keep"]
 Regime: TypeAlias = Literal["seed-time", "frozen"]
 
-MOST_TRAIN_CUTOFFS = 24
 MOST_TRAIN_ROWS = 150_000
 MOST_TEST_ROWS = 200_000
 
@@ -164,7 +164,8 @@ def _own(
         parted = _split_static(labelled.table, line, seed)
     else:
         parted = split(line.cutoffs, query.horizon_microseconds or 0, seed)
-        parted = replace(parted, train=parted.train[-MOST_TRAIN_CUTOFFS:])
+        if parted.train != parted.validation:
+            parted = replace(parted, train=placed(parted.train, line.apart, len(examples.entities(query, relational))))
         asked = sorted({*parted.train, *parted.validation, *parted.test}, reverse=True)
         progress(f"computing labels at {len(asked)} cutoffs", 0.1)
         labelled = examples.labels(query, relational, np.array(asked, np.int64), within(progress, 0.1, 0.2))

@@ -31,6 +31,11 @@ class Timeline:
     cutoffs: Instants
     notes: tuple[str, ...] = ()
 
+    @property
+    def apart(self) -> int:
+        """The least distance between neighbouring cutoffs, in microseconds; 0 for a single one."""
+        return int(np.abs(np.diff(self.cutoffs)).min()) if len(self.cutoffs) > 1 else 0
+
 
 def timeline(query: Query, survey: Survey) -> Timeline:
     """The cutoffs of a query: the newest has a complete label window, each older one lies a horizon before.
