@@ -114,11 +114,12 @@ def fit_alone(source: str, query: str) -> None:
     from penstock.engine.execute import quiet
     from penstock.learning import ask
     from penstock.learning.models import Options
+    from penstock.learning.spines import Given
     from penstock.learning.train import fit
 
     db = penstock.connect(source)
     asked = db.query(query)
-    gathered = ask.gather(asked, db.relational, ask.Given(), ask.How(), quiet)
+    gathered = ask.gather(asked, db.relational, Given(), ask.How(), quiet)
     options, kinds = Options(threads=db.settings.threads), ask.kinds(gathered.features)
     started = time.perf_counter()
     fit(asked.task.value, gathered.train, gathered.validation, options=options, kinds=kinds)

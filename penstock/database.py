@@ -21,7 +21,7 @@ from penstock.features.synthesis import synthesise
 from penstock.language import Query
 from penstock.learning import answers, ask, examples
 from penstock.learning.models import Options
-from penstock.learning.spines import about, read_spine
+from penstock.learning.spines import about, given, read_spine
 from penstock.learning.timeline import now, timeline
 from penstock.plan import Rows
 from penstock.schema import Graph
@@ -191,9 +191,8 @@ class Database:
         rows are used instead, and predictions come back for exactly the test rows, in their order.
         """
         asked = self._asked(query)
-        table = self.graph.table(asked.entity)
-        spines = [None if s is None else about(read_spine(s), table) for s in (train, validation, test)]
-        return ask.evaluate(asked, self.relational, ask.Given(*spines), ask.How(Options(seed)), progress)
+        spines = given(asked, train, validation, test)
+        return ask.evaluate(asked, self.relational, spines, ask.How(Options(seed)), progress)
 
     def predict(
         self,

@@ -315,8 +315,8 @@ def test_test_rows_without_an_answer_get_a_prediction_all_the_same(db: ps.Databa
 
 def test_spines_that_do_not_fit_are_refused(db: ps.Database):
     train, test = spines(db, QUIET)
-    with pytest.raises(RequestError, match="REQUEST_SPINES: a spine to train on and one to test on are both needed"):
-        db.evaluate(QUIET, test=test)
+    with pytest.raises(RequestError, match="REQUEST_SPINES: a spine to be judged on is needed"):
+        db.evaluate(QUIET, train=train)
     with pytest.raises(RequestError, match="SPINE_EMPTY: the test spine has no rows"):
         db.evaluate(QUIET, train=train, test=test.slice(0, 0))
     words = train.set_column(2, "target", pa.array(["x"] * train.num_rows))
@@ -324,3 +324,30 @@ def test_spines_that_do_not_fit_are_refused(db: ps.Database):
         db.evaluate(QUIET, train=words, test=test)
     with pytest.raises(RequestError, match="SPINE_COLUMN: the spine has targets, but no column 'step'"):
         db.evaluate(asking(TASKS["forecasting"][0]), train=train, test=test)
+
+
+def test_what_a_test_spine_needs_is_learnt_from_what_was_known_before_it(db: ps.Database):
+    """With a test spine alone nothing is learnt from a row whose answer came after the first test cutoff."""
+    _, test = spines(db, QUIET)
+    found = db.evaluate(QUIET, test=test)
+    assert found.predictions["entity"].to_pylist() == test["entity"].to_pylist()
+    first, horizon = min(found.cutoffs["test"]), db.query(QUIET).horizon_microseconds or 0
+    assert max(found.cutoffs["train"]) < max(found.cutoffs["validation"]) <= first - horizon
+    assert not [note for note in found.notes if "known only after" in note]
+
+
+def test_answers_that_came_after_the_first_test_cutoff_are_noted(db: ps.Database):
+    labels = db.labels(QUIET)
+    test = labels.filter(pc.equal(labels["cutoff"], pc.max(labels["cutoff"])))
+    found = db.evaluate(QUIET, train=labels, test=test)
+    assert [note for note in found.notes if "a model in use could not have had them" in note]
+
+
+def test_the_columns_of_a_public_benchmark_are_known_by_what_they_hold(db: ps.Database):
+    """Tables with an entity's key or a foreign key, a time and a label are taken as they are, and that is said."""
+    train, test = spines(db, QUIET)
+    plain = db.evaluate(QUIET, train=train, test=test)
+    named = [part.rename_columns(["user_id", "timestamp", "quiet"]) for part in (train, test)]
+    found = db.evaluate(QUIET, train=named[0], test=named[1])
+    assert found.metrics == plain.metrics
+    assert "user_id as entity, timestamp as cutoff, quiet as target" in found.notes[0]

@@ -13,11 +13,12 @@ from penstock.errors import RefusedError, RequestError
 from penstock.features.survey import Survey
 from penstock.language import Query
 from penstock.learning import examples
-from penstock.learning.ask import AS_USUAL, Given, How, gather, judged, learn
+from penstock.learning.ask import AS_USUAL, How, gather, judged, learn
 from penstock.learning.dataset import joined, when
 from penstock.learning.predictions import Predictions
 from penstock.learning.reasons import with_reasons
 from penstock.learning.shelf import Shelf, Shelved
+from penstock.learning.spines import Given
 from penstock.learning.timeline import Timeline, now, timeline
 from penstock.learning.trained import Trained
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,31 @@ from penstock.schema import Table
 from penstock.window import instant
 
 
-def read_spine(spine: object) -> pa.Table:
+@dataclass(frozen=True)
+class Given:
+    """Spines from outside, with or without a ``target``; None where there is none. ``notes`` say how they were read."""
+
+    train: pa.Table | None = None
+    validation: pa.Table | None = None
+    test: pa.Table | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        """Whether any spine was given."""
+        return any(spine is not None for spine in (self.train, self.validation, self.test))
+
+
+def read_spine(spine: object, query: Query | None = None) -> pa.Table:
     """A spine as Arrow: cutoffs as instants in UTC, NULLs refused. Rows, order and other columns stay.
 
     Takes Arrow, pandas or Polars tables, a dict of columns, a list of dicts, or the path of a Parquet or CSV file.
+    With a query, the columns of a public benchmark's tables are known by what they hold (`renaming`).
     """
     table = _table(spine)
+    if query is not None:
+        names = renaming(table, query)
+        table = table.rename_columns([names.get(name, name) for name in table.column_names])
     for name in ("entity", "cutoff"):
         if name not in table.column_names:
             raise RequestError(
@@ -35,6 +55,43 @@ def read_spine(spine: object) -> pa.Table:
         if table[name].null_count:
             raise RequestError("SPINE_NULL", f"{table[name].null_count} rows of the spine have no {name}")
     return table.set_column(table.column_names.index("cutoff"), "cutoff", _instants(table["cutoff"]))
+
+
+def given(query: Query, train: object, validation: object, test: object) -> Given:
+    """The spines of an evaluation, read; None where there is none. Columns known by what they hold are noted."""
+    table, notes = query.graph.table(query.entity), list[str]()
+    read: list[pa.Table | None] = []
+    for spine in (train, validation, test):
+        if spine is None:
+            read.append(None)
+            continue
+        raw = _table(spine)
+        if names := renaming(raw, query):
+            told = ", ".join(f"{name} as {meant}" for name, meant in names.items())
+            notes.append(f"Of the given spines, these columns were read: {told}.")
+        read.append(about(read_spine(raw, query), table))
+    return Given(read[0], read[1], read[2], tuple(dict.fromkeys(notes)))
+
+
+def renaming(table: pa.Table, query: Query) -> dict[str, str]:
+    """Which columns of a table are meant by ``entity``, ``cutoff`` and ``target``, where none is called so.
+
+    The entity's column is called as its key, or as a foreign key that links to it; the cutoff is the one column of
+    times; the target is the one column that is left, if the other two had to be looked for as well.
+    """
+    found: dict[str, str] = {}
+    left = [name for name in table.column_names if name not in ("entity", "cutoff", "target", "step")]
+    keys = [query.key, *(link.columns[0] for link in query.graph.links_to(query.entity) if len(link.columns) == 1)]
+    named = [name for key in dict.fromkeys(keys) for name in left if name.lower() == key.lower()]
+    times = [name for name in left if pa.types.is_temporal(table.schema.field(name).type)]
+    if "entity" not in table.column_names and named:
+        found[named[0]] = "entity"
+    if "cutoff" not in table.column_names and len(times) == 1:
+        found[times[0]] = "cutoff"
+    rest = [name for name in left if name not in found]
+    if len(found) == 2 and len(rest) == 1 and "target" not in table.column_names:
+        found[rest[0]] = "target"
+    return found
 
 
 def about(spine: pa.Table, table: Table) -> pa.Table:
