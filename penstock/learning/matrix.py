@@ -1,8 +1,9 @@
 """From a table of features to a matrix of numbers, by an encoding fitted on training rows only.
 
 A feature becomes one column, or a few: a number is itself; a category is a code (0 for values that training did not
-see often enough, and for those it never saw); a list is its length and whether it holds each of its commonest
-elements. NULL is NaN everywhere. What was dropped is kept, with the reason.
+see often enough, and for those it never saw) and, if it has many values, how common it is and what usually came of it;
+a text is its size and its themes; a list is its length and whether it holds each of its commonest elements. NULL is
+NaN, but for what usually came of it. What was dropped is kept, with the reason.
 """
 
 from __future__ import annotations
@@ -19,98 +20,36 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.errors import RequestError
+from penstock.learning import textual
+from penstock.learning.encoders import (
+    Category,
+    Column,
+    Frequency,
+    Holds,
+    Length,
+    Number,
+    Values,
+    numbers,
+    texts,
+)
+from penstock.learning.targets import Past, Rate, rates
+from penstock.learning.textual import Counts, Size, Theme, Words
 from penstock.schema import Kind
 
-Values: TypeAlias = npt.NDArray[np.float32]
-Column: TypeAlias = Any  # a pyarrow.ChunkedArray, whose stubs know less than the library
+__all__ = ["Category", "Encoding", "Frequency", "Holds", "Length", "Number", "Values", "learn", "numbers", "usual"]
 
 MOST_CATEGORIES = 254
 MOST_ELEMENTS = 20
 ROWS_PER_CATEGORY = 10
 ENTITIES_PER_CATEGORY = 3
-_UNREAD = (Kind.TEXT, Kind.IGNORED)
+FEW_CATEGORIES = 8
+"""So many values are told apart by their codes alone."""
+LONG_TEXT, MANY_WORDS = 20, 3
 _NAMES = (Kind.CATEGORICAL, Kind.ID)
 _EXACT = 2.0**24  # whole numbers beyond this are no longer exact in float32
-_DAY = 86_400_000_000
 
-
-@dataclass(frozen=True)
-class Number:
-    """A number, moved by ``shift`` so that float32 can tell its values apart; instants are days."""
-
-    feature: str
-    shift: float = 0.0
-    kind = "number"
-
-    def encode(self, column: Column) -> Values:
-        """One float32 a row; NaN for NULL and for what is not finite."""
-        return narrowed(numbers(column) - self.shift if self.shift else numbers(column))
-
-
-@dataclass(frozen=True)
-class Category:
-    """A category as a code: 1, 2, … for ``values`` (commonest first), 0 for any other."""
-
-    feature: str
-    values: tuple[str, ...]
-    kind = "category"
-
-    def encode(self, column: Column) -> Values:
-        """The code of each row; NaN for NULL."""
-        return _codes(texts(column), self.values)
-
-
-@dataclass(frozen=True)
-class Frequency:
-    """A category as its share of the training rows (0 for one never seen)."""
-
-    feature: str
-    values: tuple[str, ...]
-    shares: tuple[float, ...]
-    kind = "frequency"
-
-    def encode(self, column: Column) -> Values:
-        """The share of each row's category; NaN for NULL."""
-        codes = _codes(texts(column), self.values)
-        shares = np.array((0.0, *self.shares), np.float32)
-        known = ~np.isnan(codes)
-        codes[known] = shares[codes[known].astype(np.int64)]
-        return codes
-
-
-@dataclass(frozen=True)
-class Length:
-    """How many elements a list has."""
-
-    feature: str
-    kind = "length"
-
-    def encode(self, column: Column) -> Values:
-        """The length of each row's list; NaN for NULL."""
-        return narrowed(numbers(pc.list_value_length(column)))
-
-
-@dataclass(frozen=True)
-class Holds:
-    """Whether a list holds an element."""
-
-    feature: str
-    element: str
-    kind = "holds"
-
-    def encode(self, column: Column) -> Values:
-        """1 or 0 a row; NaN for NULL."""
-        found = np.zeros(len(column), np.float32)
-        whole = column.combine_chunks()
-        flat, parents = texts(pa.chunked_array([pc.list_flatten(whole)])), pc.list_parent_indices(whole)
-        matches = pc.fill_null(pc.equal(flat, pa.scalar(self.element)), False).combine_chunks()
-        found[pc.filter(parents, matches).to_numpy(zero_copy_only=False)] = 1.0
-        found[column.is_null().to_numpy()] = np.nan
-        return found
-
-
-Encoder: TypeAlias = Number | Category | Frequency | Length | Holds
-_ENCODERS: dict[str, Any] = {c.kind: c for c in (Number, Category, Frequency, Length, Holds)}
+Encoder: TypeAlias = Number | Category | Frequency | Rate | Size | Theme | Length | Holds
+_ENCODERS: dict[str, Any] = {c.kind: c for c in (Number, Category, Frequency, Rate, Size, Length, Holds)}
 
 
 @dataclass(frozen=True)
@@ -146,38 +85,63 @@ class Encoding:
                 candidates=table.column_names,
             )
         matrix = np.empty((table.num_rows, len(self.encoders)), np.float32, order="F")
+        counts: dict[str, Counts] = {}
         for place, encoder in enumerate(self.encoders):
-            matrix[:, place] = encoder.encode(table.column(encoder.feature))
+            matrix[:, place] = _encoded(encoder, table.column(encoder.feature), counts)
         return matrix
 
     def only(self, features: Sequence[str]) -> Encoding:
         """The part of the encoding that concerns these features."""
         wanted = set(features)
-        return Encoding(tuple(e for e in self.encoders if e.feature in wanted))
+        return self.at([place for place, encoder in enumerate(self.encoders) if encoder.feature in wanted])
+
+    def at(self, places: Sequence[int]) -> Encoding:
+        """The part of the encoding that makes these columns."""
+        return Encoding(tuple(self.encoders[place] for place in places))
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values for JSON."""
-        return {"encoders": [{"kind": e.kind, **asdict(e)} for e in self.encoders], "dropped": self.dropped}
+        """As plain values for JSON; the words of a text are written once, under its feature's name."""
+        known = {e.feature: e.words.to_dict() for e in self.encoders if isinstance(e, Theme)}
+        return {"encoders": list(map(_plain, self.encoders)), "words": known, "dropped": self.dropped}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Encoding:
         """The encoding that `to_dict` wrote."""
-        return cls(tuple(map(_encoder, plain["encoders"])), tuple((name, why) for name, why in plain["dropped"]))
+        known = {name: Words.from_dict(name, words) for name, words in plain.get("words", {}).items()}
+        encoders = tuple(_encoder(encoder, known) for encoder in plain["encoders"])
+        return cls(encoders, tuple((name, why) for name, why in plain["dropped"]))
 
 
-def _encoder(plain: Mapping[str, Any]) -> Encoder:
+def _encoded(encoder: Encoder, column: Column, counts: dict[str, Counts]) -> Values:
+    """A column; the terms of a text are counted once for all its themes."""
+    if not isinstance(encoder, Theme):
+        return encoder.encode(column)
+    if encoder.feature not in counts:
+        counts[encoder.feature] = encoder.words.count(column)
+    return encoder.of(counts[encoder.feature])
+
+
+def _plain(encoder: Encoder) -> dict[str, Any]:
+    return {"kind": encoder.kind, **(encoder.to_dict() if isinstance(encoder, Theme) else asdict(encoder))}
+
+
+def _encoder(plain: Mapping[str, Any], known: Mapping[str, Words]) -> Encoder:
+    if plain["kind"] == Theme.kind:
+        return Theme.from_dict(known[plain["feature"]], plain)
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items() if k != "kind"}
     encoder: Encoder = _ENCODERS[plain["kind"]](**values)
     return encoder
 
 
 def learn(
-    table: pa.Table, entity: Any | None = None, kinds: Mapping[str, Kind] | None = None
+    table: pa.Table, entity: Any | None = None, kinds: Mapping[str, Kind] | None = None, past: Past | None = None
 ) -> tuple[Encoding, Values]:
     """The encoding of training rows, and their matrix.
 
     A category needs `ROWS_PER_CATEGORY` rows and, where ``entity`` says whose they are, `ENTITIES_PER_CATEGORY` of
-    them; else it is "other". ``kinds`` says which numbers are categories, and what to ignore.
+    them; else it is "other". ``kinds`` says which numbers are categories, which texts are to be read, and what to
+    ignore. With a ``past``, categories of many values are also encoded by what came of them: in the matrix each row
+    has what was known at its own cutoff, which is not what the encoding gives for the same row later.
     Dropped: what is always NULL, never varies, equals an earlier column, or cannot be read.
     """
     owners = None if entity is None else _owners(entity)
@@ -186,21 +150,15 @@ def learn(
     dropped: list[tuple[str, str]] = []
     seen: dict[bytes, str] = {}
     for name in table.column_names:
-        kind = (kinds or {}).get(name)
-        candidates = list(_encoders(name, table.column(name), owners, kind))
-        reason = "" if candidates else _why_none(table.column(name), kind)
-        kept = False
-        for encoder in candidates:
-            values = encoder.encode(table.column(name))
+        kind, reason, kept = (kinds or {}).get(name), "", False
+        for encoder, values in _candidates(name, table.column(name), owners, kind, past):
             said = _redundant(values, seen, name)
-            if said:
-                reason = reason or said
-                continue
-            encoders.append(encoder)
-            columns.append(values)
-            kept = True
+            reason, kept = reason or said, kept or not said
+            if not said:
+                encoders.append(encoder)
+                columns.append(values)
         if not kept:
-            dropped.append((name, reason))
+            dropped.append((name, reason or _why_none(table.column(name), kind)))
     return Encoding(tuple(encoders), tuple(dropped)), _stacked(columns, table.num_rows)
 
 
@@ -238,40 +196,74 @@ def _redundant(values: Values, seen: dict[bytes, str], name: str) -> str:
 
 
 def _why_none(column: Column, meaning: Kind | None) -> str:
-    if meaning in _UNREAD:
+    if meaning is Kind.IGNORED:
         return f"it is {meaning}"
     if column.null_count == len(column):
         return "it is always NULL"
-    if pa.types.is_string(_plain_type(column.type)):
+    if pa.types.is_string(_plain_type(column.type)) or meaning in _NAMES:
         return "no value occurs often enough"
     return f"its type cannot be learnt from: {column.type}"
 
 
-def _encoders(name: str, column: Column, owners: Column | None, meaning: Kind | None) -> Iterator[Encoder]:
+def _candidates(
+    name: str, column: Column, owners: Column | None, meaning: Kind | None, past: Past | None
+) -> Iterator[tuple[Encoder, Values]]:
+    """Every column that could be made of a feature: its encoder, and what training rows have of it."""
     kind = _plain_type(column.type)
-    if column.null_count == len(column) or meaning in _UNREAD:
+    if column.null_count == len(column) or meaning is Kind.IGNORED:
         return
     if pa.types.is_integer(kind) and meaning in _NAMES:
         kind = pa.string()
+    if pa.types.is_string(kind):
+        yield from _categories(name, column, owners, past)
+        if meaning is Kind.TEXT or (meaning is None and _reads_as_text(column)):
+            yield from _readings(name, column)
+        return
+    simple: list[Encoder] = []
     if pa.types.is_list(kind):
-        yield Length(name)
-        yield from (Holds(name, element) for element in _elements(column))
-    elif pa.types.is_string(kind):
-        yield from _category(name, column, owners)
+        simple = [Length(name), *(Holds(name, element) for element in _elements(column))]
     elif _is_number(kind):
-        yield Number(name, _shift(numbers(column)))
+        simple = [Number(name, _shift(numbers(column)))]
+    yield from ((encoder, encoder.encode(column)) for encoder in simple)
 
 
-def _category(name: str, column: Column, owners: Column | None) -> Iterator[Encoder]:
+def _categories(
+    name: str, column: Column, owners: Column | None, past: Past | None
+) -> Iterator[tuple[Encoder, Values]]:
     values, counts, entities = _counted(texts(column), owners)
     frequent = (counts >= min(ROWS_PER_CATEGORY, max(1, len(column) // 20))) & (entities >= ENTITIES_PER_CATEGORY)
     common = [value for value, often in zip(values, frequent, strict=True) if often]
-    if not common:
-        return
-    yield Category(name, tuple(common[:MOST_CATEGORIES]))
-    if len(values) > MOST_CATEGORIES:
+    if common:
+        code = Category(name, tuple(common[:MOST_CATEGORIES]))
+        yield code, code.encode(column)
+    if common and len(values) > MOST_CATEGORIES:
         shares = np.round(counts / max(1, counts.sum()), 9)
-        yield Frequency(name, tuple(common), tuple(shares[frequent].tolist()))
+        frequency = Frequency(name, tuple(common), tuple(shares[frequent].tolist()))
+        yield frequency, frequency.encode(column)
+    shared = [value for value, owned in zip(values, (counts > 1) & (entities > 1), strict=True) if owned]
+    if past is not None and len(shared) > FEW_CATEGORIES:
+        yield from rates(name, column, shared, past)
+
+
+def _reads_as_text(column: Column) -> bool:
+    """Whether texts of unknown meaning are long and mostly differ."""
+    distinct = pc.unique(texts(column).drop_null())
+    often = len(column) - column.null_count
+    if 2 * len(distinct) < often or not len(distinct):
+        return False
+    words = np.mean([len(textual.words_of(text)) for text in distinct[:1000].to_pylist()])
+    return bool(pc.mean(pc.utf8_length(distinct)).as_py() >= LONG_TEXT and words >= MANY_WORDS)
+
+
+def _readings(name: str, column: Column) -> Iterator[tuple[Encoder, Values]]:
+    """The size of a text, and its themes."""
+    for unit in ("characters", "words"):
+        size = Size(name, unit)
+        yield size, size.encode(column)
+    known = textual.words(name, column)
+    if known is not None:
+        counts = known.count(column)
+        yield from ((theme, theme.of(counts)) for theme in textual.themes(known, column))
 
 
 def _counted(column: Column, owners: Column | None) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -297,40 +289,6 @@ def _shift(values: npt.NDArray[np.float64]) -> float:
     if len(known) == 0 or np.abs(known).max() < _EXACT:
         return 0.0
     return float(np.median(known))
-
-
-def _codes(column: Column, values: tuple[str, ...]) -> Values:
-    places: Any = pc.index_in(column, value_set=pa.array(values, pa.string()))
-    codes: Values = (pc.fill_null(places, -1).to_numpy() + 1).astype(np.float32)
-    codes[column.is_null().to_numpy()] = np.nan
-    return codes
-
-
-def numbers(column: Column) -> npt.NDArray[np.float64]:
-    """Numbers, truth values and instants (days) as float64; NaN for NULL and for what is not finite."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-    if pa.types.is_temporal(kind):
-        column = column.cast(pa.timestamp("us")).cast(pa.int64())
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int8())
-    values = np.array(column.cast(pa.float64(), safe=False).to_numpy(), np.float64)
-    values[~np.isfinite(values)] = np.nan
-    return values / _DAY if pa.types.is_temporal(kind) else values
-
-
-def texts(column: Column) -> Column:
-    """Categories as texts, whatever type they were kept in."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    return column.cast(pa.string())
-
-
-def narrowed(values: npt.NDArray[np.float64]) -> Values:
-    """As float32, without overflow to infinity."""
-    limit = float(np.finfo(np.float32).max)
-    return np.clip(values, -limit, limit).astype(np.float32)
 
 
 def _is_number(kind: pa.DataType) -> bool:

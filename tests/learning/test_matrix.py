@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from penstock.errors import RequestError
-from penstock.learning.matrix import MOST_CATEGORIES, Category, Encoding, Frequency, learn
+from penstock.learning.matrix import MOST_CATEGORIES, Category, Encoding, Frequency, Number, learn
 from penstock.schema import Kind
 
 ROWS = 200
@@ -93,9 +93,9 @@ def test_a_category_needs_several_entities_that_have_it():
 
 def test_kinds_say_which_numbers_are_categories_and_which_texts_are_not():
     given = table(store=np.arange(ROWS) % 4, remark=["fine", "bad"] * 100, x=np.arange(ROWS))
-    encoding, _ = learn(given, kinds={"store": Kind.CATEGORICAL, "remark": Kind.TEXT})
-    assert encoding.encoders[0] == Category("store", ("0", "1", "2", "3"))
-    assert dict(encoding.dropped) == {"remark": "it is text"}
+    encoding, _ = learn(given, kinds={"store": Kind.CATEGORICAL, "remark": Kind.IGNORED})
+    assert encoding.encoders == (Category("store", ("0", "1", "2", "3")), Number("x"))
+    assert dict(encoding.dropped) == {"remark": "it is ignored"}
 
 
 def test_a_list_is_its_length_and_whether_it_holds_each_common_element():
