@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
-_TINY = 1e-15
+TINY = 1e-15
+"""Probabilities are taken as so far from 0 and 1 at least where their logarithm counts."""
 
 
 def auroc(truth: Array, score: Array) -> float:
@@ -53,7 +54,7 @@ def average_precision(truth: Array, score: Array) -> float:
 
 def log_loss(truth: Array, probability: Array) -> float:
     """Mean negative log-likelihood of a truth value, in nats."""
-    p = np.clip(probability, _TINY, 1 - _TINY)
+    p = np.clip(probability, TINY, 1 - TINY)
     return float(-np.mean(np.where(truth.astype(bool), np.log(p), np.log1p(-p))))
 
 
@@ -64,14 +65,17 @@ def brier(truth: Array, probability: Array) -> float:
 
 def calibration_error(truth: Array, probability: Array, bins: int = 10) -> float:
     """Expected calibration error: over ``bins`` equally filled bins, the mean distance of the mean probability from
-    the share that happened.
+    the share that happened. Rows with the same probability that two bins share are parted as if they were alike.
 
     >>> calibration_error(np.array([0, 0, 1, 1]), np.array([0.0, 0.0, 1.0, 1.0]), bins=2)
     0.0
     """
-    parts = [part for part in np.array_split(np.argsort(probability, kind="stable"), bins) if len(part)]
-    gaps = [abs(probability[part].mean() - truth[part].mean()) * len(part) for part in parts]
-    return float(np.sum(gaps) / max(1, len(truth)))
+    said, place, counts = np.unique(probability, return_inverse=True, return_counts=True)
+    counted = np.concatenate([[0], np.cumsum(counts)])
+    off = np.concatenate([[0.0], np.cumsum(said * counts - np.bincount(place, truth, minlength=len(said)))])
+    size, more = divmod(len(truth), bins)
+    edges = np.arange(bins + 1) * size + np.minimum(np.arange(bins + 1), more)
+    return float(np.abs(np.diff(np.interp(edges, counted, off))).sum() / max(1, len(truth)))
 
 
 def mae(truth: Array, prediction: Array) -> float:
@@ -114,11 +118,12 @@ def _f1(truth: Array, prediction: Array) -> float:
 def multiclass_log_loss(truth: Array, probabilities: Array) -> float:
     """Mean negative log of the probability given to the true class; ``truth`` holds columns, -1 for a class unknown."""
     given = np.where(truth >= 0, probabilities[np.arange(len(truth)), np.maximum(truth, 0)], 0.0)
-    return float(-np.mean(np.log(np.clip(given, _TINY, 1.0))))
+    return float(-np.mean(np.log(np.clip(given, TINY, 1.0))))
 
 
 def multilabel(truth: Array, probabilities: Array) -> dict[str, float]:
-    """Micro (all cells together) and macro (mean over labels that occur and do not always) AUROC and AP, and micro F1.
+    """Micro (all cells together) and macro (mean over labels that occur and do not always) AUROC and AP, micro F1 and
+    calibration error.
 
     Both arrays are rows × labels. F1 takes a label as predicted from a probability of one half.
     """
@@ -132,6 +137,7 @@ def multilabel(truth: Array, probabilities: Array) -> dict[str, float]:
         "ap_micro": average_precision(flat, scores),
         "ap_macro": float(np.mean(precisions)) if precisions else float("nan"),
         "f1_micro": _f1(flat, scores >= 0.5),
+        "calibration_error": calibration_error(flat, scores),
     }
 
 
@@ -144,28 +150,30 @@ def map_at(hits: Array, relevant: Array) -> float:
     >>> map_at(np.array([[True, False, True]]), np.array([2]))
     0.8333333333333333
     """
-    hits, relevant = _asked(hits, relevant)
-    precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
-    return _mean(np.sum(precision * hits, axis=1) / np.minimum(relevant, hits.shape[1]))
+    return _mean(by_row(hits, relevant)["map"])
 
 
 def ndcg_at(hits: Array, relevant: Array) -> float:
     """NDCG@k with gain 1 for a relevant item: its discounted gain over that of the best possible order."""
-    hits, relevant = _asked(hits, relevant)
-    discounts = 1 / np.log2(np.arange(2, hits.shape[1] + 2))
-    best = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(relevant, hits.shape[1])]
-    return _mean((hits * discounts).sum(axis=1) / best)
+    return _mean(by_row(hits, relevant)["ndcg"])
 
 
 def recall_at(hits: Array, relevant: Array) -> float:
     """Recall@k: the share of a row's relevant items among its first k."""
-    hits, relevant = _asked(hits, relevant)
-    return _mean(hits.sum(axis=1) / relevant)
+    return _mean(by_row(hits, relevant)["recall"])
 
 
-def _asked(hits: Array, relevant: Array) -> tuple[Array, Array]:
-    some = relevant > 0
-    return hits[some], relevant[some]
+def by_row(hits: Array, relevant: Array) -> dict[str, Array]:
+    """map, ndcg and recall of each row that has a relevant item, in the rows' order."""
+    hits, relevant = hits[relevant > 0], relevant[relevant > 0]
+    places = np.arange(1, hits.shape[1] + 1)
+    least, discounts = np.minimum(relevant, hits.shape[1]), 1 / np.log2(places + 1)
+    best = np.concatenate([[0.0], np.cumsum(discounts)])[least]
+    return {
+        "map": np.sum(np.cumsum(hits, axis=1) / places * hits, axis=1) / least,
+        "ndcg": (hits * discounts).sum(axis=1) / best,
+        "recall": hits.sum(axis=1) / relevant,
+    }
 
 
 def _mean(values: Array) -> float:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from penstock.errors import RefusedError
+from penstock.errors import RefusedError, RequestError
 from penstock.learning.baselines import best_lag
 from penstock.learning.evaluate import Evaluation, evaluate
 from penstock.learning.models import Options
@@ -75,8 +76,50 @@ def test_an_evaluation_prints_itself_and_goes_to_json_and_back(evidence):
     assert "this model" in text
     assert "one-table LightGBM" in text
     back = Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict())), evaluation.predictions)
-    assert back.cutoffs == evaluation.cutoffs
+    assert back == evaluation
     assert str(back) == text
+    assert "  90 % interval" in text
+    assert f"The best baseline, {evaluation.lead.rival}, is beaten by more than noise" in text
+
+
+def test_an_evaluation_goes_to_a_file_and_back(evidence, tmp_path):
+    _, evaluation, _ = evidence
+    evaluation.save(tmp_path / "kept.parquet")
+    assert Evaluation.load(tmp_path / "kept.parquet") == evaluation
+    evaluation.write(str(tmp_path / "predictions.parquet"))
+    with pytest.raises(RequestError, match=r"predictions.parquet holds no evaluation"):
+        Evaluation.load(tmp_path / "predictions.parquet")
+
+
+def test_what_is_not_known_goes_to_json_and_back(evidence):
+    _, evaluation, _ = evidence
+    changed = replace(evaluation, intervals={"auroc": (math.nan, math.nan)}, windows=({"auroc": math.nan},), lead=None)
+    plain = json.loads(json.dumps(changed.to_dict(), allow_nan=False))
+    back = Evaluation.from_dict(plain, changed.predictions)
+    assert math.isnan(back.intervals["auroc"][0])
+    assert math.isnan(back.windows[0]["auroc"])
+    assert back.to_dict() == plain
+
+
+def test_intervals_hold_the_metric_they_are_about(evidence):
+    _, evaluation, _ = evidence
+    assert list(evaluation.intervals) == list(evaluation.metrics)
+    for name, (low, high) in evaluation.intervals.items():
+        assert low <= evaluation.metrics[name] <= high, name
+
+
+def test_the_reliability_table_sets_what_was_said_beside_what_came(evidence):
+    trained, evaluation, test = evidence
+    assert 5 <= len(evaluation.reliability) <= 10
+    cells = evaluation.predictions.num_rows if trained.task == "multilabel" else len(test)
+    assert sum(part.rows for part in evaluation.reliability) == cells
+    assert len(evaluation.reliability_text().splitlines()) == len(evaluation.reliability) + 1
+    if trained.task in ("regression", "forecasting"):
+        covered = sum(part.came * part.rows for part in evaluation.reliability) / len(test)
+        assert covered == pytest.approx(evaluation.metrics["coverage"])
+    else:
+        gap = sum(abs(part.said - part.came) * part.rows for part in evaluation.reliability) / cells
+        assert gap == pytest.approx(evaluation.metrics["calibration_error"], abs=0.01)
 
 
 def test_the_order_of_test_rows_changes_the_predictions_order_and_nothing_else():

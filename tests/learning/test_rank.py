@@ -41,7 +41,7 @@ def test_it_beats_popularity_and_own_history(world):
     own, others = evaluation.metrics["map@5"], evaluation.baselines
     assert own > 1.5 * others["popularity"]["map@5"]
     assert own > 0.97 * others["own history"]["map@5"]
-    assert evaluation.predictions.column_names == ["entity", "cutoff", "target", "item", "score", "rank"]
+    assert evaluation.predictions.column_names == ["entity", "cutoff", "target", "relevant", "item", "score", "rank"]
 
 
 def test_a_row_gets_different_items_ranked_by_score(world):
