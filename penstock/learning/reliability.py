@@ -41,10 +41,10 @@ def reliability(said: Floats, came: Floats, bins: int = BINS) -> tuple[Bin, ...]
 
     The order of the rows does not matter.
 
-    >>> for part in reliability(np.array([0.1, 0.1, 0.8, 0.9]), np.array([0.0, 1.0, 1.0, 1.0]), bins=2):
+    >>> for part in reliability(np.array([0.1, 0.1, 0.5, 1.0]), np.array([0.0, 1.0, 1.0, 1.0]), bins=2):
     ...     print(part)
     Bin(low=0.1, high=0.1, rows=2, said=0.1, came=0.5)
-    Bin(low=0.8, high=0.9, rows=2, said=0.85, came=1.0)
+    Bin(low=0.5, high=1.0, rows=2, said=0.75, came=1.0)
     """
     values, place, counts = np.unique(said, return_inverse=True, return_counts=True)
     if not len(values):
