@@ -11,7 +11,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from penstock.aggregates import AGGREGATES
 from penstock.expression import Expr
@@ -68,18 +68,32 @@ class Stream:
     """The rows that belong to an entity: those reached from table ``root`` by ``hops`` (each from parent to child).
 
     ``where`` keeps some of them. With an ``anchor`` the rows are not those of the entity itself but those of the row
-    of ``root`` that the anchor (a LAST of a foreign key, of the entity's own past) points to.
+    of ``root`` that the anchor points to: a foreign key of the entity or of a parent, or an aggregate of one over the
+    entity's past (LAST, MODE). With `Peers` for an anchor they are those of all rows of ``root`` like the entity.
     """
 
     root: str
     hops: tuple[Link, ...] = ()
     where: Expr | None = None
-    anchor: Aggregate | None = None
+    anchor: Anchor | None = None
 
     @property
     def table(self) -> str:
         """The table whose rows flow."""
         return self.hops[-1].table if self.hops else self.root
+
+
+@dataclass(frozen=True)
+class Peers(Expr):
+    """The entities that say the same in a column (theirs, or a parent's) as the entity does; without one, all of them.
+
+    An entity is among its own peers. One whose column is NULL has none.
+    """
+
+    field: Field | None = None
+
+    def __str__(self) -> str:
+        return "ALL" if self.field is None else f"SAME {self.field}"
 
 
 @dataclass(frozen=True)
@@ -110,6 +124,10 @@ class Aggregate(Expr):
         inside += [str(self.window)] if self.window is not None else []
         of = f" OF {self.stream.anchor}" if self.stream.anchor is not None else ""
         return f"{self.function}({', '.join(inside)}){of}"
+
+
+Anchor: TypeAlias = Field | Peers | Aggregate
+"""Whose rows a stream has, where it is not the entity: something that is worked out for each entity and cutoff."""
 
 
 @dataclass(frozen=True)
@@ -345,6 +363,6 @@ class Select(Node):
 
 
 __all__ = [
-    "Age", "Aggregate", "Alive", "Attach", "Calendar", "Compute", "Defined", "Field", "Keep", "Node", "Rows", "Select",
-    "Spine", "Stream", "Sweep", "Unroll", "Window", "aggregates", "fields_of", "quoted",
+    "Age", "Aggregate", "Alive", "Anchor", "Attach", "Calendar", "Compute", "Defined", "Field", "Keep", "Node", "Peers",
+    "Rows", "Select", "Spine", "Stream", "Sweep", "Unroll", "Window", "aggregates", "fields_of", "quoted",
 ]  # fmt: skip

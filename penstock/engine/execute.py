@@ -23,6 +23,7 @@ from penstock.engine.streams import sweep_stream
 from penstock.expression import Expr
 from penstock.plan import (
     Age,
+    Aggregate,
     Alive,
     Attach,
     Calendar,
@@ -31,6 +32,7 @@ from penstock.plan import (
     Field,
     Keep,
     Node,
+    Peers,
     Select,
     Spine,
     Sweep,
@@ -176,8 +178,11 @@ def _(step: Sweep, state: State) -> State:
     wanted = [a for a in step.aggregates if str(a) not in state.table.column_names]
     if not wanted:
         return state
-    if step.stream.anchor is not None:
-        state = take(Sweep(step.stream.anchor.stream, (step.stream.anchor,)), state)
+    anchor = step.stream.anchor
+    if isinstance(anchor, Aggregate):
+        state = take(Sweep(anchor.stream, (anchor,)), state)
+    elif (said := anchor.field if isinstance(anchor, Peers) else anchor) is not None:
+        state = take(Attach((said,)), state)
     return state.with_columns(sweep_stream(state.relational, state.table, step.stream, wanted))
 
 

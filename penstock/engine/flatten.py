@@ -7,7 +7,7 @@ show. A column of a parent of ``b`` is looked up as the parent showed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,8 +16,8 @@ import pyarrow as pa
 from penstock.engine.compile import Leaf, identifier, sql
 from penstock.engine.relational import TYPES, Relational, code_of
 from penstock.expression import Expr
-from penstock.plan import Aggregate, Field, Stream, fields_of
-from penstock.schema import Link
+from penstock.plan import Aggregate, Field, Peers, Stream, fields_of
+from penstock.schema import Graph, Link
 from penstock.window import BEGINNING, END
 
 
@@ -110,7 +110,7 @@ def flatten(
     if join.timed:
         chosen += [f"{_greatest(join.shown_from)} AS shown_from, {_least(join.shown_until)} AS shown_until"]
     chosen += [f"{_read(join, w, leaf)} AS value_{n}" for n, w in enumerate(wanted)]
-    chosen += [f"{text} AS tie_{n}" for n, text in enumerate([*tie, *(_read(join, w, leaf) for w in order_by)])]
+    chosen += [f"{text} AS tie_{n}" for n, text in enumerate([*tie, *(_tie(join, w, leaf) for w in order_by)])]
     ties = "".join(f", tie_{n}" for n in range(len(tie) + len(order_by)))
     rows = f"SELECT {', '.join(chosen)} FROM {join.text}{condition}"
     clocks = ["shown_from", "shown_until"] if join.timed else []
@@ -154,20 +154,53 @@ def _join_down(join: _Join, stream: Stream, keys: str) -> None:
     """Join the path from the keys to the stream's own table, which gets the alias of no hops."""
     graph = join.relational.rows.graph
     join.text = f"{keys} k"
-    if not stream.hops:
-        root = graph.table(stream.root)
-        _join_table(join, "d0", stream.root, f'd0.{identifier(root.keys[0])} = k."key"', join.needs.get((), ({}, {})))
-        join.aliases[()] = "d0"
-        return
-    for depth, link in enumerate(stream.hops):
-        alias, last = f"d{depth}", depth == len(stream.hops) - 1
-        above = ['k."key"'] if depth == 0 else [f"d{depth - 1}.{identifier(c)}" for c in graph.table(link.to).keys]
-        kinds = [TYPES[graph.table(link.to).column(c).dtype] for c in graph.table(link.to).keys]
-        pairs = zip(link.columns, above, kinds, strict=True)
-        on = " AND ".join(f"TRY_CAST({alias}.{identifier(c)} AS {kind}) = {up}" for c, up, kind in pairs)
+    steps = list(_steps(graph, stream))
+    for depth, step in enumerate(steps):
+        alias, last = f"d{depth}", depth == len(steps) - 1
+        above = ['k."key"'] if depth == 0 else [f"d{depth - 1}.{identifier(c)}" for c in step.above]
+        kinds = [TYPES[graph.table(step.of).column(c).dtype] for c in step.above]
+        pairs = zip(step.columns, above if step.above else (), kinds, strict=True)
+        on = " AND ".join(
+            f"TRY_CAST({alias}.{identifier(c)} AS {kind}) = TRY_CAST({up} AS {kind})" for c, up, kind in pairs
+        )
         plain, coded = join.needs.get((), ({}, {})) if last else ({}, {})
-        _join_table(join, alias, link.table, on, ({**plain, **dict.fromkeys(link.columns)}, coded), passing=not last)
-        join.aliases[() if last else (link,)] = alias
+        onward = () if last else steps[depth + 1].above
+        needs = {**plain, **dict.fromkeys((*step.columns, *onward))}, coded
+        _join_table(join, alias, step.table, on or "TRUE", needs, passing=not last)
+    join.aliases[()] = f"d{len(steps) - 1}"
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A table of the way down: its ``columns`` equal the columns ``above`` of the table ``of`` before it.
+
+    The first equals the key asked about, which is of the type of ``above``; with no columns it takes all rows.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    of: str
+    above: tuple[str, ...]
+
+
+def _steps(graph: Graph, stream: Stream) -> Iterator[_Step]:
+    """The tables from what the spine is numbered by down to the stream's own."""
+    links = stream.hops
+    if isinstance(stream.anchor, Peers):
+        field = stream.anchor.field
+        if field is not None:  # those who say the same: from the table that says it down to them, and on
+            yield _Step(field.table, (field.column,), field.table, (field.column,))
+            links = (*reversed(field.hops), *stream.hops)
+        elif links:
+            yield _Step(links[0].table, (), links[0].to, ())
+            links = links[1:]
+        else:
+            yield _Step(stream.root, (), stream.root, ())
+    elif not links:
+        keys = graph.table(stream.root).keys[:1]
+        yield _Step(stream.root, keys, stream.root, keys)
+    for link in links:
+        yield _Step(link.table, link.columns, link.to, graph.table(link.to).keys)
 
 
 def _join_table(
@@ -211,8 +244,8 @@ def _look_up(join: _Join, hops: tuple[Link, ...]) -> None:
 def _happened(join: _Join, stream: Stream) -> str:
     """The nearest clock going from the stream's table to the root; rows without any happened before everything."""
     graph = join.relational.rows.graph
-    tables = [link.table for link in stream.hops] or [stream.root]
-    for depth in reversed(range(len(tables))):
+    tables = [step.table for step in _steps(graph, stream)]
+    for depth in reversed(range(len(tables) - max(1, len(stream.hops)), len(tables))):
         if graph.table(tables[depth]).happened is not None:
             return f"d{depth}._h"
     return f"{BEGINNING + 1}::BIGINT"
@@ -239,6 +272,12 @@ def _read(join: _Join, wanted: Wanted, leaf: Leaf) -> str:
     else:
         value, blank = leaf(wanted.field), "NULL"
     return value if wanted.where is None else f"CASE WHEN {sql(wanted.where, leaf)} THEN {value} ELSE {blank} END"
+
+
+def _tie(join: _Join, wanted: Wanted, leaf: Leaf) -> str:
+    """What orders rows of one instant by a column: rows without a value come last."""
+    value = _read(join, wanted, leaf)
+    return f"nullif({value}, -1)" if wanted.coded else value
 
 
 def _leaves(expression: Expr | None) -> list[Field]:

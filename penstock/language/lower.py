@@ -19,6 +19,7 @@ from penstock.plan import (
     Field,
     Keep,
     Node,
+    Peers,
     Select,
     Spine,
     Stream,
@@ -127,16 +128,18 @@ def _where(query: Query) -> Node:
 
 
 def _held(expression: Expr | None) -> set[Expr]:
-    return {*fields_of(expression), *_with_anchors(aggregates(expression))}
+    found = _with_anchors(aggregates(expression))
+    return {*fields_of(expression), *_anchor_fields(found), *found}
 
 
 def _gathered(node: Node, expressions: Iterable[Expr], seen: set[Expr]) -> Node:
     """The step that has every leaf of the expressions as a column; ``seen`` ones are there already."""
     expressions = list(expressions)
-    leaves = _new((leaf for e in expressions for leaf in fields_of(e)), seen)
+    swept = _with_anchors(a for e in expressions for a in aggregates(e))
+    leaves = _new([*(leaf for e in expressions for leaf in fields_of(e)), *_anchor_fields(swept)], seen)
     if leaves:
         node = Attach(tuple(leaves), child=node)
-    wanted = _new(_with_anchors(a for e in expressions for a in aggregates(e)), seen)
+    wanted = _new(swept, seen)
     streams: dict[Stream, list[Aggregate]] = {}
     for aggregate in wanted:
         if isinstance(aggregate, Aggregate):
@@ -154,12 +157,19 @@ def _with_anchors(found: Iterable[Aggregate]) -> list[Aggregate]:
     """The aggregates, and before each the ones that say whose rows it is about."""
     ordered: list[Aggregate] = []
     for aggregate in found:
-        if aggregate.stream.anchor is not None:
+        if isinstance(aggregate.stream.anchor, Aggregate):
             ordered += _with_anchors([aggregate.stream.anchor])
         ordered.append(aggregate)
     return ordered
 
 
+def _anchor_fields(found: Iterable[Aggregate]) -> list[Expr]:
+    """The columns of the entity (or its parents) that say whose rows the aggregates are about."""
+    anchors = (aggregate.stream.anchor for aggregate in found)
+    fields = (anchor.field if isinstance(anchor, Peers) else anchor for anchor in anchors)
+    return list(dict.fromkeys(field for field in fields if isinstance(field, Field)))
+
+
 def _anchored(stream: Stream) -> int:
     """How many anchors a stream hangs on: those with fewer are swept first."""
-    return 0 if stream.anchor is None else 1 + _anchored(stream.anchor.stream)
+    return 1 + _anchored(stream.anchor.stream) if isinstance(stream.anchor, Aggregate) else 0

@@ -17,7 +17,7 @@ from penstock.expression import Among, Arithmetic, Compare, Constant, Expr, IsNu
 from penstock.language import literals
 from penstock.language.cursor import Cursor
 from penstock.language.lexer import T, Token, names
-from penstock.language.tree import RESERVED, Aggregation, Column, Name, is_condition
+from penstock.language.tree import RESERVED, Aggregation, Column, Name, Same, is_condition
 from penstock.plan import Calendar
 from penstock.window import Unit, Window
 
@@ -299,7 +299,7 @@ def _calendar(at: Cursor) -> Calendar:
 
 
 def aggregation(at: Cursor) -> Aggregation:
-    """``FUNCTION(column [VIA links] [WHERE condition] [, n] [, start, end[, unit]]) [OF LAST(link)]``."""
+    """``FUNCTION(column [VIA links] [WHERE condition] [, n] [, start, end[, unit]]) [OF anchor]``."""
     start, function = at.here, at.here.upper
     if start.kind is not T.WORD or function not in AGGREGATES:
         at.fail(
@@ -318,12 +318,22 @@ def aggregation(at: Cursor) -> Aggregation:
         n = _count(at) if function == "LAST_N" else None
         window = _window(at) if at.sign(",") else None
     at.need_sign(")", f"Close the parenthesis of {function}; {_WINDOW[0].lower()}{_WINDOW[1:]}")
-    of = None
-    if at.word("OF"):
-        at.extend("OF LAST(…)", at.since(start))
-        with at.deeper():
-            of = aggregation(at)
+    of = _anchor(at, start) if at.word("OF") else None
     return Aggregation(function, of_what, where, window, n, via, of, span=at.since(start))
+
+
+def _anchor(at: Cursor, start: Token) -> Aggregation | Column | Same:
+    """``link``, ``LAST(link)``, ``SAME column`` or ``ALL``."""
+    at.extend("OF LAST(…)", at.since(start))
+    first = at.here
+    if first.kind is T.COLUMN:
+        return column(at)
+    if at.word("ALL"):
+        return Same(span=first.span)
+    if at.word("SAME"):
+        return Same(column(at), span=at.since(first))
+    with at.deeper():
+        return aggregation(at)
 
 
 def _via(at: Cursor) -> tuple[Column, ...]:

@@ -48,6 +48,20 @@ class Column(Expr):
 
 
 @dataclass(frozen=True)
+class Same(Expr):
+    """``SAME table.column`` after OF: the entities like this one; without a column ``ALL`` of them.
+
+    >>> print(Same(Column("users", "country")), Same())
+    SAME users.country ALL
+    """
+
+    column: Column | None = None
+
+    def __str__(self) -> str:
+        return "ALL" if self.column is None else f"SAME {self.column}"
+
+
+@dataclass(frozen=True)
 class Aggregation(Expr):
     """``FUNCTION(column [VIA links] [WHERE condition] [, n] [, start, end, unit]) [OF anchor]``.
 
@@ -62,7 +76,7 @@ class Aggregation(Expr):
     window: Window | None = None
     n: int | None = None
     via: tuple[Column, ...] = ()
-    of: Aggregation | None = None
+    of: Aggregation | Column | Same | None = None
 
     def __str__(self) -> str:
         via = f" VIA {', '.join(map(str, self.via))}" if self.via else ""

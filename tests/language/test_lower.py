@@ -105,6 +105,26 @@ def test_what_names_the_rows_is_swept_before_the_rows() -> None:
     assert second.stream.root == "items" and second.stream.anchor == first.aggregates[0]
 
 
+def test_what_the_entity_or_its_parent_points_to_is_looked_up_before_its_rows_are_swept() -> None:
+    texts = {
+        "COUNT(orders.*, -30, 0, days) OF orders.user_id": "users",
+        "COUNT(orders.*, -30, 0, days) OF ALL": "orders",
+    }
+    features = {text: language.feature(text, SHOP_GRAPH, "orders") for text in texts}
+    node = lower_features(features, "orders", "order_id")
+    (attach,) = (step for step in node.chain() if isinstance(step, Attach))
+    assert list(map(str, attach.leaves)) == ["orders.user_id"]
+    assert [step.stream.root for step in node.chain() if isinstance(step, Sweep)] == list(texts.values())
+
+
+def test_peers_are_rows_of_the_entitys_own_table_or_below_it() -> None:
+    own = language.feature("AVG(orders.price, -30, 0) OF SAME orders.status", SHOP_GRAPH, "orders")
+    below = language.feature("AVG(orders.price, -30, 0) OF SAME users.country", SHOP_GRAPH, "users")
+    assert isinstance(own, Aggregate) and own.stream.root == "orders" and own.stream.hops == ()
+    assert isinstance(below, Aggregate) and below.stream.root == "users" and len(below.stream.hops) == 1
+    assert str(below) == "AVG(orders.price, -30, 0, days) OF SAME users.country"
+
+
 def test_a_feature_round_trips_through_its_text() -> None:
     for text in (
         "COUNT(orders.* WHERE items.cat = 'x', -30, 0)",
@@ -113,6 +133,10 @@ def test_a_feature_round_trips_through_its_text() -> None:
         "TIME_SINCE(users.signup)",
         "WEEKDAY(CUTOFF)",
         "COUNT(orders.*, -30, 0) OF LAST(orders.item_id, -90, 0)",
+        "COUNT(orders.*, -30, 0) OF MODE(orders.item_id, -90, 0)",
+        "AVG(orders.price, -30, 0) OF SAME users.country",
+        "COUNT(orders.*, -30, 0) / COUNT(orders.*, -30, 0) OF ALL",
+        "COUNT(users.* WHERE users.age > 30, -INF, 0) OF SAME users.country",
         "-users.age * 2",
         "LAST(orders.ts, -30, 0) > 2024-01-31",
     ):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from penstock.aggregates import AGGREGATES
 from penstock.expression import Among, Arithmetic, Compare, Constant, Expr, IsNull, Logic, Match, Not, Operator
-from penstock.language.tree import Aggregation, Column, Ids, Name, Predict, Spec
+from penstock.language.tree import Aggregation, Column, Ids, Name, Predict, Same, Spec
 from penstock.plan import Calendar
 from penstock.window import Unit, Window
 
@@ -38,7 +38,8 @@ def aggregations(draw: st.DrawFn, inside: st.SearchStrategy[Expr]) -> Aggregatio
     column = draw(columns | names.map(lambda table: Column(table, "*")))
     n = draw(st.integers(1, 9)) if function == "LAST_N" else None
     via = tuple(draw(st.lists(columns, max_size=2)))
-    of = draw(st.none() | columns.map(lambda c: Aggregation("LAST", c)))
+    pointing = st.builds(Aggregation, st.sampled_from(["LAST", "MODE"]), columns)
+    of = draw(st.none() | pointing | columns | st.builds(Same, st.none() | columns))
     return Aggregation(function, column, draw(st.none() | inside), draw(st.none() | windows()), n, via, of)
 
 
