@@ -17,10 +17,10 @@ from penstock.learning.calibrate import Floats
 from penstock.learning.dataset import Samples, joined, known
 from penstock.learning.difference import Difference, better_is, difference
 from penstock.learning.evaluation import Evaluation, Interval
-from penstock.learning.evidence import Evidence, places_hit
 from penstock.learning.finish import Amount, Chance, Classes, Labels, Order, truth_of
 from penstock.learning.metrics import Array
 from penstock.learning.models import Options
+from penstock.learning.outcomes import Outcomes, places_hit
 from penstock.learning.rank import Ranker
 from penstock.learning.trained import TOP_K, Trained
 from penstock.learning.weighted import Measured
@@ -73,7 +73,7 @@ def evaluate(
     asked = Asked(parts, options or Options(threads=threads), kinds, top_k or TOP_K)
     ranking = trained.task == "ranking"
     predictions = trained.ranked(parts.test, asked.top_k, threads) if ranking else trained.predict(parts.test, threads)
-    own, others = _EVIDENCE[trained.task](trained, asked, predictions)
+    own, others = _OUTCOMES[trained.task](trained, asked, predictions)
     rows = {"training": len(train), "validation": len(validation), "test": len(parts.test)}
     if len(parts.test) < len(test):  # who asks about rows gets an answer for each of them, scored or not
         predictions = trained.ranked(test, asked.top_k, threads) if ranking else trained.predict(test, threads)
@@ -110,7 +110,7 @@ class _Noise:
     notes: tuple[str, ...]
 
 
-def _noise(own: Evidence, others: Mapping[str, Evidence], test: Samples, seed: int) -> _Noise:
+def _noise(own: Outcomes, others: Mapping[str, Outcomes], test: Samples, seed: int) -> _Noise:
     drawn = draws(test.entity, test.cutoff, test.step, seed=seed, most=own.most_rows)
     found = drawn.measured(own.measure)
     used = drawn.counts.shape[1]
@@ -119,7 +119,7 @@ def _noise(own: Evidence, others: Mapping[str, Evidence], test: Samples, seed: i
     return _Noise(drawn.intervals(found, own.metrics()), _lead(own, others, drawn, found), notes)
 
 
-def _lead(own: Evidence, others: Mapping[str, Evidence], drawn: Draws, found: Measured) -> Difference | None:
+def _lead(own: Outcomes, others: Mapping[str, Outcomes], drawn: Draws, found: Measured) -> Difference | None:
     """The difference from the best baseline in the task's first metric, on the same draws; None without a baseline."""
     name = own.primary
     scores = {who: other.metrics()[name] for who, other in others.items()}
@@ -165,8 +165,8 @@ def _instants(samples: Samples) -> tuple[int, ...]:
     return tuple(np.unique(samples.cutoff).tolist())
 
 
-Scored: TypeAlias = tuple[Evidence, dict[str, Evidence]]
-"""The evidence for the model, and for each baseline."""
+Scored: TypeAlias = tuple[Outcomes, dict[str, Outcomes]]
+"""The outcomes of the model, and of each baseline."""
 
 
 def _chances(trained: Trained, asked: Asked, predictions: pa.Table) -> Scored:
@@ -208,12 +208,12 @@ def _ranks(trained: Trained, asked: Asked, predictions: pa.Table) -> Scored:
 
 
 def _alike(task: str, truth: Array, said: Floats, others: Mapping[str, Floats]) -> Scored:
-    return Evidence(task, truth, said), {name: Evidence(task, truth, other) for name, other in others.items()}
+    return Outcomes(task, truth, said), {name: Outcomes(task, truth, other) for name, other in others.items()}
 
 
-def _order(ranked: pa.Table, test: Samples, top_k: int) -> Evidence:
+def _order(ranked: pa.Table, test: Samples, top_k: int) -> Outcomes:
     hit, relevant = rank.hits(ranked, test)
-    return Evidence(
+    return Outcomes(
         "ranking", relevant, places_hit(hit, ranked["row"].to_numpy(), ranked["rank"].to_numpy(), relevant, top_k)
     )
 
@@ -229,7 +229,7 @@ def _one_table(trained: Trained, asked: Asked) -> dict[str, Floats]:
     return {} if said is None else {baselines.ONE_TABLE: said}
 
 
-_EVIDENCE: Mapping[str, Callable[[Trained, Asked, pa.Table], Scored]] = {
+_OUTCOMES: Mapping[str, Callable[[Trained, Asked, pa.Table], Scored]] = {
     "binary": _chances,
     "regression": _amounts,
     "forecasting": _amounts,
