@@ -20,7 +20,8 @@ class Keep(Enum):
 
 
 AS_IS = Keep.AS_IS
-_BY_HAND = "set by hand"
+BY_HAND = "set by hand"
+"""Why a column is as it is, where a person said so."""
 
 
 def set_table(
@@ -64,7 +65,7 @@ def set_column(graph: Graph, column: str, *, kind: str | Kind, facts: Facts | No
     dtype = _timestamp(table, found, facts) if chosen is Kind.TIMESTAMP else found.dtype
     if chosen is Kind.NUMERICAL and dtype not in {Dtype.INT, Dtype.FLOAT, Dtype.BOOL}:
         raise SchemaError("SCHEMA_KIND_MISFIT", f"{column} holds values of dtype {dtype}: it cannot be numerical")
-    return _with_table(graph, _with_column(table, replace(found, kind=chosen, dtype=dtype, why=_BY_HAND)))
+    return _with_table(graph, _with_column(table, replace(found, kind=chosen, dtype=dtype, why=BY_HAND)))
 
 
 def link(graph: Graph, column: str | Iterable[str], to: str, *, facts: Facts | None = None) -> Graph:
@@ -81,11 +82,11 @@ def link(graph: Graph, column: str | Iterable[str], to: str, *, facts: Facts | N
         raise SchemaError(
             "SCHEMA_LINK_MISFIT", f"the key of {to} is {', '.join(parent.keys)}: name as many columns of one table"
         )
-    made = Link(table.name, columns[0] if len(columns) == 1 else columns, to, _BY_HAND)
+    made = Link(table.name, columns[0] if len(columns) == 1 else columns, to, BY_HAND)
     found = _check(made, parent, facts)
     for name, part in zip(columns, parent.keys, strict=True):
         dtype = _joined_dtype(table, name, parent, part, facts)
-        table = _with_column(table, replace(table.column(name), dtype=dtype, kind=Kind.ID, why=_BY_HAND))
+        table = _with_column(table, replace(table.column(name), dtype=dtype, kind=Kind.ID, why=BY_HAND))
     said = (f"{made}: {found.words}",) if found and (found.dangling or found.unknown) else ()
     others = tuple(k for k in graph.links if not (k.table == table.name and k.columns == columns))
     return replace(_with_table(graph, table), links=(*others, made), notes=_without(graph.notes, str(made)) + said)
@@ -133,11 +134,11 @@ def _keyed(table: Table, columns: tuple[str, ...], facts: Facts | None, known: s
     for name in columns:
         column = table.column(name)
         dtype = Dtype.INT if facts and facts.table(table.name).column(name).whole else column.dtype
-        table = _with_column(table, replace(column, kind=Kind.ID, dtype=dtype, why=_BY_HAND))
+        table = _with_column(table, replace(column, kind=Kind.ID, dtype=dtype, why=BY_HAND))
     for name in set(table.keys) - set(columns):
         column = table.column(name)
         table = _with_column(table, replace(column, kind=plain_kind(column.dtype), why="no longer the key"))
-    why = (f"key {'+'.join(columns) or 'none'}: {_BY_HAND}", *(w for w in table.why if not w.startswith("key ")))
+    why = (f"key {'+'.join(columns) or 'none'}: {BY_HAND}", *(w for w in table.why if not w.startswith("key ")))
     return replace(table, key=None if not columns else columns[0] if len(columns) == 1 else columns, why=why)
 
 
@@ -157,10 +158,10 @@ def _must_identify(table: Table, columns: tuple[str, ...], facts: Facts, known: 
 
 
 def _clocked(table: Table, role: str, name: str | None, facts: Facts | None) -> Table:
-    why = (*(w for w in table.why if not w.startswith(f"{role} ")), f"{role} {name or 'none'}: {_BY_HAND}")
+    why = (*(w for w in table.why if not w.startswith(f"{role} ")), f"{role} {name or 'none'}: {BY_HAND}")
     if name is not None:
         column = table.column(name)
-        made = replace(column, dtype=_timestamp(table, column, facts), kind=Kind.TIMESTAMP, why=_BY_HAND)
+        made = replace(column, dtype=_timestamp(table, column, facts), kind=Kind.TIMESTAMP, why=BY_HAND)
         table = _with_column(table, made)
     changes: dict[str, str | None] = {role: name}
     return replace(table, why=why, **changes)  # type: ignore[arg-type]

@@ -1,149 +1,142 @@
-"""Evidence: what was said of rows beside what came of them, and every metric of a task from that."""
+"""Whether a column knows what came after: what it says of the future beyond the past, and what it makes of the two.
+
+A cause and an effect of activity both go with it, so that going with the future proves nothing. What tells them apart
+is what happens when the column is held still. Past and future go together because both have a cause in common; hold
+an honest cause still and they go together less, down to not at all. A column that was *made from* both is a collider
+(Pearl 2009, section 1.2): hold it still and they move against each other, for what the past did not contribute the
+future must have. An honest column never does that, however strong.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
-from penstock.learning import metrics, weighted
-from penstock.learning.bootstrap import MOST
-from penstock.learning.dataset import Rows
-from penstock.learning.metrics import Array
-from penstock.learning.reliability import Bin, reliability
-from penstock.learning.weighted import Floats, Measured
+from penstock.learning.activity import Stream, Watched
+from penstock.learning.calibrate import Floats
+from penstock.learning.dataset import Rows as Places
 
-Metrics: TypeAlias = dict[str, float]
+MOST_COMPARED = 6_000
+FEWEST_COMPARED = 100
+_QUANTILES = (0.3, 0.55, 0.8)
+_RIDGE = 1e-9
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What came (``truth``) and what was ``said``, row by row.
+class Sight:
+    """What a column says of one stream of rows, around one cutoff inside the data.
 
-    Yes or no: 0 or 1, a probability. Numbers: two numbers, and in ``inside`` whether the true one lay in its interval.
-    Classes: their column (-1 unknown), rows × classes of probabilities. Labels: rows × labels of both. A ranking: how
-    many items came, rows × places of whether the item there was one.
+    ``forward`` is the partial correlation with the count of later rows, given the count of earlier ones and the row's
+    age; ``backward`` the same with the two exchanged. ``together`` is the correlation of the two counts given age,
+    ``held`` the one given the column as well. ``rows`` is how many were compared.
     """
 
-    task: str
-    truth: Array
-    said: Array
-    inside: Array | None = None
-
-    def metrics(self) -> Metrics:
-        """Every metric of the task."""
-        found = _PLAIN[self.task](self.truth, self.said)
-        return found if self.inside is None else {**found, "coverage": float(np.mean(self.inside))}
-
-    def measure(self, rows: Rows, weights: Floats) -> Measured:
-        """Every metric of some rows in each replicate, by the rows' weights (replicates × rows)."""
-        found = _WEIGHTED[self.task](self.truth[rows], self.said[rows], weights)
-        return found if self.inside is None else {**found, "coverage": weighted.mean(self.inside[rows], weights)}
-
-    def bins(self) -> tuple[Bin, ...]:
-        """The reliability table: of classes, of the likeliest one; of labels, of all together; none of a ranking."""
-        if self.task == "binary":
-            return reliability(self.said, self.truth)
-        if self.task == "multiclass":
-            right = self.truth == self.said.argmax(axis=1)
-            return reliability(self.said.max(axis=1), right.astype(np.float64))
-        if self.task == "multilabel":
-            return reliability(self.said.ravel(), self.truth.ravel().astype(np.float64))
-        return () if self.inside is None else reliability(self.said, self.inside.astype(np.float64))
+    stream: str
+    forward: float
+    backward: float
+    together: float
+    held: float
+    rows: int
 
     @property
-    def most_rows(self) -> int:
-        """How many rows a bootstrap of the task takes on: fewer where a row has many labels."""
-        return MOST // (self.said.shape[1] if self.task == "multilabel" else 1)
-
-    @property
-    def primary(self) -> str:
-        """The metric by which predictors of the task are compared first."""
-        return f"map@{self.said.shape[1]}" if self.task == "ranking" else PRIMARY[self.task]
+    def collides(self) -> float:
+        """How many standard errors the held correlation lies below zero; 0 where counts do not go together anyway."""
+        return -self.held * float(np.sqrt(self.rows)) if self.together >= 0.1 and self.held < 0 else 0.0
 
 
-PRIMARY: Mapping[str, str] = {
-    "binary": "auroc",
-    "regression": "mae",
-    "forecasting": "mae",
-    "multiclass": "accuracy",
-    "multilabel": "ap_micro",
-}
+@dataclass(frozen=True)
+class Around:
+    """A stream around a cutoff, prepared for looking at any number of columns: ranks of counts, and what is given."""
+
+    stream: str
+    places: Places
+    age: Floats
+    past: Floats
+    future: Floats
+
+    def sight(self, values: Floats, *, categories: bool) -> Sight | None:
+        """What a column says; None where it does not vary among the compared rows."""
+        values = values[self.places]
+        if len(np.unique(values)) < 2:
+            return None
+        age, column = _basis(self.age, 8), _basis(values, 40, linear=not categories)
+        past, future = ranks(self.past), ranks(self.future)
+        bare, whole = _left(np.column_stack([past, future]), age), _left(np.column_stack([past, future]), age, column)
+        return Sight(
+            self.stream,
+            _gain(future, (age, _basis(self.past, 8)), column),
+            _gain(past, (age, _basis(self.future, 8)), column),
+            correlation(bare[:, 0], bare[:, 1]),
+            correlation(whole[:, 0], whole[:, 1]),
+            len(values),
+        )
 
 
-def places_hit(hit: Array, row: Rows, place: Rows, relevant: Array, places: int) -> Array:
-    """Rows × places: whether the item there, from place 1, was relevant."""
-    grid = np.zeros((len(relevant), places), bool)
-    grid[row[hit], place[hit] - 1] = True
-    return grid
+def around(watched: Watched, stream: Stream) -> list[Around]:
+    """The stream around three cutoffs; rows count from when they were born, or from the first that happened to them."""
+    if len(stream.when) < FEWEST_COMPARED:
+        return []
+    many, found = len(watched), []
+    born = stream.first(many) if watched.born is None else watched.born
+    for quantile in _QUANTILES:
+        cutoff = int(np.quantile(stream.when, quantile))
+        places = np.flatnonzero(born <= cutoff)[:MOST_COMPARED]
+        past, future = (c[places] for c in (stream.count(many, None, cutoff), stream.count(many, cutoff)))
+        if len(places) >= FEWEST_COMPARED and min(np.ptp(past), np.ptp(future)) > 0:
+            age = (cutoff - born[places]).astype(np.float64)
+            found.append(Around(stream.table, places, age, past, future))
+    return found
 
 
-def chance_metrics(truth: Array, probability: Floats) -> Metrics:
-    """Of yes or no."""
-    return {
-        "auroc": metrics.auroc(truth, probability),
-        "ap": metrics.average_precision(truth, probability),
-        "log_loss": metrics.log_loss(truth, probability),
-        "calibration_error": metrics.calibration_error(truth, probability),
-        "brier": metrics.brier(truth, probability),
-    }
+def ranks(values: Floats) -> Floats:
+    """Mid-ranks with mean 0 and variance 1 (all 0 where nothing varies).
 
-
-def amount_metrics(truth: Array, prediction: Floats) -> Metrics:
-    """Of numbers."""
-    return {
-        "mae": metrics.mae(truth, prediction),
-        "rmse": metrics.rmse(truth, prediction),
-        "r2": metrics.r2(truth, prediction),
-    }
-
-
-def class_metrics(truth: Array, probabilities: Floats) -> Metrics:
-    """Of one of several classes: the likeliest is the prediction; a class never trained on counts as missed.
-
-    The calibration error is that of the likeliest class.
+    >>> ranks(np.array([1.0, 5.0, 5.0])).round(2).tolist()
+    [-1.41, 0.71, 0.71]
     """
-    likeliest = probabilities.argmax(axis=1)
-    return {
-        "accuracy": metrics.accuracy(truth, likeliest),
-        "macro_f1": metrics.macro_f1(truth, likeliest),
-        "log_loss": metrics.multiclass_log_loss(truth, probabilities),
-        "calibration_error": metrics.calibration_error(truth == likeliest, probabilities.max(axis=1)),
-    }
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    middle = np.cumsum(count) - (count + 1) / 2
+    centred: Floats = middle[place] - middle[place].mean()
+    spread = centred.std()
+    return centred / spread if spread > 0 else centred
 
 
-def order_metrics(relevant: Array, hits: Array) -> Metrics:
-    """Of a ranking, over the rows to which anything came."""
-    places = hits.shape[1]
-    return {
-        f"map@{places}": metrics.map_at(hits, relevant),
-        f"ndcg@{places}": metrics.ndcg_at(hits, relevant),
-        f"recall@{places}": metrics.recall_at(hits, relevant),
-    }
+def correlation(first: Floats, second: Floats) -> float:
+    """Pearson's, of centred values; 0 where one does not vary."""
+    scale = float(np.sqrt((first @ first) * (second @ second)))
+    return float(first @ second) / scale if scale > 1e-9 * len(first) else 0.0
 
 
-def _weighted_order(relevant: Array, hits: Array, weights: Floats) -> Measured:
-    """As `order_metrics`: each is a mean over rows."""
-    there = weights[:, relevant > 0]
-    rows = metrics.by_row(hits, relevant)
-    return {f"{name}@{hits.shape[1]}": weighted.mean(values, there) for name, values in rows.items()}
+def rank_correlation(first: Floats, second: Floats) -> float:
+    """Spearman's; 0 where one does not vary."""
+    return correlation(ranks(first), ranks(second))
 
 
-_PLAIN: Mapping[str, Callable[[Array, Array], Metrics]] = {
-    "binary": chance_metrics,
-    "regression": amount_metrics,
-    "forecasting": amount_metrics,
-    "multiclass": class_metrics,
-    "multilabel": metrics.multilabel,
-    "ranking": order_metrics,
-}
-_WEIGHTED: Mapping[str, Callable[[Array, Array, Floats], Measured]] = {
-    "binary": weighted.chances,
-    "regression": weighted.amounts,
-    "forecasting": weighted.amounts,
-    "multiclass": weighted.classes,
-    "multilabel": weighted.labels,
-    "ranking": _weighted_order,
-}
+def _basis(values: Floats, most: int, *, linear: bool = True) -> Floats:
+    """A column as indicators of its values, or of its quantiles if there are many, beside its rank."""
+    levels = np.unique(values)
+    if len(levels) > most:
+        levels = np.unique(np.quantile(values, np.linspace(0, 1, 13)[1:-1], method="lower"))
+    code = np.searchsorted(levels, values, side="left")
+    indicators: Floats = (code[:, None] == np.unique(code)[None, 1:]).astype(np.float64)
+    return np.column_stack([indicators, ranks(values)]) if linear else indicators
+
+
+def _left(targets: Floats, *given: Floats) -> Floats:
+    """What a linear regression on the given columns leaves of the targets."""
+    design = np.column_stack([np.ones(len(targets)), *given])
+    gram = design.T @ design
+    gram[np.diag_indices_from(gram)] += _RIDGE * len(targets)
+    left: Floats = targets - design @ np.linalg.solve(gram, design.T @ targets)
+    return left
+
+
+def _gain(target: Floats, given: tuple[Floats, ...], column: Floats) -> float:
+    """The partial correlation ratio: the root of the share of what is left that the column explains, adjusted."""
+    before, after = (float(r @ r) for r in (_left(target, *given), _left(target, *given, column)))
+    size, taken = len(target), 1 + sum(g.shape[1] for g in given)
+    free = size - taken - column.shape[1]
+    if before <= 1e-9 * size or free <= 0:
+        return 0.0
+    return float(np.sqrt(max(0.0, 1 - (after / free) / (before / (size - taken)))))
