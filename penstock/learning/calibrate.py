@@ -1,10 +1,9 @@
-"""Intervals that mean what they say, from rows that training never saw.
+"""Probabilities that mean what they say, from rows that training never saw.
 
 Probabilities: inductive Venn-Abers predictors (Vovk, Petej & Fedorova 2015). For each new score, isotonic regression
 is fitted to the calibration rows plus that score once labelled 0 and once labelled 1; the two values bound the
-probability. Numbers: split conformal prediction (Lei et al. 2018) on signed residuals, within bins of the prediction
-(Mondrian), so that the interval is wide where errors are large. Both hold whatever the model, as long as calibration
-rows and new rows are exchangeable; calibration rows are therefore the newest that training leaves out.
+probability. That holds whatever the model, as long as calibration rows and new rows are exchangeable; calibration rows
+are therefore the newest that training leaves out. Numbers have their intervals in `conformal`.
 """
 
 from __future__ import annotations
@@ -16,14 +15,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from penstock.learning.scale import bent, straight, unit_of
-
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-COVERAGE = 0.9
 _TIE_BREAK = 0.01
-_ROWS_PER_BIN = 100
-_MOST_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -191,119 +185,3 @@ def tempered(probabilities: Floats, power: float) -> Floats:
     p = np.exp(logs - logs.max(axis=1, keepdims=True))
     normalised: Floats = p / p.sum(axis=1, keepdims=True)
     return normalised
-
-
-# ---------------------------------------------------------------- numbers
-
-
-Cells: TypeAlias = tuple[tuple[float, ...], ...]
-
-
-@dataclass(frozen=True)
-class Conformal:
-    """Intervals around predicted numbers.
-
-    Bins of the prediction per ``group`` (such as the step of a forecast): ``edges`` separate them. In each bin the
-    bounds ``below`` and ``above`` are one of `WAYS`: the labels' own quantiles, or those of the error, plain or on a
-    logarithmic scale with ``unit``. ``spread`` is the reach of the label itself, against which confidence is measured;
-    ``least`` and ``most`` are bounds that the label never crosses.
-    """
-
-    edges: Cells
-    ways: Cells
-    below: Cells
-    above: Cells
-    unit: float
-    spread: float
-    least: float | None = None
-    most: float | None = None
-
-    def interval(self, prediction: Floats, group: npt.NDArray[np.int64] | None = None) -> tuple[Floats, Floats]:
-        """(low, high) with low <= prediction <= high. A group beyond those seen takes the last one's bins."""
-        groups = np.zeros(len(prediction), np.int64) if group is None else np.clip(group, 0, len(self.edges) - 1)
-        low, high = np.empty(len(prediction)), np.empty(len(prediction))
-        for number in np.unique(groups):
-            rows = groups == number
-            cell = np.searchsorted(np.array(self.edges[number]), prediction[rows], "right")
-            way = np.array(self.ways[number], np.int64)[cell]
-            for bound, cells in ((low, self.below), (high, self.above)):
-                bound[rows] = self._moved(prediction[rows], np.array(cells[number])[cell], way)
-        return np.minimum(self.within(low), prediction), np.maximum(self.within(high), prediction)
-
-    def _moved(self, prediction: Floats, by: Floats, way: npt.NDArray[np.int64]) -> Floats:
-        relative = straight(bent(prediction, self.unit) + by, self.unit)
-        return np.select([way == LABEL, way == ERROR], [by, prediction + by], relative)
-
-    def within(self, values: Floats) -> Floats:
-        """Values moved to where the label can be."""
-        least = -np.inf if self.least is None else self.least
-        return np.clip(values, least, np.inf if self.most is None else self.most)
-
-    def confidence(self, low: Floats, high: Floats) -> Floats:
-        """1 - width of the interval relative to the label's spread, in [0, 1]."""
-        return np.clip(1 - (high - low) / self.spread, 0.0, 1.0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Conformal:
-        """What `to_dict` wrote."""
-        edges, ways, below, above = (tuple(map(tuple, plain[k])) for k in ("edges", "ways", "below", "above"))
-        return cls(edges, ways, below, above, *(plain[k] for k in ("unit", "spread", "least", "most")))
-
-
-WAYS = LABEL, ERROR, RELATIVE = 0, 1, 2
-"""What a bin's bounds are quantiles of. The labels' own hold even if a later model is off by a little everywhere, so
-another way must be narrower by a tenth."""
-
-
-def conformal(
-    prediction: Floats, truth: Floats, labels: Floats, group: npt.NDArray[np.int64] | None = None
-) -> Conformal:
-    """Fit on calibration rows. ``labels`` are all that is known of the target: its spread and where it never goes."""
-    groups = np.zeros(len(truth), np.int64) if group is None else group
-    unit = unit_of(labels)
-    parts = [_binned(prediction[groups == g], truth[groups == g], unit) for g in range(int(groups.max()) + 1)]
-    edges, ways, below, above = zip(*parts, strict=True)
-    spread = float(np.subtract(*np.quantile(labels, [0.95, 0.05]))) or float(np.ptp(labels)) or 1.0
-    least = 0.0 if labels.min() >= 0 else None
-    most = 1.0 if least is not None and labels.max() <= 1 else 0.0 if labels.max() <= 0 else None
-    return Conformal(edges, ways, below, above, unit, spread, least, most)
-
-
-def _binned(prediction: Floats, truth: Floats, unit: float) -> Cells:
-    """(edges, ways, below, above) of equally filled bins of the prediction."""
-    bins = int(np.clip(len(truth) // _ROWS_PER_BIN, 1, _MOST_BINS))
-    edges = np.unique(np.quantile(prediction, np.arange(1, bins) / bins)) if bins > 1 else np.zeros(0)
-    cell = np.searchsorted(edges, prediction, "right")
-    cells = [np.flatnonzero(cell == c) for c in range(len(edges) + 1)]
-    found = [_narrowest(*_rows(prediction, truth, rows), unit) for rows in cells]
-    ways, below, above = zip(*found, strict=True)
-    return tuple(edges.tolist()), ways, below, above
-
-
-def _rows(prediction: Floats, truth: Floats, rows: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """The rows of a bin; all rows for a bin without any."""
-    return (prediction[rows], truth[rows]) if len(rows) else (prediction, truth)
-
-
-def _narrowest(prediction: Floats, truth: Floats, unit: float) -> tuple[int, float, float]:
-    """(way, below, above) of the way with the narrowest intervals for these rows."""
-    if not len(truth):
-        return ERROR, 0.0, 0.0
-    sizes = {LABEL: truth, ERROR: truth - prediction, RELATIVE: bent(truth, unit) - bent(prediction, unit)}
-    bounds = {way: (-_upper(-size), _upper(size)) for way, size in sizes.items()}
-    base = bent(prediction, unit)
-    widths = {way: 1.1 * (high - low) for way, (low, high) in bounds.items()}
-    widths[LABEL] /= 1.1
-    widths[RELATIVE] = 1.1 * float(np.mean(np.subtract(*(straight(base + by, unit) for by in bounds[RELATIVE][::-1]))))
-    way = min(WAYS, key=lambda w: widths[w])
-    return way, *bounds[way]
-
-
-def _upper(sizes: Floats) -> float:
-    """The smallest of these that a new one exceeds with chance (1 - coverage) / 2 at most; the largest if too few."""
-    place = int(np.ceil((len(sizes) + 1) * (1 + COVERAGE) / 2)) - 1
-    return float(np.sort(sizes)[min(place, len(sizes) - 1)])

@@ -74,39 +74,6 @@ def test_one_class_among_the_calibration_rows_still_gives_an_interval():
     assert np.all((low <= single) & (single <= high) & (low >= 0) & (single < 0.5))
 
 
-def test_conformal_intervals_cover_nine_in_ten_of_rows_like_those_they_were_fitted_on():
-    rng = np.random.default_rng(2)
-    prediction = rng.gamma(2, 5, 12_000)
-    truth = rng.poisson(prediction).astype(float)
-    fitted = calibrate.conformal(prediction[:4000], truth[:4000], truth)
-    low, high = fitted.interval(prediction[4000:])
-    assert np.mean((truth[4000:] >= low) & (truth[4000:] <= high)) == pytest.approx(0.9, abs=0.025)
-    small, large = prediction[4000:] < 5, prediction[4000:] > 15
-    assert (high - low)[large].mean() > 2 * (high - low)[small].mean()  # wide where errors are large
-    assert low.min() >= 0  # counts are never below 0
-
-
-def test_conformal_intervals_hold_the_prediction_and_confidence_lies_between_0_and_1():
-    rng = np.random.default_rng(3)
-    prediction = rng.normal(size=500)
-    fitted = calibrate.conformal(prediction, prediction + 10, prediction + 10)  # a model that is always too low
-    low, high = fitted.interval(prediction)
-    assert np.all((low <= prediction) & (prediction <= high))
-    confidence = fitted.confidence(low, high)
-    assert np.all((confidence >= 0) & (confidence <= 1))
-
-
-def test_each_step_of_a_forecast_has_its_own_interval():
-    rng = np.random.default_rng(4)
-    step = np.repeat([0, 1], 1000)
-    truth = rng.normal(scale=np.where(step == 0, 1.0, 10.0))
-    fitted = calibrate.conformal(np.zeros(2000), truth, truth, step)
-    low, high = fitted.interval(np.zeros(3), np.array([0, 1, 7]))
-    widths = high - low
-    assert widths[1] > 5 * widths[0]
-    assert widths[2] == widths[1]  # a step beyond those seen takes the last one's
-
-
 def test_temperature_cools_a_model_that_boasts():
     rng = np.random.default_rng(5)
     honest = rng.dirichlet([1, 1, 1], 5000)
@@ -119,5 +86,3 @@ def test_calibration_goes_to_json_and_back():
     scores, truth = np.linspace(0, 1, 50), (np.arange(50) % 3 == 0).astype(float)
     fitted = calibrate.venn_abers(scores, truth)
     assert calibrate.VennAbers.from_dict(fitted.to_dict()) == fitted
-    around = calibrate.conformal(scores, truth, truth)
-    assert calibrate.Conformal.from_dict(around.to_dict()) == around
