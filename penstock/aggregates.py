@@ -10,7 +10,10 @@ Rules that engines differ on are fixed here, once:
 - MODE takes the smallest of the most frequent values. MEDIAN of an even number is the mean of the middle two.
 - VAR and STDDEV divide by n - 1 and are NULL for fewer than two values. ENTROPY is in nats.
 - TREND is the least-squares slope of the value over time, a day; NULL where time does not vary.
-- TIME_SINCE is counted from the last row in the window to the cutoff, in the window's unit.
+- TIME_SINCE is counted from the last row in the window to the cutoff, in the window's unit (days, where that is rows).
+- GAP is the mean time between neighbouring rows in the window, in days: (last - first) / (n - 1); NULL for fewer than
+  two rows.
+- A window of rows holds rows with a NULL value too: of the last 5 rows, AVG takes those that have a value.
 - LAST_N(x, n, …) is the n-th value from the end; LAST_N(x, 1, …) is LAST.
 - COUNT, COUNT_DISTINCT and SUM of nothing are 0; everything else of nothing is NULL.
 """
@@ -39,6 +42,7 @@ class Family(StrEnum):
     LIST = "list"
     TREND = "trend"
     AGE = "age"
+    GAP = "gap"
 
 
 class Event(NamedTuple):
@@ -136,6 +140,13 @@ def _slope(state: tuple[Event, ...]) -> float | None:
     return math.fsum((d - mean_day) * (e.value - mean_value) for d, e in zip(days, state, strict=True)) / spread
 
 
+def _gap(state: tuple[Event, ...]) -> float | None:
+    if len(state) < 2:
+        return None
+    times = [event.happened for event in state]
+    return (max(times) - min(times)) / 86_400_000_000 / (len(times) - 1)
+
+
 def _entropy(state: Counter[Any]) -> float | None:
     total = sum(state.values())
     return None if not total else -math.fsum(n / total * math.log(n / total) for n in state.values()) + 0.0
@@ -199,6 +210,7 @@ AGGREGATES: dict[str, AggregateSpec] = {
         _spec("FIRST", Family.ORDER, "first", _pick(lambda s, n: 0)),
         _spec("LAST", Family.ORDER, "last", _pick(lambda s, n: len(s) - 1)),
         _spec("LAST_N", Family.ORDER, "n-th last", _pick(lambda s, n: len(s) - n), target=False),
+        _spec("GAP", Family.GAP, "days between", lambda s, n, t: _gap(s), star=True, target=False, result=Dtype.FLOAT),
         _spec("TIME_SINCE", Family.AGE, "time since the last",
               lambda s, n, t: None if not s else t - max(event.happened for event in s), star=True, target=False,
               result=Dtype.FLOAT),

@@ -2,6 +2,8 @@
 
 An instant is a count of microseconds since 1970-01-01T00:00:00 UTC. A window of a cutoff ``t`` is
 ``(t + start, t + end]``: a row exactly at the cutoff is past, a row one microsecond later is future.
+A window in `Unit.ROWS` counts rows instead of time: of the rows known at ``t``, in their order, the last ``-start``
+without the last ``-end``.
 `Lookback` and `Lookahead` are different types: a feature can only hold the first and a label only the second, so
 that a leak is a type error.
 """
@@ -27,7 +29,7 @@ END = 2**62
 
 
 class Unit(StrEnum):
-    """The units of a window. Months are calendar months; all others are fixed lengths."""
+    """The units of a window. Months are calendar months, rows are no time at all, the others are fixed lengths."""
 
     SECONDS = "seconds"
     MINUTES = "minutes"
@@ -35,11 +37,20 @@ class Unit(StrEnum):
     DAYS = "days"
     WEEKS = "weeks"
     MONTHS = "months"
+    ROWS = "rows"
 
     @property
     def microseconds(self) -> int:
-        """The unit's length; a month counts as the mean Gregorian month (only to express ages and to compare)."""
+        """The unit's length; a month counts as the mean Gregorian month (only to express ages and to compare).
+
+        Rows have no length: ``KeyError``.
+        """
         return _MICROSECONDS[self]
+
+    @property
+    def clock(self) -> Unit:
+        """The unit in which ages in such a window are told: its own, and days where it counts rows."""
+        return Unit.DAYS if self is Unit.ROWS else self
 
 
 _MICROSECONDS = {
@@ -109,7 +120,12 @@ class Window:
     unit: Unit = Unit.DAYS
 
     def bounds(self, cutoffs: Instants) -> tuple[Instants, Instants]:
-        """For each cutoff, the instants ``low`` and ``high`` of its window: a row belongs if low < happened <= high."""
+        """For each cutoff, the instants ``low`` and ``high`` of its window: a row belongs if low < happened <= high.
+
+        A window of rows is not told by instants: its rows are some of those up to the cutoff, which these are.
+        """
+        if self.unit is Unit.ROWS:
+            return np.full_like(cutoffs, BEGINNING), cutoffs
         high = shift(cutoffs, self.end, self.unit)
         if self.start is None:
             return np.full_like(cutoffs, BEGINNING), high
@@ -122,8 +138,8 @@ class Window:
 
     @property
     def microseconds(self) -> int | None:
-        """The window's length in microseconds (mean months); None without bound."""
-        return None if self.length is None else self.length * self.unit.microseconds
+        """The window's length in microseconds (mean months); None without bound, and for rows."""
+        return None if self.length is None or self.unit is Unit.ROWS else self.length * self.unit.microseconds
 
     def __str__(self) -> str:
         return f"{'-INF' if self.start is None else self.start}, {self.end}, {self.unit}"
@@ -136,11 +152,15 @@ class Lookback(Window):
     >>> print(Lookback(-30, 0)), Lookback(-30, 0).phrase
     -30, 0, days
     (None, 'in the last 30 days')
+    >>> Lookback(-5, 0, Unit.ROWS).phrase, Lookback(-10, -5, Unit.ROWS).phrase
+    ('in the last 5 rows', 'in the 5 rows before the last 5')
     """
 
     def __post_init__(self) -> None:
         if self.end > 0 or (self.start is not None and self.start >= self.end):
             raise ValueError(f"a lookback ends at the cutoff or before it and starts earlier: ({self})")
+        if self.start is None and self.unit is Unit.ROWS:
+            raise ValueError(f"a window of rows says how many: ({self})")
 
     @property
     def phrase(self) -> str:
@@ -149,6 +169,8 @@ class Lookback(Window):
             return "so far" if self.end == 0 else f"up to {_amount(-self.end, self.unit)} ago"
         if self.end == 0:
             return f"in the last {_amount(-self.start, self.unit)}"
+        if self.unit is Unit.ROWS:
+            return f"in the {_amount(self.end - self.start, self.unit)} before the last {-self.end}"
         return f"from {_amount(-self.start, self.unit)} to {_amount(-self.end, self.unit)} ago"
 
 
@@ -163,6 +185,8 @@ class Lookahead(Window):
     def __post_init__(self) -> None:
         if self.start is None or not 0 <= self.start < self.end:
             raise ValueError(f"a lookahead starts at the cutoff or after it and ends later: ({self})")
+        if self.unit is Unit.ROWS:
+            raise ValueError(f"the future has no rows that could be counted: ({self})")
 
     @property
     def phrase(self) -> str:

@@ -16,9 +16,9 @@ import numpy as np
 
 from penstock.aggregates import AGGREGATES, Event
 from penstock.expression import Among, Arithmetic, Compare, Constant, Expr, IsNull, Logic, Match, Not
-from penstock.plan import Aggregate, Field
+from penstock.plan import Aggregate, Field, Peers, Stream
 from penstock.schema import Graph, Link, Table
-from penstock.window import BEGINNING, END, Lookahead
+from penstock.window import BEGINNING, END, Lookahead, Unit
 
 Row = Mapping[str, Any]
 OPERATORS = {"=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le}
@@ -84,7 +84,10 @@ class Oracle:
             table = self.graph.table(root)
             mine = [r for r in self.rows[root] if r[table.keys[0]] == entity and self.shows(table, r, at)]
             return [(r, r[table.happened] if table.happened else BEGINNING + 1) for r in mine]
-        found = [({self.graph.table(root).keys[0]: entity}, BEGINNING + 1)]
+        return self.below([({self.graph.table(root).keys[0]: entity}, BEGINNING + 1)], hops, at)
+
+    def below(self, found: list[tuple[Row, int]], hops: Sequence[Link], at: int | None) -> list[tuple[Row, int]]:
+        """The rows that show below these rows."""
         for link in hops:
             table, up = self.graph.table(link.table), self.graph.table(link.to)
             found = [
@@ -95,6 +98,30 @@ class Oracle:
                 and self.shows(table, r, at)
             ]
         return found
+
+    def everyone(self, table: str, at: int | None) -> list[tuple[Row, int]]:
+        """All rows of a table that show."""
+        clock, rows = self.graph.table(table).happened, self.rows[table]
+        return [(r, r[clock] if clock else BEGINNING + 1) for r in rows if self.shows(self.graph.table(table), r, at)]
+
+    def of(self, stream: Stream, table: str, entity: Any, cutoff: int) -> list[tuple[Row, int]] | None:
+        """The rows of an anchored stream for a row of a table; None where the anchor points nowhere."""
+        anchor, everyone = stream.anchor, self.everyone(stream.root, cutoff)
+        if isinstance(anchor, Peers) and anchor.field is None:
+            rows = self.everyone(stream.hops[0].table, cutoff) if stream.hops else everyone
+            return self.below(rows, stream.hops[1:], cutoff)
+        if isinstance(anchor, Aggregate):
+            pointed = [self.aggregate(anchor, entity, cutoff)]
+        else:
+            field = anchor.field if isinstance(anchor, Peers) else anchor
+            own = [r for r, _ in self.everyone(table, cutoff) if r[self.graph.table(table).keys[0]] == entity]
+            pointed = [self.field(field, own[0] if own else None, cutoff)]
+            if isinstance(anchor, Peers) and pointed[0] is not None:
+                alike = [r for r, _ in everyone if self.field(field, r, cutoff) == pointed[0]]
+                pointed = list(dict.fromkeys(r[self.graph.table(stream.root).keys[0]] for r in alike))
+        if None in pointed:
+            return None
+        return [row for one in pointed for row in self.stream(stream.root, stream.hops, one, cutoff)]
 
     def value(self, expression: Expr, row: Row | None, entity: Any, cutoff: int, at: int | None) -> Any:
         """An expression about a row (or an entity at a cutoff)."""
@@ -123,24 +150,47 @@ class Oracle:
                 return arithmetic(op, look(left), look(right))
         raise TypeError(type(expression))
 
-    def aggregate(self, aggregate: Aggregate, entity: Any, cutoff: int) -> Any:
-        """An aggregate by its definition."""
+    def aggregate(self, aggregate: Aggregate, entity: Any, cutoff: int, about: str = "users") -> Any:
+        """An aggregate by its definition, of a row of the table ``about``."""
         ahead, stream, spec = isinstance(aggregate.window, Lookahead), aggregate.stream, AGGREGATES[aggregate.function]
         at = None if ahead else cutoff
-        if stream.anchor is not None:
-            entity = self.aggregate(stream.anchor, entity, cutoff)
-        if stream.anchor is not None and entity is None:
+        rows = (
+            self.of(stream, about, entity, cutoff)
+            if stream.anchor is not None
+            else self.stream(stream.root, stream.hops, entity, at)
+        )
+        if rows is None:
             return None
+        if aggregate.window is not None and aggregate.window.unit is Unit.ROWS:
+            return self.over_rows(aggregate, rows, cutoff)
         low, high = BEGINNING, cutoff
         if aggregate.window is not None:
             low, high = (int(b[0]) for b in aggregate.window.bounds(np.array([cutoff])))
         table, state = self.graph.table(stream.table), spec.start()
-        for row, happened in self.stream(stream.root, stream.hops, entity, at):
+        for row, happened in rows:
             if low < happened <= high and (stream.where is None or self.value(stream.where, row, None, happened, at)):
                 value = 1 if aggregate.value is None else self.field(aggregate.value, row, at)
                 order = [(row[k] is None, row[k] or 0) for k in table.keys]
                 if value is not None:
                     state = spec.step(state, Event(happened, order, value))
+        return spec.finish(state, aggregate.n or 1, cutoff)
+
+    def over_rows(self, aggregate: Aggregate, rows: Sequence[tuple[Row, int]], cutoff: int) -> Any:
+        """An aggregate over a window of rows: the last ones that show, in order, whether or not they have a value."""
+        stream, spec, window = aggregate.stream, AGGREGATES[aggregate.function], aggregate.window
+        assert window is not None and window.start is not None
+        events = []
+        for row, happened in rows:
+            if happened <= cutoff and (stream.where is None or self.value(stream.where, row, None, happened, cutoff)):
+                value = 1 if aggregate.value is None else self.field(aggregate.value, row, cutoff)
+                order = [(row[k] is None, row[k] or 0) for k in self.graph.table(stream.table).keys]
+                events.append((happened, order, value is None, 0 if value is None else value))
+        events.sort()
+        first, last = max(0, len(events) + window.start), max(0, len(events) + window.end)
+        state = spec.start()
+        for happened, order, missing, value in events[first:last]:
+            if not missing:
+                state = spec.step(state, Event(happened, order, value))
         return spec.finish(state, aggregate.n or 1, cutoff)
 
 

@@ -106,7 +106,7 @@ KEYS = {
 
 @st.composite
 def rows_of(draw: st.DrawFn, schema: Table, most: int) -> list[dict[str, Any]]:
-    """Rows of a table; its key is unique unless it keeps versions."""
+    """Rows of a table; its key is unique unless it keeps versions, which all differ."""
     kinds = {c.name: maybe(KEYS.get(c.name, VALUES[c.dtype])) for c in schema.columns}
     if schema.deleted:
         kinds[schema.deleted] = st.sampled_from([None, False, False, True])
@@ -115,7 +115,7 @@ def rows_of(draw: st.DrawFn, schema: Table, most: int) -> list[dict[str, Any]]:
     found = draw(st.lists(st.fixed_dictionaries(kinds), max_size=most))
     if schema.known is None and schema.keys:
         found = list({row[schema.keys[0]]: row for row in found}.values())
-    return found
+    return list({tuple(row.values()): row for row in found}.values()) if schema.known and schema.keys else found
 
 
 @st.composite
@@ -171,7 +171,8 @@ def conditions(draw: st.DrawFn, graph: Graph, name: str) -> Expr:
 
 LOOKBACKS = st.sampled_from(
     [Lookback(-3, 0), Lookback(-30, 0), Lookback(None, 0), Lookback(-10, -3), Lookback(-1, 0, Unit.MONTHS),
-     Lookback(-2, -1, Unit.MONTHS), Lookback(-36, 0, Unit.HOURS), Lookback(-1, 0, Unit.WEEKS)]
+     Lookback(-2, -1, Unit.MONTHS), Lookback(-36, 0, Unit.HOURS), Lookback(-1, 0, Unit.WEEKS),
+     Lookback(-1, 0, Unit.ROWS), Lookback(-3, 0, Unit.ROWS), Lookback(-4, -1, Unit.ROWS)]
 )  # fmt: skip
 LOOKAHEADS = st.sampled_from([Lookahead(0, 3), Lookahead(0, 30), Lookahead(2, 9), Lookahead(0, 1, Unit.MONTHS)])
 
@@ -180,7 +181,7 @@ LOOKAHEADS = st.sampled_from([Lookahead(0, 3), Lookahead(0, 30), Lookahead(2, 9)
 def aggregates_of(draw: st.DrawFn, graph: Graph, stream: Stream, *, ahead: bool = False) -> Aggregate:
     """An aggregate of a stream."""
     window = draw(LOOKAHEADS if ahead else LOOKBACKS)
-    spec = draw(st.sampled_from([s for s in AGGREGATES.values() if s.name != "TIME_SINCE" or not ahead]))
+    spec = draw(st.sampled_from([s for s in AGGREGATES.values() if s.name not in ("TIME_SINCE", "GAP") or not ahead]))
     numeric = (Dtype.INT, Dtype.FLOAT)
     offered = [f for f in fields(graph, stream.table) if not spec.numeric or f.dtype in numeric]
     value = None if spec.star and draw(st.booleans()) else draw(st.sampled_from(offered))

@@ -14,6 +14,7 @@ from penstock.engine.pieces import Piece
 from penstock.engine.segments import Array, Ragged, Request, Result
 
 NOTHING = frozen(np.empty(0, np.bool_))
+_DAY = 86_400_000_000
 
 
 class Job(Protocol):
@@ -28,7 +29,7 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class Places:
-    """COUNT, FIRST, LAST, LAST_N and TIME_SINCE."""
+    """COUNT, FIRST, LAST, LAST_N, TIME_SINCE and GAP."""
 
     valid: Array
     asked: dict[tuple[int, int, int], int]
@@ -37,7 +38,8 @@ class Places:
     @classmethod
     def of(cls, requests: Sequence[Request], _windows: int, rows: int) -> Places:
         """The job that answers these requests about one column."""
-        asked = {key: number for number, key in enumerate(dict.fromkeys(map(_asked, requests)))}
+        every = (key for request in requests for key in _asked(request))
+        asked = {key: number for number, key in enumerate(dict.fromkeys(every))}
         return cls(_valid(requests[0].column), asked, np.empty((len(asked), rows), np.int64))
 
     def run(self, piece: Piece, walk: Walk, cutoff: Array) -> None:
@@ -52,14 +54,25 @@ class Places:
 
     def result(self, request: Request) -> Result:
         """What came of a request."""
-        found: Array = self.out[self.asked[_asked(request)]]
-        return found
+        found: list[Array] = [self.out[self.asked[key]] for key in _asked(request)]
+        return _gaps(*found) if request.function == "GAP" else found[0]
 
 
-def _asked(request: Request) -> tuple[int, int, int]:
+def _gaps(counts: Array, first: Array, last: Array) -> Array:
+    """The mean time between events in days, from their number and the ages of the first and the last."""
+    steps = np.where(counts > 1, counts - 1, np.nan)
+    mean: Array = (first - last) / _DAY / steps
+    return mean
+
+
+def _asked(request: Request) -> list[tuple[int, int, int]]:
+    """What the kernel is to answer for a request."""
+    window = request.window_index
+    if request.function == "GAP":
+        return [(places.COUNT, window, 1), (places.AGE, window, 0), (places.AGE, window, 1)]
     what = {"COUNT": places.COUNT, "FIRST": places.FIRST, "TIME_SINCE": places.AGE}.get(request.function, places.LAST)
     nth = 0 if request.function == "FIRST" else request.n if request.function == "LAST_N" else 1
-    return what, request.window_index, nth if nth is not None else 1
+    return [(what, window, nth if nth is not None else 1)]
 
 
 def _valid(column: Array | None) -> Array:
@@ -200,7 +213,7 @@ EXTREMES = {"MIN": extremes.MIN, "MAX": extremes.MAX}
 FREQUENCIES = {"COUNT_DISTINCT": frequency.DISTINCT, "ENTROPY": frequency.ENTROPY}
 
 MAKERS: dict[str, Callable[[Sequence[Request], int, int], Job]] = {
-    **dict.fromkeys(("COUNT", "FIRST", "LAST", "LAST_N", "TIME_SINCE"), Places.of),
+    **dict.fromkeys(("COUNT", "FIRST", "LAST", "LAST_N", "TIME_SINCE", "GAP"), Places.of),
     **dict.fromkeys(SUMS, _numbers(sums.sums, SUMS)),
     **dict.fromkeys(EXTREMES, _numbers(extremes.extremes, EXTREMES)),
     **dict.fromkeys(FREQUENCIES, Frequencies.of),

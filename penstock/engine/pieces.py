@@ -6,7 +6,7 @@ order, or were superseded, a key is replaced by several observers for each of wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,12 +14,15 @@ import numpy as np
 
 from penstock.engine.kernels.compiled import Walk, frozen
 from penstock.engine.kernels.observers import count_seen, gather_seen, observers
-from penstock.engine.kernels.ranges import begins, ends
+from penstock.engine.kernels.ranges import backs, begins, ends
 from penstock.engine.segments import Array, Segments, Spine
-from penstock.window import END, Window
+from penstock.window import END, Unit, Window
 
 CHUNK = 150_000
 """Events and rows that are worked on at a time, at most unless a single key has more."""
+
+ALL = frozen(np.empty(0, np.bool_))
+"""Flags that no event lacks."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +50,37 @@ class Piece:
         """A column of the segments, an entry an event."""
         return column if self.events is None or len(column) == 0 else frozen(column[self.events])
 
-    def walk(self, windows: Sequence[Window | None], cutoff: Array) -> Walk:
-        """The piece as kernels take it: with the range of each window's events for each row."""
+    def walk(self, windows: Sequence[Window | None], cutoff: Array, counted: Mapping[int, Array]) -> Walk:
+        """The piece as kernels take it: with the range of each window's events for each row.
+
+        ``counted`` has, by the number of a window of rows, flags of the events that it counts; without, it counts all.
+        """
         cutoff = cutoff[self.rows]
         begin, end = np.empty((2, len(windows), len(cutoff)), np.int32)
         keys = (self.first_key, self.last_key, self.event_starts, self.spine_starts)
         done: dict[object, Array] = {}
         for number, window in enumerate(windows):
             low, high = (frozen(bound) for bound in _bounds(window, cutoff))
-            closes = None if window is None else (window.end, window.end and window.unit)
+            closes = _closes(window)
             if closes in done:
                 end[number] = done[closes]
             else:
                 ends(*keys, self.happened, self.visible_from, cutoff, high, end[number])
-                done[closes] = frozen(end[number])
-            begins(*keys, self.happened, low, done[closes], begin[number])
+                done[closes] = frozen(end[number].copy())
+            if window is not None and window.unit is Unit.ROWS:
+                flags, shown = self.read(counted.get(number, ALL)), done[closes]
+                backs(*keys, flags, shown, -(window.start or 0), begin[number])
+                backs(*keys, flags, shown, -window.end, end[number])
+            else:
+                begins(*keys, self.happened, low, done[closes], begin[number])
         return Walk(*keys, frozen(begin), frozen(end))
+
+
+def _closes(window: Window | None) -> object:
+    """Windows that close at the same instants close alike. Those of rows see all that shows at the cutoff."""
+    if window is None:
+        return None
+    return (0, 0) if window.unit is Unit.ROWS else (window.end, window.end and window.unit)
 
 
 def _bounds(window: Window | None, cutoff: Array) -> tuple[Array, Array]:

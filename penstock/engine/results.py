@@ -87,8 +87,8 @@ def _places(indices: np.ndarray | pa.Array) -> pa.Array:
 
 
 def _ages(micros: np.ndarray, aggregate: Aggregate) -> pa.Array:
-    """Microseconds (negative: none) in the window's unit."""
-    unit = 86_400_000_000 if aggregate.window is None else aggregate.window.unit.microseconds
+    """Microseconds (negative: none) in the window's unit, days where that is rows."""
+    unit = 86_400_000_000 if aggregate.window is None else aggregate.window.unit.clock.microseconds
     return pa.array(micros / unit, pa.float64(), mask=micros < 0)
 
 

@@ -39,7 +39,7 @@ class Request:
 
     ``column`` has a value an event: float64 (NaN and infinities are NULL), int32 codes that are ordered as their values
     (-1 is NULL), or bool (False is NULL; where only the place of a value matters). None takes every event.
-    COUNT, FIRST, LAST, LAST_N and TIME_SINCE take any column; COUNT_DISTINCT, MODE, ENTROPY and LIST_DISTINCT take
+    COUNT, FIRST, LAST, LAST_N, TIME_SINCE and GAP take any column; COUNT_DISTINCT, MODE, ENTROPY and LIST_DISTINCT take
     codes; the rest take floats. ``n`` belongs to LAST_N.
     """
 
@@ -65,6 +65,7 @@ COUNT, COUNT_DISTINCT                 int64
 SUM                                   float64, 0 of nothing; whole sums up to 2**53 are exact
 AVG VAR STDDEV MIN MAX MEDIAN TREND   float64, NaN for NULL
 ENTROPY                               float64 (nats), NaN for NULL
+GAP                                   float64 (days), NaN for NULL
 MODE                                  int32, a code; -1 for NULL
 FIRST LAST LAST_N                     int64, the index of an event; -1 for NULL
 TIME_SINCE                            int64, microseconds from the last event to the cutoff; -1 for NULL

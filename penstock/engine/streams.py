@@ -18,10 +18,10 @@ from penstock.engine.flatten import Flat, Wanted, flatten
 from penstock.engine.relational import Relational
 from penstock.engine.results import Column
 from penstock.engine.segments import Request, Segments, Spine
-from penstock.plan import Aggregate, Stream
+from penstock.plan import Aggregate, Peers, Stream
 from penstock.plan import aggregates as aggregates_in
 from penstock.schema import Dtype
-from penstock.window import BEGINNING, Lookahead, Lookback, Window
+from penstock.window import BEGINNING, Lookahead, Lookback, Unit, Window
 
 EVERYTHING = Lookback(None, 0)
 """The window of an aggregate that has none: its rows have no time."""
@@ -34,6 +34,16 @@ class Keyed:
     code: np.ndarray
     cutoff: np.ndarray
     keys: pa.Array
+
+    def distinct(self) -> tuple[Keyed, np.ndarray]:
+        """Each pair of key and cutoff once, and for each row the place of its own there: peers share their answers."""
+        order = np.lexsort((self.cutoff, self.code))
+        code, cutoff = self.code[order], self.cutoff[order]
+        fresh = np.ones(len(order), bool)
+        fresh[1:] = (code[1:] != code[:-1]) | (cutoff[1:] != cutoff[:-1])
+        place = np.empty(len(order), np.int64)
+        place[order] = np.cumsum(fresh) - 1
+        return Keyed(code[fresh], cutoff[fresh], self.keys), place
 
     def part(self, number: int, of: int) -> tuple[np.ndarray, Spine]:
         """The places of the rows whose code leaves the rest ``number``, by key and cutoff, and as a spine of keys.
@@ -62,15 +72,19 @@ def sweep_stream(
 
     The aggregates' streams may keep fewer rows than ``stream``, and differ from it in nothing else.
     """
-    keyed = number(spine, stream)
+    keyed, shared = number(spine, stream), None
+    if stream.anchor is not None:
+        keyed, shared = keyed.distinct()
     inner = hold_inner(relational, stream, aggregates)
     held = relational.hold(pa.table({"code": pa.array(np.arange(len(keyed.keys))), "key": keyed.keys}))
     results: dict[str, pa.Array] = {}
     try:
         for group, order_by in _groups(relational, stream, aggregates):
-            columns = [Column(aggregate, relational, len(spine), keyed.code >= 0) for aggregate in group]
+            columns = [Column(aggregate, relational, len(keyed.code), keyed.code >= 0) for aggregate in group]
             _sweep_group(relational, keyed, held, stream, columns, order_by, inner)
-            results |= {str(column.aggregate): column.finish() for column in columns}
+            for column in columns:
+                found = column.finish()
+                results[str(column.aggregate)] = found if shared is None else found.take(pa.array(shared))
     finally:
         for name in [held, *inner.values()]:
             relational.drop(name)
@@ -78,8 +92,11 @@ def sweep_stream(
 
 
 def number(spine: pa.Table, stream: Stream) -> Keyed:
-    """The spine's rows numbered by entity, or by what the stream's anchor points to."""
-    column = spine["entity"] if stream.anchor is None else spine[str(stream.anchor)]
+    """The spine's rows numbered by entity, or by what the stream's anchor points to or has in common."""
+    said = stream.anchor.field if isinstance(stream.anchor, Peers) else stream.anchor
+    if said is None and stream.anchor is not None:
+        return Keyed(np.zeros(len(spine), np.int64), spine["cutoff"].cast(pa.int64()).to_numpy(), pa.array([0]))
+    column = spine["entity"] if said is None else spine[str(said)]
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = pa.concat_arrays(encoded.chunks)
@@ -101,13 +118,14 @@ def _by_order(
 ) -> Iterator[tuple[list[Aggregate], list[Wanted]]]:
     """Aggregates that can share one order of rows, with the columns that must break ties in it.
 
-    A unique key orders rows fully. Without one, FIRST and LAST of a column need ties ordered by that column.
+    A unique key orders rows fully. Without one, FIRST and LAST of a column need ties ordered by that column, and so
+    does everything that is asked of a column in a window of rows.
     """
     table = relational.rows.graph.table(stream.table)
     if table.known is not None or relational.unique(stream.table):
         yield list(aggregates), []
         return
-    ordered = [a for a in aggregates if AGGREGATES[a.function].family is Family.ORDER]
+    ordered = [a for a in aggregates if AGGREGATES[a.function].family is Family.ORDER or (a.value and _in_rows(a))]
     rest = [a for a in aggregates if a not in ordered]
     if rest:
         distinct = {w.name: w for a in rest if (w := wanted(a, stream))}
@@ -126,6 +144,16 @@ def wanted(aggregate: Aggregate, stream: Stream) -> Wanted | None:
     return Wanted(aggregate.value, family in (Family.FREQUENCY, Family.LIST) or not numeric, where)
 
 
+def _in_rows(aggregate: Aggregate) -> bool:
+    return aggregate.window is not None and aggregate.window.unit is Unit.ROWS
+
+
+def _over(aggregate: Aggregate, stream: Stream) -> tuple[Window, Wanted | None]:
+    """The window an aggregate is over, and what tells the rows that a window of rows counts: those its filter keeps."""
+    own = _in_rows(aggregate) and aggregate.stream.where != stream.where
+    return aggregate.window or EVERYTHING, Wanted(None, False, aggregate.stream.where) if own else None
+
+
 def _sweep_group(
     relational: Relational,
     keyed: Keyed,
@@ -139,16 +167,20 @@ def _sweep_group(
 
     aggregates = [column.aggregate for column in columns]
     final = any(isinstance(a.window, Lookahead) for a in aggregates)
-    asked = list(dict.fromkeys(w for a in aggregates if (w := wanted(a, stream))))
-    windows: list[Window] = list(dict.fromkeys(a.window or EVERYTHING for a in aggregates))
+    overs = list(dict.fromkeys(_over(a, stream) for a in aggregates))
+    windows = [window for window, _ in overs]
+    needed = [*(wanted(a, stream) for a in aggregates), *(kept for _, kept in overs)]
+    asked = list(dict.fromkeys(w for w in needed if w))
     parts = _parts(relational, stream, len(asked), len(keyed.keys))
     for part in range(parts):
         places, spine = keyed.part(part, parts)
         flat = flatten(relational, stream, held, asked, final=final, order_by=order_by, inner=inner, part=(part, parts))
         arrays = {w: _array(flat, w) for w in asked}
-        requests = [_request(a, windows, arrays, stream) for a in aggregates]
+        requests = [_request(a, overs.index(_over(a, stream)), arrays, stream) for a in aggregates]
+        counted = {number: np.isfinite(arrays[kept]) for number, (_, kept) in enumerate(overs) if kept}
         segments = _segments(flat, parts, len(spine.spine_starts) - 1)
-        results = sweep(segments, spine, windows, requests, relational.settings.threads, lookahead=final)
+        threads = relational.settings.threads
+        results = sweep(segments, spine, windows, requests, threads, lookahead=final, counted=counted)
         for column, result in zip(columns, results, strict=True):
             column.put(places, result, flat, wanted(column.aggregate, stream))
 
@@ -157,12 +189,12 @@ def _segments(flat: Flat, parts: int, count: int) -> Segments:
     return Segments(starts(flat.code // parts, count), flat.happened, flat.shown_from, flat.shown_until)
 
 
-def _request(aggregate: Aggregate, windows: list[Window], arrays: dict[Wanted, np.ndarray], stream: Stream) -> Request:
+def _request(aggregate: Aggregate, window: int, arrays: dict[Wanted, np.ndarray], stream: Stream) -> Request:
     needed = wanted(aggregate, stream)
     column = None if needed is None else arrays[needed]
     if column is not None and AGGREGATES[aggregate.function].family is Family.EXTREMES and needed and needed.coded:
         column = np.where(column >= 0, column, np.nan).astype(np.float64)
-    return Request(aggregate.function, windows.index(aggregate.window or EVERYTHING), column, aggregate.n)
+    return Request(aggregate.function, window, column, aggregate.n)
 
 
 def _array(flat: Flat, column: Wanted) -> np.ndarray:

@@ -7,10 +7,11 @@ them. A key is worked out alone: neither chunks nor threads change a bit of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -23,6 +24,8 @@ from penstock.window import END, Window
 
 T = TypeVar("T")
 
+_NO_FLAGS: Mapping[int, Array] = MappingProxyType({})
+
 
 def sweep(
     segments: Segments,
@@ -31,9 +34,11 @@ def sweep(
     requests: Sequence[Request],
     threads: int = 1,
     lookahead: bool = False,
+    counted: Mapping[int, Array] = _NO_FLAGS,
 ) -> list[Result]:
     """Each request's values (see `Result`), in the spine's order. A window None takes every event up to the cutoff.
 
+    A window of rows counts events, those alone that ``counted`` flags where it has the window's number.
     ``lookahead`` is for labels, which are about what turned out true: they see the events that were never superseded,
     whenever those became known. Costs O((events + rows) * windows), a logarithm more for MEDIAN.
     """
@@ -41,18 +46,24 @@ def sweep(
         return _sweep_final(segments, spine, windows, requests, threads)
     segments, spine = _frozen(segments), Spine(_ints(spine.spine_starts), _ints(spine.cutoff))
     jobs = jobs_for(requests, len(windows), len(spine.cutoff))
-    work = partial(_work, segments, spine, windows, [job for job, _ in jobs])
+    flags = {number: frozen(np.asarray(flag, np.bool_)) for number, flag in counted.items()}
+    work = partial(_work, segments, spine, windows, flags, [job for job, _ in jobs])
     _spread(work, chunks(segments.event_starts, spine.spine_starts), threads)
     results = {number: job.result(requests[number]) for job, numbers in jobs for number in numbers}
     return [results[number] for number in range(len(requests))]
 
 
 def _work(
-    segments: Segments, spine: Spine, windows: Sequence[Window | None], jobs: Sequence[Job], keys: tuple[int, int]
+    segments: Segments,
+    spine: Spine,
+    windows: Sequence[Window | None],
+    counted: Mapping[int, Array],
+    jobs: Sequence[Job],
+    keys: tuple[int, int],
 ) -> None:
     """Work out the rows of a run of keys."""
     for piece in pieces(segments, spine, *keys):
-        walk = piece.walk(windows, spine.cutoff)
+        walk = piece.walk(windows, spine.cutoff, counted)
         for job in jobs:
             job.run(piece, walk, spine.cutoff)
 

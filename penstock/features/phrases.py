@@ -7,7 +7,7 @@ from functools import singledispatch
 from penstock.aggregates import AGGREGATES
 from penstock.expression import Arithmetic, Compare, Constant, Expr, IsNull, Logic, Not
 from penstock.plan import Age, Aggregate, Calendar, Field
-from penstock.window import Window
+from penstock.window import Unit, Window
 
 
 @singledispatch
@@ -15,11 +15,16 @@ def phrase(expression: Expr) -> str:
     """The expression as a noun phrase; its PQL where English would only be longer.
 
     >>> from penstock.plan import Stream
-    >>> from penstock.schema import Link
+    >>> from penstock.schema import Dtype, Kind, Link
     >>> from penstock.window import Lookback
     >>> orders = Stream("users", (Link("orders", "user_id", "users"),))
     >>> phrase(Aggregate("COUNT", orders, None, Lookback(-30, 0)))
     'orders in the last 30 days'
+    >>> price = Field("orders", "price", Dtype.FLOAT, Kind.NUMERICAL)
+    >>> phrase(Aggregate("AVG", orders, price, Lookback(-5, 0, Unit.ROWS)))
+    'average price of the last 5 orders'
+    >>> phrase(Aggregate("GAP", orders, None, Lookback(-30, 0)))
+    'days between orders in the last 30 days'
     """
     return str(expression)
 
@@ -73,21 +78,37 @@ def _(expression: Arithmetic) -> str:
 
 @phrase.register
 def _(expression: Aggregate) -> str:
-    rows = expression.stream.table.replace("_", " ") + _kept(expression)
+    rows, when = _rows(expression)
     what = rows if expression.value is None else f"{phrase(expression.value)} of {rows}"
     english = AGGREGATES[expression.function].english
-    when = _when(expression.window)
     if expression.function == "COUNT":
-        said = rows if expression.value is None else what
+        said = f"number of {what}" if _in_rows(expression.window) else what
+    elif expression.function == "GAP":
+        said = f"{english} {rows}" + (f" with {phrase(expression.value)}" if expression.value is not None else "")
     elif expression.function == "TIME_SINCE":
-        unit = "days" if expression.window is None else str(expression.window.unit)
-        said, when = f"{unit} since the last {rows}", "" if when == " so far" else when
+        unit = "days" if expression.window is None else str(expression.window.unit.clock)
+        among = "of " if _in_rows(expression.window) else ""
+        said, when = f"{unit} since the last {among}{rows}", "" if when == " so far" else when
     elif expression.function == "LAST_N":
         said, when = f"{_ordinal(expression.n or 1)} {what}", "" if when == " so far" else when
     else:
         said = f"{english} {what}"
     of = "" if expression.stream.anchor is None else f", for the {phrase(expression.stream.anchor)}"
     return f"{said}{when}{of}"
+
+
+def _rows(expression: Aggregate) -> tuple[str, str]:
+    """The rows that an aggregate is about, and when: a window of rows says both at once."""
+    rows, window = expression.stream.table.replace("_", " ") + _kept(expression), expression.window
+    if window is None or not _in_rows(window):
+        return rows, _when(window)
+    count = window.length or 0
+    last = f"the last {count} {rows}" if count > 1 else f"the last row of {rows}"
+    return last if window.end == 0 else f"the {count} {rows} before the last {-window.end}", ""
+
+
+def _in_rows(window: Window | None) -> bool:
+    return window is not None and window.unit is Unit.ROWS
 
 
 def _kept(expression: Aggregate) -> str:

@@ -364,11 +364,19 @@ def _window(at: Cursor) -> Window:
     ends = at.integer("the end of the window", _WINDOW)
     unit = _unit(at) if at.sign(",") else Unit.DAYS
     span = at.since(start)
+    if unit is Unit.ROWS:
+        at.extend("windows of rows", span)
     if opens is not None and opens >= ends:
         at.fail(
             f"the window starts at {opens} and must end later than that, not at {ends}",
             span=span,
             hint="Swap or change them.",
+        )
+    if unit is Unit.ROWS and (opens is None or ends > 0):
+        at.fail(
+            "rows are counted back from the moment, a number of them",
+            span=span,
+            hint="The last 5 rows are -5, 0, rows; all rows so far are -INF, 0, days.",
         )
     if ends not in _INT32 or (opens is not None and opens not in _INT32):
         at.fail("a window of this length cannot be", span=span, hint="Use a larger unit, or -INF for no beginning.")

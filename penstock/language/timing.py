@@ -12,7 +12,7 @@ from penstock.language.scope import Scope
 from penstock.language.tree import Aggregation, Column, Predict, is_condition
 from penstock.plan import Age, Aggregate, Calendar
 from penstock.schema import Kind
-from penstock.window import Lookahead
+from penstock.window import Lookahead, Unit
 
 
 @dataclass(frozen=True)
@@ -204,6 +204,13 @@ def _check_direction(scope: Scope, node: Aggregation, clause: Clause) -> None:
     window = node.window
     if window is None:
         return
+    if window.unit is Unit.ROWS and clause.ahead:
+        raise scope.error(
+            "PQL_TIME_ROWS_NOT_ALLOWED",
+            f"{clause.name} is about a span of time, and {node} counts rows",
+            node,
+            "Say how long instead, such as (0, 30, days); windows of rows belong in features and in WHERE.",
+        )
     if window.end > 0 and not clause.ahead:
         raise scope.error(
             "PQL_TIME_FUTURE_NOT_ALLOWED",
@@ -222,10 +229,13 @@ def _check_direction(scope: Scope, node: Aggregation, clause: Clause) -> None:
 
 
 def _check_static(scope: Scope, node: Aggregation, clause: Clause, label: bool) -> None:
-    """Without a window: only a ranking of a foreign key (and, in a feature, rows of a table without a time)."""
+    """Without a window: only a ranking of a foreign key (and, in a feature, rows of a table without a time).
+
+    Between rows without a time there are no gaps.
+    """
     column, in_target = node.column, clause.name == TARGET.name
     lists = in_target and node.function == "LIST_DISTINCT"
-    if clause.name == FEATURE.name and scope.table(column.table).happened is None:
+    if clause.name == FEATURE.name and scope.table(column.table).happened is None and node.function != "GAP":
         return
     ranks = clause.word != "CLASSIFY"
     if lists and label and ranks and scope.is_foreign_key(column.table, column.column):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,14 @@ WINDOWS: list[Window | None] = [
     Lookback(-1, 0, Unit.MONTHS),
     Lookback(None, -1, Unit.MONTHS),
     None,
+    Lookback(-3, 0, Unit.ROWS),
+    Lookback(-1, 0, Unit.ROWS),
+    Lookback(-5, -2, Unit.ROWS),
+    Lookback(-3, 0, Unit.ROWS),
+    Lookback(-4, -1, Unit.ROWS),
 ]
+FLAGGED = (len(WINDOWS) - 2, len(WINDOWS) - 1)
+"""The windows that count only the events with a flag."""
 AHEAD: list[Window | None] = [Lookahead(0, 2), Lookahead(1, 3), Lookahead(0, 1, Unit.MONTHS)]
 ON_CODES = (Family.FREQUENCY, Family.LIST)
 
@@ -40,6 +47,12 @@ class World:
     spine: Spine
     values: np.ndarray
     codes: np.ndarray
+    flags: np.ndarray
+
+    @property
+    def counted(self) -> dict[int, np.ndarray]:
+        """The flags of the windows that have some."""
+        return dict.fromkeys(FLAGGED, self.flags)
 
     @property
     def requests(self) -> list[Request]:
@@ -56,6 +69,7 @@ class World:
 EVERY: list[tuple[str, int | None]] = [(name, None) for name in AGGREGATES if name != "LAST_N"]
 EVERY += [("LAST_N", n) for n in (1, 2, 3)]
 
+FLAGS = st.sampled_from([True, True, False])
 NUMBERS = st.one_of(
     st.integers(-3, 3).map(float),
     st.floats(-1e3, 1e3).map(lambda x: round(x, 3)),
@@ -73,7 +87,7 @@ def worlds(draw: st.DrawFn, *, clocks: bool = False, numbers: st.SearchStrategy[
             learnt = hours // 6 * 6 + (draw(st.sampled_from([0, 0, 0, 6, 60, 600])) if clocks else 0)
             until = draw(st.sampled_from([None, None, 0, 12, 300])) if clocks else None
             shown = None if until is None else learnt + until
-            events.append((key, hours // 6 * 6, learnt, shown, draw(numbers), draw(st.integers(-1, 4))))
+            events.append((key, hours // 6 * 6, learnt, shown, draw(numbers), draw(st.integers(-1, 4)), draw(FLAGS)))
         rows += [(key, hours) for hours in sorted(draw(st.lists(st.integers(0, 1600), max_size=10)))]
     return _world(events, rows, clocks)
 
@@ -96,7 +110,7 @@ def _world(events: list[Any], rows: list[Any], clocks: bool) -> World:
     )
     cutoff = np.array([START + hours * HOUR for _, hours in rows], np.int64)
     spine = Spine(starts([key for key, _ in rows]), cutoff)
-    return World(segments, spine, column(4, np.float64), column(5, np.int32))
+    return World(segments, spine, column(4, np.float64), column(5, np.int32), column(6, np.bool_))
 
 
 def naive(world: World, windows: list[Window | None], request: Request, sees: Callable[[int, int], bool]) -> list[Any]:
@@ -106,16 +120,27 @@ def naive(world: World, windows: list[Window | None], request: Request, sees: Ca
     for key in range(len(world.spine.spine_starts) - 1):
         for row in range(world.spine.spine_starts[key], world.spine.spine_starts[key + 1]):
             cutoff = int(world.spine.cutoff[row])
-            low, high = (-END, cutoff) if window is None else (int(b[0]) for b in window.bounds(np.array([cutoff])))
             state = spec.start()
-            for event in range(world.segments.event_starts[key], world.segments.event_starts[key + 1]):
+            events = range(world.segments.event_starts[key], world.segments.event_starts[key + 1])
+            for event in _within(world, request, window, [e for e in events if sees(e, cutoff)], cutoff):
                 happened = int(world.segments.happened[event])
                 value = _value(request, event)
-                if low < happened <= high and sees(event, cutoff) and value is not None:
+                if value is not None:
                     held = event if spec.family is Family.ORDER else value
                     state = spec.step(state, Event(happened, event, held))
             answers.append(spec.finish(state, request.n or 0, cutoff))
     return answers
+
+
+def _within(world: World, request: Request, window: Window | None, events: list[int], cutoff: int) -> list[int]:
+    """The events that lie in the window, of those of a key that show."""
+    if window is not None and window.unit is Unit.ROWS:
+        assert window.start is not None
+        counts = [e for e in events if request.window_index not in FLAGGED or world.flags[e]]
+        newest = counts[::-1][-window.end : -window.start]
+        return newest[::-1]
+    low, high = (-END, cutoff) if window is None else (int(b[0]) for b in window.bounds(np.array([cutoff])))
+    return [e for e in events if low < int(world.segments.happened[e]) <= high]
 
 
 def _value(request: Request, event: int) -> Any:
@@ -155,6 +180,18 @@ def check(found: list[Any], expected: list[Any], request: Request, scale: float)
         assert found == expected, request
 
 
+def everything(world: World, requests: list[Request], spine: Spine | None = None, threads: int = 1) -> list[Result]:
+    """The requests' answers over `WINDOWS`; a window with flags takes only values that have one."""
+    asked = [_flagged(world, r) if r.window_index in FLAGGED else r for r in requests]
+    return sweep(world.segments, spine or world.spine, WINDOWS, asked, threads, counted=world.counted)
+
+
+def _flagged(world: World, request: Request) -> Request:
+    column = world.flags if request.column is None else request.column
+    blank = -1 if column.dtype.kind == "i" else False if column.dtype.kind == "b" else np.nan
+    return replace(request, column=np.where(world.flags, column, blank).astype(column.dtype))
+
+
 def scale_of(world: World) -> float:
     finite = np.abs(world.values[np.isfinite(world.values)])
     return float(np.max(finite, initial=1.0))
@@ -164,7 +201,7 @@ def scale_of(world: World) -> float:
 @given(worlds(numbers=st.one_of(st.integers(-3, 3).map(float), st.floats(-1e3, 1e3), st.just(math.nan))))
 def test_every_aggregate_is_what_its_algebra_says(world: World):
     requests = world.requests
-    for request, result in zip(requests, sweep(world.segments, world.spine, WINDOWS, requests), strict=True):
+    for request, result in zip(requests, everything(world, requests), strict=True):
         check(plain(result), naive(world, WINDOWS, request, shows(world)), request, scale_of(world))
 
 
@@ -172,7 +209,7 @@ def test_every_aggregate_is_what_its_algebra_says(world: World):
 @given(worlds(clocks=True, numbers=st.one_of(st.integers(-3, 3).map(float), st.just(math.nan))))
 def test_a_row_sees_what_was_known_and_not_yet_superseded_at_its_cutoff(world: World):
     requests = world.requests
-    for request, result in zip(requests, sweep(world.segments, world.spine, WINDOWS, requests), strict=True):
+    for request, result in zip(requests, everything(world, requests), strict=True):
         check(plain(result), naive(world, WINDOWS, request, shows(world)), request, scale_of(world))
 
 
@@ -197,10 +234,10 @@ def bits(result: Result) -> tuple[bytes, ...]:
 @settings(max_examples=25, deadline=None)
 @given(worlds(clocks=True), st.integers(1, 30), st.integers(1, 3))
 def test_neither_chunks_nor_threads_change_a_bit(world: World, size: int, threads: int):
-    whole = sweep(world.segments, world.spine, WINDOWS, world.requests)
+    whole = everything(world, world.requests)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "CHUNK", size)
-        cut = sweep(world.segments, world.spine, WINDOWS, world.requests, threads=threads)
+        cut = everything(world, world.requests, threads=threads)
     assert [bits(result) for result in whole] == [bits(result) for result in cut]
 
 
@@ -208,10 +245,10 @@ def test_neither_chunks_nor_threads_change_a_bit(world: World, size: int, thread
 @given(worlds(clocks=True))
 def test_one_row_alone_gets_the_bits_it_gets_among_others(world: World):
     requests = [r for r in world.requests if r.function != "LIST_DISTINCT"]
-    whole = sweep(world.segments, world.spine, WINDOWS, requests)
+    whole = everything(world, requests)
     for row in range(len(world.spine.cutoff)):
         starts = np.clip(world.spine.spine_starts - row, 0, 1)
-        alone = sweep(world.segments, Spine(starts, world.spine.cutoff[row : row + 1]), WINDOWS, requests)
+        alone = everything(world, requests, Spine(starts, world.spine.cutoff[row : row + 1]))
         assert [r[row : row + 1].tobytes() for r in whole] == [r.tobytes() for r in alone]  # type: ignore[index,union-attr]
 
 
@@ -220,7 +257,7 @@ def line(values: list[float], step: int = HOUR) -> World:
     happened = START + np.arange(len(values)) * step
     starts = np.array([0, len(values)])
     codes = np.zeros(len(values), np.int32)
-    return World(Segments(starts, happened), Spine(starts, happened), np.array(values), codes)
+    return World(Segments(starts, happened), Spine(starts, happened), np.array(values), codes, codes == 0)
 
 
 def swept(world: World, function: str, window: Window, n: int | None = None) -> np.ndarray:
@@ -270,7 +307,7 @@ def test_a_trend_of_events_a_microsecond_apart_after_twenty_years():
     world = line([0.0, 1.0, 3.0, 5.0], 1)
     happened = world.segments.happened.copy()
     happened[0] -= 20 * 365 * 24 * HOUR
-    world = World(Segments(world.segments.event_starts, happened), world.spine, world.values, world.codes)
+    world = replace(world, segments=Segments(world.segments.event_starts, happened))
     assert swept(world, "TREND", Lookback(-1, 0)).tolist()[3] == pytest.approx(2 * 86_400_000_000, rel=1e-12)
 
 
@@ -299,13 +336,12 @@ def test_keys_without_events_and_spines_without_rows_are_answered():
         Spine(np.array([0, 2, 3]), np.array([START, START, START])),
         np.empty(0),
         np.empty(0, np.int32),
+        np.empty(0, np.bool_),
     )
-    for request, result in zip(
-        world.requests, sweep(world.segments, world.spine, WINDOWS, world.requests), strict=True
-    ):
+    for request, result in zip(world.requests, everything(world, world.requests), strict=True):
         assert plain(result) == [AGGREGATES[request.function].empty] * 3
     empty = Spine(nothing, np.empty(0, np.int64))
-    for result in sweep(world.segments, empty, WINDOWS, world.requests, threads=2):
+    for result in everything(world, world.requests, empty, threads=2):
         assert plain(result) == []
 
 
@@ -324,3 +360,17 @@ def test_only_true_values_of_a_flag_count():
     asked = [Request("COUNT", 0, flags), Request("LAST", 0, flags), Request("TIME_SINCE", 0, flags)]
     found = [plain(r) for r in sweep(world.segments, world.spine, [Lookback(None, 0)], asked)]
     assert found == [[1, 1, 2], [0, 0, 2], [0, HOUR, 0]]
+
+
+def test_a_window_of_rows_holds_as_many_as_there_are_and_ends_where_it_says():
+    world = line([1.0, math.nan, 4.0, 8.0])
+    assert swept(world, "COUNT", Lookback(-3, 0, Unit.ROWS)).tolist() == [1, 2, 3, 3]
+    assert plain(swept(world, "SUM", Lookback(-2, 0, Unit.ROWS))) == [1, 1, 4, 12]
+    assert plain(swept(world, "MAX", Lookback(-3, -1, Unit.ROWS))) == [None, 1, 1, 4]
+    assert plain(swept(world, "GAP", Lookback(-3, 0, Unit.ROWS))) == [None, None, 1 / 12, 1 / 24]
+
+
+def test_the_gap_is_the_mean_time_between_neighbours_in_days():
+    world = line([1.0] * 3, 48 * HOUR)
+    assert plain(swept(world, "GAP", Lookback(None, 0))) == [None, 2.0, 2.0]
+    assert plain(swept(world, "GAP", Lookback(-47, 0, Unit.HOURS))) == [None, None, None]

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from penstock.engine.execute import execute
 from penstock.engine.relational import Relational
-from penstock.plan import Age, Aggregate, Alive, Attach, Field, Node, Select, Spine, Stream, Sweep
+from penstock.language import lower_features
+from penstock.plan import Age, Aggregate, Alive, Attach, Field, Node, Peers, Select, Spine, Stream, Sweep
 from penstock.schema import Dtype, Kind
 from penstock.settings import Settings
 from penstock.window import Lookback
@@ -69,12 +70,18 @@ def questions(draw: st.DrawFn, *, ahead: bool) -> tuple[make.MemoryRows, list[tu
     return rows, spine, list({str(a): a for a in asked}.values())
 
 
+def unit_of(aggregate: Aggregate) -> float:
+    """What the engine's number is to be multiplied by to be the oracle's: ages are told in the window's unit."""
+    aged = aggregate.function == "TIME_SINCE" and aggregate.window is not None
+    return aggregate.window.unit.clock.microseconds if aged and aggregate.window else 1.0
+
+
 def agree(rows: make.MemoryRows, spine: Sequence[tuple[Any, int]], asked: Sequence[Aggregate]) -> None:
     """Assert that engine and oracle give the same for every row and aggregate."""
     table = ask(rows, spine, swept(*asked))
     oracle = Oracle(rows.graph, rows.rows)
     for aggregate in asked:
-        unit = aggregate.window.unit.microseconds if aggregate.function == "TIME_SINCE" and aggregate.window else 1.0
+        unit = unit_of(aggregate)
         for ours, (entity, cutoff) in zip(table[str(aggregate)].to_pylist(), spine, strict=True):
             theirs = oracle.aggregate(aggregate, entity, cutoff)
             assert same(ours, theirs, unit), f"{aggregate} of {entity} at {cutoff}: engine {ours!r}, oracle {theirs!r}"
@@ -99,6 +106,52 @@ def test_other_rows_of_the_last_parent_equal_the_double_loop(data: st.DataObject
     aggregate = data.draw(make.aggregates_of(rows.graph, Stream("products", (make.PRODUCT,), anchor=anchor)))
     spine = data.draw(st.lists(st.tuples(st.integers(0, 4), make.times()), min_size=1, max_size=5))
     agree(rows, spine, [aggregate])
+
+
+ANCHORS = {
+    "orders": [Field("orders", "product_id", Dtype.STRING, Kind.ID), Field("orders", "user_id", Dtype.INT, Kind.ID),
+               Field("products", "maker_id", Dtype.INT, Kind.ID, (make.PRODUCT,)),
+               Peers(Field("orders", "status", Dtype.STRING, Kind.CATEGORICAL)),
+               Peers(Field("products", "kind", Dtype.STRING, Kind.CATEGORICAL, (make.PRODUCT,))), Peers()],
+    "users": [Peers(Field("users", "city", Dtype.STRING, Kind.CATEGORICAL)), Peers(),
+              Aggregate("MODE", Stream("users", (make.ORDERS,)), Field("orders", "product_id", Dtype.STRING, Kind.ID),
+                        Lookback(-30, 0))],
+}  # fmt: skip
+"""Whose rows may be asked for instead of the entity's own, by the entity's table."""
+
+
+@st.composite
+def anchored(draw: st.DrawFn) -> tuple[make.MemoryRows, str, list[tuple[Any, int]], list[Aggregate]]:
+    """A database, a table, rows of it to ask about, and aggregates of the rows of parents and peers."""
+    rows = draw(make.databases())
+    table = draw(st.sampled_from(["users", "orders"] if rows.graph.table("orders").keys else ["users"]))
+    anchor = draw(st.sampled_from(ANCHORS[table]))
+    said = anchor.value if isinstance(anchor, Aggregate) else anchor
+    roots = {"product_id": "products", "user_id": "users", "maker_id": "makers"}
+    root = roots[said.column] if isinstance(said, Field) else table
+    below = {"products": (make.PRODUCT,), "users": (make.ORDERS,), "makers": (make.MAKER, make.PRODUCT), "orders": ()}
+    stream = Stream(root, below[root], anchor=anchor)
+    if draw(st.booleans()):
+        stream = replace(stream, where=draw(make.conditions(rows.graph, stream.table)))
+    spine = draw(st.lists(st.tuples(st.integers(0, 9), make.times()), min_size=1, max_size=6))
+    return rows, table, spine, [draw(make.aggregates_of(rows.graph, stream)) for _ in range(2)]
+
+
+def of_others(table: str, *asked: Aggregate) -> Node:
+    """A plan that works out aggregates of other rows than the entity's."""
+    key = {"users": "user_id", "orders": "order_id"}[table]
+    return lower_features({str(a): a for a in asked}, table, key)
+
+
+@given(anchored())
+def test_rows_of_parents_and_peers_equal_the_double_loop(question: Any) -> None:
+    rows, table, spine, asked = question
+    found, oracle = ask(rows, spine, of_others(table, *asked)), Oracle(rows.graph, rows.rows)
+    for aggregate in asked:
+        unit = unit_of(aggregate)
+        for ours, (entity, cutoff) in zip(found[str(aggregate)].to_pylist(), spine, strict=True):
+            theirs = oracle.aggregate(aggregate, entity, cutoff, about=table)
+            assert same(ours, theirs, unit), f"{aggregate} of {entity} at {cutoff}: engine {ours!r}, oracle {theirs!r}"
 
 
 @given(st.data())
@@ -134,6 +187,27 @@ def test_an_entity_counts_from_its_own_time_on(data: st.DataObject) -> None:
 
 
 # ---------------------------------------------------------------- laws
+
+
+@given(anchored(), st.integers(0, 2**31))
+def test_nothing_after_the_cutoff_changes_what_parents_and_peers_did(question: Any, seed: int) -> None:
+    rows, table, spine, asked = question
+    cutoff, rng = spine[0][1], random.Random(seed)
+    poisoned = {t.name: _poison(rows, t.name, cutoff, rng) for t in rows.graph}
+    plan = of_others(table, *asked)
+    later = make.MemoryRows(rows.graph, poisoned)
+    assert bits(ask(later, spine[:1], plan)) == bits(ask(rows, spine[:1], plan))
+
+
+@given(anchored(), st.randoms())
+def test_whom_else_is_asked_about_changes_nothing_of_parents_and_peers(question: Any, rng: random.Random) -> None:
+    rows, table, spine, asked = question
+    chosen = rng.sample(range(len(spine)), rng.randint(1, len(spine)))
+    whole, part = (
+        ask(rows, spine, of_others(table, *asked)),
+        ask(rows, [spine[n] for n in chosen], of_others(table, *asked)),
+    )
+    assert bits(part) == bits(whole.take(chosen))
 
 
 def bits(table: pa.Table) -> list[list[Any]]:

@@ -19,6 +19,7 @@ from penstock.window import Lookahead, Lookback, Unit
 from tests.language.shop import POST_GRAPH, SHOP_GRAPH
 
 EACH = "FOR EACH users.user_id"
+CLOCKS = [unit for unit in Unit if unit is not Unit.ROWS]
 
 
 def ask(target: str, rest: str = "") -> Query:
@@ -96,7 +97,7 @@ def test_a_static_target_has_no_horizon_and_no_past() -> None:
     assert query.static and query.horizon is None and query.horizon_microseconds is None and query.past(1) is None
 
 
-@given(st.integers(0, 50), st.integers(1, 50), st.integers(1, 5), st.sampled_from(list(Unit)))
+@given(st.integers(0, 50), st.integers(1, 50), st.integers(1, 5), st.sampled_from(CLOCKS))
 def test_the_past_is_the_target_moved_back_and_never_looks_ahead(start: int, length: int, k: int, unit: Unit) -> None:
     query = ask(f"SUM(orders.price, {start}, {start + length}, {unit}) > COUNT(notif.*, 0, 3, days)")
     assert query.period is not None

@@ -25,10 +25,13 @@ constants = st.builds(Constant, st.booleans() | numbers | texts | days | moments
 
 @st.composite
 def windows(draw: st.DrawFn) -> Window:
-    """A window of either direction, or of both."""
+    """A window of either direction, or of both; of rows one that looks back."""
+    if draw(st.integers(0, 3)) == 0:
+        end = draw(st.integers(-1000, 0))
+        return Window(draw(st.integers(end - 1000, end - 1)), end, Unit.ROWS)
     end = draw(st.integers(-1000, 1000))
     start = draw(st.none() | st.integers(end - 1000, end - 1))
-    return Window(start, end, draw(st.sampled_from(Unit)))
+    return Window(start, end, draw(st.sampled_from([unit for unit in Unit if unit is not Unit.ROWS])))
 
 
 @st.composite

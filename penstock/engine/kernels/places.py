@@ -26,7 +26,7 @@ from penstock.engine.kernels.compiled import (
 COUNT, FIRST, LAST, AGE = 0, 1, 2, 3
 """What a row of ``asked`` may ask for, in its first column; the second is the window.
 
-The third is the n of LAST; 1 for AGE, 0 for FIRST.
+The third is the n of LAST; 1 for AGE (0 asks for the age of the first value), 0 for FIRST.
 """
 
 
@@ -90,7 +90,7 @@ def _places(walk: Any, valid: Any, happened: Any, cutoff: Any, asked: Any, seen:
 
 
 def places(walk: Walk, valid: Array, happened: Array, cutoff: Array, asked: Array, out: Array) -> None:
-    """COUNT; the event of FIRST and LAST_N (-1: none); the age of the last value in microseconds (-1: none).
+    """COUNT; the event of FIRST and LAST_N (-1: none); the age of the last or first value in microseconds (-1: none).
 
     ``valid`` says which events have a value (empty: all). ``out[i]`` answers ``asked[i]``.
     """

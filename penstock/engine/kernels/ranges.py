@@ -1,10 +1,10 @@
-"""Where windows begin and end among a key's events. Both ends only move forward, as a rule."""
+"""Where windows begin and end among a key's events, by time or by number. Both ends only move forward, as a rule."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from penstock.engine.kernels.compiled import INT, INTS, OUT_CODES, RANGE, kernel, step
+from penstock.engine.kernels.compiled import FLAGS, INT, INTS, OUT_CODES, RANGE, kernel, step
 
 
 @step
@@ -66,3 +66,35 @@ def begins(
         for row in range(spine_starts[key] - base, spine_starts[key + 1] - base):
             left = after(happened, first, last, left, low[row])
             begin[row] = min(left - first, end[row])
+
+
+@kernel(INT, INT, INTS, INTS, FLAGS, RANGE, INT, OUT_CODES)
+def backs(
+    first_key: int,
+    last_key: int,
+    event_starts: Any,
+    spine_starts: Any,
+    counted: Any,
+    shown: Any,
+    number: int,
+    edge: Any,
+) -> None:
+    """For each row the first of its key's events from which on at most ``number`` of those shown count.
+
+    ``shown`` says how many events each row sees, and does not fall within a key; ``counted`` which events count
+    (empty: all).
+    """
+    base = spine_starts[first_key]
+    for key in range(first_key, last_key):
+        first, left, at, count = event_starts[key], 0, 0, 0
+        for row in range(spine_starts[key] - base, spine_starts[key + 1] - base):
+            if len(counted) == 0:
+                edge[row] = max(0, shown[row] - number)
+                continue
+            for event in range(at, shown[row]):
+                count += counted[first + event]
+            at = shown[row]
+            while count > number:
+                count -= counted[first + left]
+                left += 1
+            edge[row] = left
