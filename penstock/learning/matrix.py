@@ -95,6 +95,11 @@ class Encoding:
         wanted = set(features)
         return self.at([place for place, encoder in enumerate(self.encoders) if encoder.feature in wanted])
 
+    def part(self, values: Values, smaller: Encoding) -> Values:
+        """The columns of a matrix that a smaller encoding, made by `only`, has too."""
+        wanted = set(smaller.features)
+        return np.asfortranarray(values[:, [encoder.feature in wanted for encoder in self.encoders]])
+
     def at(self, places: Sequence[int]) -> Encoding:
         """The part of the encoding that makes these columns."""
         return Encoding(tuple(self.encoders[place] for place in places))

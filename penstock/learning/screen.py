@@ -17,6 +17,7 @@ from penstock.learning.dataset import Rows, Samples, drawn
 from penstock.learning.finish import Classes, Labels, truth_of
 from penstock.learning.matrix import Encoding, Values, learn
 from penstock.learning.models import Options
+from penstock.learning.targets import Past, Rate
 from penstock.learning.trained import with_step
 from penstock.schema import Kind
 
@@ -47,13 +48,13 @@ def survivors(
 ) -> tuple[list[str], list[tuple[str, str]]]:
     """(features to learn from, what was dropped and why), from sample rows of training and of validation."""
     table = with_step(sample)
-    encoding, values = learn(table, sample.entity, kinds)
+    encoding, values = learn(table, sample.entity, kinds, past_of(task, sample, later, options.horizon))
     dropped = list(encoding.dropped)
     fleeting = _fleeting(encoding, values, sample, later)
     dropped += [(name, "it only tells cutoffs apart, by values that come once") for name in fleeting]
     chosen = encoding.only([name for name in encoding.features if name not in fleeting])
     if len(chosen.features) > most:
-        kept = _strongest(chosen, chosen.encode(table), views(task, sample), most, options)
+        kept = _strongest(chosen, encoding.part(values, chosen), views(task, sample), most, options)
         if task in ("regression", "forecasting", "multilabel"):
             kept += [name for name in chosen.features if name in sample.own_past and name not in kept]
         dropped += [(name, "it adds too little to the others") for name in chosen.features if name not in kept]
@@ -72,24 +73,37 @@ def _fleeting(encoding: Encoding, values: Values, sample: Samples, later: Sample
     fleeting = set()
     for place in np.flatnonzero(steady):
         encoder = encoding.encoders[place]
+        if isinstance(encoder, Rate):
+            continue  # moves with the cutoff even where its category stays
         known = [rows[0, place] for rows in groups]
         if not np.isin(encoder.encode(table.column(encoder.feature)), known).all():
             fleeting.add(encoder.feature)
     return fleeting
 
 
-def views(task: str, sample: Samples) -> list[View]:
-    """What a short trial learns, to see which features matter: (objective, target), some for tasks of many answers."""
+def views(task: str, sample: Samples, like: Samples | None = None) -> list[View]:
+    """What a short trial learns, to see which features matter: (objective, target), some for tasks of many answers.
+
+    Classes and labels are the commonest of ``like``, or of the sample itself.
+    """
+    given = (like or sample).target
     if task == "binary":
         return [("binary", truth_of(sample.target))]
     if task == "multiclass":
-        codes = Classes.of(sample.target).codes(sample.target)
+        codes = Classes.of(given).codes(sample.target)
         return [("binary", (codes == place).astype(float)) for place in range(MOST_VIEWS)]
     if task == "multilabel":
-        truths = Labels.of(sample.target).truths(sample.target)
+        truths = Labels.of(given).truths(sample.target)
         return [("binary", truths[:, place]) for place in range(min(MOST_VIEWS, truths.shape[1]))]
     truth = truth_of(sample.target)
     return [("regression", np.sign(truth) * np.log1p(np.abs(truth)))]
+
+
+def past_of(task: str, samples: Samples, later: Samples, horizon: int) -> Past:
+    """What came of rows, and when it was known; a horizon that is not told (0) is at most the gap to later rows."""
+    truth = np.column_stack([target for _, target in views(task, samples)])
+    gap = int(later.cutoff.min()) - int(samples.cutoff.max()) if len(later) and len(samples) else 0
+    return Past.of(truth, samples.cutoff, horizon or max(0, gap), samples.entity)
 
 
 def _strongest(encoding: Encoding, values: Values, trials: list[View], most: int, options: Options) -> list[str]:

@@ -23,7 +23,8 @@ from penstock.learning.labels import fit_labels, past_places
 from penstock.learning.matrix import Encoding, Number, learn, usual
 from penstock.learning.models import Fit, Options
 from penstock.learning.objectives import fit_number
-from penstock.learning.screen import SAMPLE, sampled, survivors
+from penstock.learning.screen import SAMPLE, past_of, sampled, survivors
+from penstock.learning.selection import chosen
 from penstock.learning.trained import STEP, Trained, with_step
 from penstock.schema import Kind
 
@@ -112,7 +113,10 @@ def _prepare(
     names, dropped = survivors(task, sample, some, options.most_features, options, kinds)
     asked = [name for name in names if name != STEP]
     train, validation = train.only(asked).take(rows), validation.only(asked).take(later)
-    encoding, values = learn(with_step(train), train.entity, kinds)
+    past = past_of(task, train, validation, options.horizon)
+    encoding, values = learn(with_step(train), train.entity, kinds, past)
+    stopped = encoding.encode(with_step(validation))
+    encoding, values, stopped = chosen(task, encoding, (train, values), (validation, stopped), options)
     encoding = replace(encoding, dropped=(*dropped, *encoding.dropped))
     if not encoding.encoders:
         raise RefusedError(
@@ -123,7 +127,7 @@ def _prepare(
         )
     empty = np.zeros(0)
     examples = Examples(values, empty, encoding.categorical)
-    stop = Examples(encoding.encode(with_step(validation)), empty, encoding.categorical)
+    stop = Examples(stopped, empty, encoding.categorical)
     return _Prepared(train, validation, encoding, examples, stop)
 
 

@@ -1,0 +1,140 @@
+"""Which ways of encoding a feature are kept: those with which a short trial predicts later rows best.
+
+Categories of many values can be codes, rates of what came of them, or both; texts can be read or left. None of these
+is right everywhere, so each is tried on sampled training rows and judged on validation rows, which come later. Of the
+winner, columns of rates and themes that no tree used are left out one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from penstock.learning.booster import Examples, train
+from penstock.learning.dataset import Samples, drawn
+from penstock.learning.encoders import Category, Frequency, Values
+from penstock.learning.matrix import Encoding
+from penstock.learning.models import Options
+from penstock.learning.screen import View, views
+from penstock.learning.targets import Rate
+from penstock.learning.textual import Size, Theme
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Places: TypeAlias = tuple[int, ...]
+
+SAMPLE = 10_000
+_USELESS = "it does not help to predict later rows"
+_ROUNDS, _PATIENCE, _FEWEST_ROUNDS = 150, 10, 40
+_METRICS = {"binary": "binary_logloss", "regression": "l2"}
+_TOLD: Mapping[str, Any] = {
+    "num_leaves": 15, "learning_rate": 0.15, "feature_fraction": 0.3, "max_bin": 31, "lambda_l2": 5.0,
+    "bagging_fraction": 0.8, "bagging_freq": 1, "min_data_per_group": 50,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How well a choice of columns did on later rows in each view (less is better), and what each column gained."""
+
+    places: Places
+    losses: Floats
+    gains: Floats
+
+    def beats(self, other: Trial) -> bool:
+        """Whether the losses are less, each view counting the same."""
+        return float(np.mean(self.losses / np.maximum(other.losses, 1e-12))) < 1.0
+
+
+def chosen(
+    task: str,
+    encoding: Encoding,
+    rows: tuple[Samples, Values],
+    later: tuple[Samples, Values],
+    options: Options,
+) -> tuple[Encoding, Values, Values]:
+    """The part of the encoding to learn with, and of both matrices; all of it, at no cost, if there is no choice.
+
+    ``rows`` and ``later`` are training and validation samples, each with the matrix that the encoding made of them.
+    """
+    groups = _groups(encoding)
+    if not groups.rates and not groups.texts:
+        return encoding, rows[1], later[1]
+    places = list(_best(task, encoding, groups, (rows, later), options))
+    kept = (np.asfortranarray(values[:, places]) for _, values in (rows, later))
+    part = encoding.at(places)
+    gone = [(name, _USELESS) for name in encoding.features if name not in part.features]
+    return replace(part, dropped=(*encoding.dropped, *gone)), *kept
+
+
+def _best(
+    task: str, encoding: Encoding, groups: _Groups, parts: Sequence[tuple[Samples, Values]], options: Options
+) -> Places:
+    """The columns of the best trial, without those that were to choose from and no tree used."""
+    sides = [_side(task, *part, parts[0][0], options) for part in parts]
+    optional = {*groups.rates, *groups.texts}
+    every = tuple(range(len(encoding.encoders)))
+    plain = tuple(place for place in every if place not in optional)
+    best = _tried(encoding, sides, plain or every, options)
+    for places in _rivals(groups, plain) if plain else ():
+        rival = _tried(encoding, sides, places, options)
+        best = rival if rival.beats(best) else best
+    if groups.texts and plain:
+        rival = _tried(encoding, sides, tuple(sorted(best.places + groups.texts)), options)
+        best = rival if rival.beats(best) else best
+    used = dict(zip(best.places, best.gains, strict=True))
+    return tuple(place for place in best.places if place not in optional or used[place] > 0) or best.places
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Columns that are rates, columns that say the same categories otherwise, and columns read from texts."""
+
+    rates: Places
+    codes: Places
+    texts: Places
+
+
+def _groups(encoding: Encoding) -> _Groups:
+    every = list(enumerate(encoding.encoders))
+    rated = {e.feature for _, e in every if isinstance(e, Rate)}
+    return _Groups(
+        tuple(place for place, e in every if isinstance(e, Rate)),
+        tuple(place for place, e in every if isinstance(e, Category | Frequency) and e.feature in rated),
+        tuple(place for place, e in every if isinstance(e, Size | Theme)),
+    )
+
+
+def _rivals(groups: _Groups, plain: Places) -> Iterator[Places]:
+    """What to try against codes alone: codes and rates; rates instead of codes."""
+    if groups.rates:
+        yield tuple(sorted(plain + groups.rates))
+        if groups.codes:
+            yield tuple(sorted({*plain, *groups.rates} - {*groups.codes}))
+
+
+def _side(task: str, samples: Samples, values: Values, like: Samples, options: Options) -> tuple[Values, list[View]]:
+    """A sample of rows: their part of the matrix, and what a short trial learns of them (the classes of ``like``)."""
+    picked = drawn(samples, SAMPLE, options.seed)
+    return np.asfortranarray(values[picked]), views(task, samples.take(picked), like)
+
+
+def _tried(encoding: Encoding, sides: Sequence[tuple[Values, list[View]]], places: Places, options: Options) -> Trial:
+    """One short trial for each view."""
+    codes = set(encoding.categorical)
+    categorical = tuple(number for number, place in enumerate(places) if place in codes)
+    values = [np.asfortranarray(values[:, places]) for values, _ in sides]
+    trials = list(zip(*(view for _, view in sides), strict=True))
+    rounds = max(_FEWEST_ROUNDS, _ROUNDS // len(trials))
+    losses, gains = [], np.zeros(len(places))
+    for (objective, target), (_, truth) in trials:
+        told = {**_TOLD, "objective": objective, "metric": _METRICS[objective], "seed": options.seed}
+        told["num_threads"] = options.threads
+        examples = [Examples(v, t, categorical) for v, t in zip(values, (target, truth), strict=True)]
+        grown = train(examples[0], examples[1], told, rounds=rounds, patience=_PATIENCE)
+        losses.append(grown.loss)
+        gains += grown.booster.importance(len(places))
+    return Trial(places, np.array(losses), gains)
