@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from penstock.learning.calibrate import Floats
 from penstock.learning.dataset import Rows, Samples, known
-from penstock.learning.explain import Phrase, family, shown
+from penstock.learning.explain import Phrase, family, shown, titled
 from penstock.learning.finish import Classes, Labels, truth_of
 from penstock.learning.matrix import numbers, texts
 from penstock.learning.trained import Trained, with_step
@@ -100,7 +100,7 @@ def views(
 
 
 def _noun(phrase: Phrase | None, name: str) -> str:
-    return phrase if isinstance(phrase, str) and "{value}" not in phrase else name
+    return titled(phrase) if isinstance(phrase, str) and "{value}" not in phrase else name
 
 
 def _measured(trained: Trained, test: Samples, threads: int) -> _Measured:

@@ -167,6 +167,16 @@ def _singular(phrase: str) -> str:
     return one(noun) + phrase[len(noun) :]
 
 
+def titled(phrase: str) -> str:
+    """A feature's phrase as it stands by itself, without a value.
+
+    >>> titled("days since the last orders in the last 90 days"), titled("orders in the last 30 days")
+    ('days since the last order in the last 90 days', 'orders in the last 30 days')
+    """
+    since = re.match(r"((?:second|minute|hour|day|week|month)s since the last )(.*)", phrase)
+    return phrase if since is None else since[1] + _singular(since[2])
+
+
 def one(noun: str) -> str:
     """The singular of an English plural, as well as rules can tell.
 
