@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.learning.dataset import Array
+from penstock.learning.factors import Factors, factors
 from penstock.window import Instants
 
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -27,6 +28,8 @@ OWN, TOGETHER, POPULAR, RISING = 50, 30, 20, 10
 SEEDS, NEIGHBOURS = 10, 20
 _PAIRS_AT_MOST = 4_000_000
 _DAY = 86_400_000_000.0
+_FADING = 4.0
+"""Horizons in which a meeting loses half its weight for the factors."""
 
 FEATURES = (
     "own count", "own count, 1 horizon", "own count, 3 horizons", "own count, fading", "days since own last",
@@ -35,13 +38,18 @@ FEATURES = (
     "entities, 1 horizon", "entities, 3 horizons", "entities ever", "rise", "place by entities",
     "days since anyone's first", "days since anyone's last", "share of entities that come back",
     "entity's rows", "entity's items", "entity's rows, 1 horizon", "days since entity's last",
-    "entity's new items share",
+    "entity's new items share", "count the other way round", "the other way round, fading",
+    "days since last the other way round", "drawn by factors", "place by factors",
 )  # fmt: skip
+
+
+MUTUAL = {b"mutual": b"yes"}
+"""What the schema of a log says where its items are entities of the same kind: teams that meet teams."""
 
 
 @dataclass(frozen=True)
 class Log:
-    """Interactions as codes, sorted by when they became visible."""
+    """Interactions as codes, sorted by when they became visible; ``mutual`` where items are entities themselves."""
 
     entities: Array
     items: Array
@@ -49,24 +57,32 @@ class Log:
     item: Ints
     happened: Instants
     visible: Instants
+    mutual: bool = False
 
     @classmethod
     def of(cls, table: pa.Table) -> Log:
         """The log of a table ``entity, item, happened[, known]`` (microseconds); rows with a NULL are left out."""
+        mutual = (table.schema.metadata or {}).items() >= MUTUAL.items()
         known = "known" in table.column_names
         table = table.select(["entity", "item", "happened", *(["known"] if known else [])]).drop_null()
         entities, entity = coded(table["entity"])
         items, item = coded(table["item"])
+        if mutual:  # who was only ever met is asked about as well
+            entities = coded(pa.chunked_array([entities, items.cast(entities.type)]))[0]
+            items, entity, item = entities, places(table["entity"], entities), places(table["item"], entities)
         happened = np.asarray(table["happened"].cast(pa.int64()), np.int64)
         visible = np.maximum(happened, np.asarray(table["known"].cast(pa.int64()), np.int64)) if known else happened
         order = np.lexsort((item, entity, happened, visible))
-        return cls(entities, items, entity[order], item[order], happened[order], visible[order])
+        return cls(entities, items, entity[order], item[order], happened[order], visible[order], mutual)
 
     def until(self, cutoff: int, horizon: int) -> Seen:
         """What is visible at a cutoff."""
         end = int(np.searchsorted(self.visible, cutoff, "right"))
-        parts = (self.entity[:end], self.item[:end], self.happened[:end])
-        return Seen(len(self.entities), max(1, len(self.items)), cutoff, horizon, *parts)
+        size = (len(self.entities), max(1, len(self.items)), cutoff, horizon)
+        entity, item, happened = self.entity[:end], self.item[:end], self.happened[:end]
+        if not self.mutual:
+            return Seen(*size, entity, item, happened)
+        return Seen(*size, entity, item, happened, Seen(*size, item, entity, happened))
 
 
 def coded(column: Array) -> tuple[Array, Ints]:
@@ -104,7 +120,10 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Seen:
-    """The interactions visible at a cutoff, and what follows from them; ``horizon`` is the unit of recency."""
+    """The interactions visible at a cutoff, and what follows from them; ``horizon`` is the unit of recency.
+
+    ``back`` are the same the other way round (who met this entity), where items are entities themselves.
+    """
 
     entities: int
     items: int
@@ -113,6 +132,7 @@ class Seen:
     entity: Ints
     item: Ints
     happened: Instants
+    back: Seen | None = None
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -144,6 +164,13 @@ class Seen:
     def pair_item(self) -> Ints:
         """The item of each pair."""
         return self.pairs.key % self.items
+
+    @cached_property
+    def factors(self) -> Factors:
+        """What entities have in common; recent meetings weigh more."""
+        age = (self.cutoff - self.pairs.last) / self.horizon
+        weight = np.log1p(self.pairs.count) * np.exp2(-age / _FADING)
+        return factors(self.pair_entity, self.pair_item, weight, self.entities, self.items)
 
     @cached_property
     def starts(self) -> Ints:
@@ -269,7 +296,8 @@ def candidates(seen: Seen, entity: Ints) -> Candidates:
     own_key, own_place = _own(seen, entity)
     met_key, met_score, met_place = _together(seen, entity)
     everyone = (np.arange(len(entity))[:, None] * seen.items + _fashion(seen)[None, :]).ravel()
-    keys = np.unique(np.concatenate([own_key, met_key[met_place < TOGETHER], everyone]))
+    back_key = np.zeros(0, np.int64) if seen.back is None else _own(seen.back, entity)[0]
+    keys = np.unique(np.concatenate([own_key, met_key[met_place < TOGETHER], everyone, back_key]))
     row, item = keys // seen.items, keys % seen.items
     columns = [
         *_own_features(seen, entity[row], item),
@@ -278,6 +306,8 @@ def candidates(seen: Seen, entity: Ints) -> Candidates:
         _looked_up(keys, met_key, met_place.astype(float), 10 * TOGETHER),
         *_item_features(seen, item),
         *_entity_features(seen, entity[row]),
+        *_back_features(seen.back, entity[row], item),
+        *_factor_features(seen, row, entity[row], item),
     ]
     return Candidates(row, item, np.column_stack(columns).astype(np.float32))
 
@@ -366,3 +396,22 @@ def _entity_features(seen: Seen, entity: Ints) -> list[Floats]:
     near = seen.per_entity(seen.pairs.near)
     idle = np.where(np.isfinite(seen.entity_last), (seen.cutoff - seen.entity_last) / _DAY, np.nan)
     return [column[entity] for column in (rows, items, near, idle, items / np.maximum(rows, 1.0))]
+
+
+def _back_features(back: Seen | None, entity: Ints, item: Ints) -> list[Floats]:
+    """How often and how lately the item met the entity; unknown where items are none that meet."""
+    if back is None:
+        return [np.full(len(entity), np.nan)] * 3
+    keys = np.where(entity >= 0, entity * back.items + item, -1)
+    last = back.cutoff - _looked_up(keys, back.pairs.key, back.pairs.last.astype(float), np.nan)
+    counts = [_looked_up(keys, back.pairs.key, values, 0.0) for values in (back.pairs.count, back.pairs.fading)]
+    return [*counts, last / _DAY]
+
+
+def _factor_features(seen: Seen, row: Ints, entity: Ints, item: Ints) -> list[Floats]:
+    """How much the entity is drawn to the item, and the item's place by that among the row's candidates."""
+    drawn = seen.factors.drawn(entity, item)
+    order = np.lexsort((item, -drawn, row))
+    place = np.empty(len(row))
+    place[order] = np.arange(len(row)) - np.searchsorted(row, row)
+    return [drawn, place]

@@ -17,6 +17,7 @@ from penstock.features.definitions import Feature, FeatureSet
 from penstock.features.offline import offline
 from penstock.language import Query, Task, lower_labels, lower_population
 from penstock.language import feature as language_feature
+from penstock.learning.candidates import MUTUAL
 from penstock.learning.dataset import Samples
 from penstock.plan import Aggregate, Node
 from penstock.schema import Graph
@@ -142,7 +143,7 @@ def parted_samples(
 ) -> list[Samples]:
     """The samples of several tables; the features of all rows are computed in one go."""
     values = _features(features, parts, relational, progress)
-    log = interactions(relational, _ranked(query)) if query.task is Task.RANKING else None
+    log = _log(query, relational) if query.task is Task.RANKING else None
     return [
         Samples(
             entity=table["entity"],
@@ -183,9 +184,12 @@ def _distinct(table: pa.Table) -> tuple[pa.Table, np.ndarray | None]:
     return asked.filter(pa.array(fresh)), np.cumsum(fresh) - 1
 
 
-def _ranked(query: Query) -> Aggregate:
+def _log(query: Query, relational: Relational) -> pa.Table:
+    """What a ranking learns from; marked where items are entities of the table asked about."""
     assert isinstance(query.target, Aggregate)
-    return query.target
+    log = interactions(relational, query.target)
+    mutual = query.items is not None and query.items.to == query.entity
+    return log.replace_schema_metadata(MUTUAL) if mutual else log
 
 
 def chosen(table: pa.Table, asked: pa.Array) -> pa.Table:

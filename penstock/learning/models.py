@@ -30,7 +30,8 @@ class Options:
 
     ``loss`` chooses what the objective of numbers is judged by: the absolute error, the squared one, or both.
     ``refit`` trains once more with the validation rows. ``rows`` is the most to learn from and ``features`` the most
-    to keep; by default both follow from the effort.
+    to keep; by default both follow from the effort. ``horizon`` is how far a label reaches, in microseconds (0: not
+    known).
     """
 
     seed: int = 0
@@ -40,6 +41,7 @@ class Options:
     loss: Loss = "auto"
     rows: int | None = None
     features: int | None = None
+    horizon: int = 0
 
     @property
     def most_rows(self) -> int:

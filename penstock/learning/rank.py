@@ -5,7 +5,7 @@ A score orders the items of one row and is no probability.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -27,6 +27,8 @@ Best: TypeAlias = tuple[Ints, Ints, Floats, Ints]
 _TRAINING_ROWS = {"fast": 3_000, "normal": 20_000, "best": 100_000}
 _CUTOFFS = {"fast": 6, "normal": 12, "best": 100}
 _AT_ONCE = 20_000
+_JUDGED, _SURE = 10, 2.0
+"""How many items count when the model is compared with rules, and by how many standard errors one must be better."""
 _TOLD: Mapping[str, Any] = {
     "objective": "lambdarank",
     "metric": "ndcg",
@@ -37,10 +39,14 @@ _TOLD: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Ranker:
-    """A fitted ranking: the booster that orders candidates, and the horizon (microseconds) they are counted by."""
+    """A fitted ranking: the booster that orders candidates, and the horizon (microseconds) they are counted by.
+
+    ``rule`` names what orders them instead where that was better on validation rows: one of `RULES`.
+    """
 
     booster: Booster
     horizon: int
+    rule: str = ""
     kind = "ranker"
 
     def rank(self, samples: Samples, top_k: int, threads: int = 0) -> pa.Table:
@@ -52,7 +58,7 @@ class Ranker:
     def _best(self, log: Log, part: _Part, top_k: int, threads: int) -> Best:
         seen = log.until(part.cutoff, self.horizon)
         chosen = candidates(seen, part.entities(log))
-        score = self.booster.predict(chosen.values, threads=threads)
+        score = RULES[self.rule](chosen) if self.rule else self.booster.predict(chosen.values, threads=threads)
         row, item, score, rank = best(chosen, score, top_k)
         return part.rows[row], item, score, rank
 
@@ -62,12 +68,12 @@ class Ranker:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
-        return {"kind": self.kind, "booster": self.booster.text, "horizon": self.horizon}
+        return {"kind": self.kind, "booster": self.booster.text, "horizon": self.horizon, "rule": self.rule}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Ranker:
         """What `to_dict` wrote."""
-        return cls(Booster(plain["booster"]), plain["horizon"])
+        return cls(Booster(plain["booster"]), plain["horizon"], plain["rule"])
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ def best(chosen: Candidates, score: Floats, top_k: int) -> Best:
 
 def fit(train: Samples, validation: Samples, options: Options, progress: Progress) -> Ranker:
     """Learn to order candidates, from rows whose list of items to come is known."""
-    log, horizon = Log.of(_log(train)), spacing(train, validation)
+    log, horizon = Log.of(_log(train)), options.horizon or spacing(train, validation)
     most = _TRAINING_ROWS[options.effort]
     newest = np.unique(train.cutoff)[-_CUTOFFS[options.effort] :]
     train = train.take(np.flatnonzero(train.cutoff >= newest[0]))
@@ -126,7 +132,20 @@ def fit(train: Samples, validation: Samples, options: Options, progress: Progres
     final = grown.booster
     if options.refit:
         final = regrow(both(rows, stop), grown.rounds, _TOLD, options, lambda done: progress(0.6 + 0.4 * done))
-    return Ranker(final, horizon)
+    return Ranker(final, horizon, _better_rule(Ranker(grown.booster, horizon), validation, options))
+
+
+def _better_rule(ranker: Ranker, validation: Samples, options: Options) -> str:
+    """The rule that puts what came nearer to the top of validation rows than the model does; none if none surely does.
+
+    Surely: by more than two standard errors of the difference.
+    """
+    rows = capped(validation, _TRAINING_ROWS[options.effort], options.seed)
+    found = baselines(rows, ranker.horizon, _JUDGED) | {"": ranker.rank(rows, _JUDGED, options.threads)}
+    reached = {name: metrics.by_row(*placed_hits(ranked, rows, _JUDGED))["map"] for name, ranked in found.items()}
+    rule = max(RULES, key=lambda name: float(np.nanmean(reached[name])))
+    better = reached[rule] - reached[""]
+    return rule if np.nanmean(better) > _SURE * np.nanstd(better) / np.sqrt(max(1, len(better))) else ""
 
 
 def spacing(train: Samples, validation: Samples) -> int:
@@ -167,11 +186,10 @@ def _truth(log: Log, target: Array, rows: Ints) -> Ints:
 def baselines(samples: Samples, horizon: int, top_k: int) -> dict[str, pa.Table]:
     """What popularity and the entity's own history (then popularity) would give: as `Ranker.rank`."""
     log = Log.of(_log(samples))
-    scores = {"popularity": _by_popularity, "own history": _by_history}
-    found: dict[str, list[Best]] = {name: [] for name in scores}
+    found: dict[str, list[Best]] = {name: [] for name in RULES}
     for part in _by_cutoff(samples):
         chosen = candidates(log.until(part.cutoff, horizon), part.entities(log))
-        for name, score in scores.items():
+        for name, score in RULES.items():
             row, item, value, rank = best(chosen, score(chosen), top_k)
             found[name].append((part.rows[row], item, value, rank))
     return {name: _tabled(log, parts) for name, parts in found.items()}
@@ -192,6 +210,10 @@ def _by_history(chosen: Candidates) -> Floats:
     return chosen.values[:, FEATURES.index("own count, fading")] + 1e-6 * _by_popularity(chosen)
 
 
+RULES: Mapping[str, Callable[[Candidates], Floats]] = {"popularity": _by_popularity, "own history": _by_history}
+"""Orders that need no learning."""
+
+
 def hits(ranked: pa.Table, samples: Samples) -> tuple[npt.NDArray[np.bool_], Ints]:
     """Whether each ranked item came true for its ``row``, and how many different items came for each row."""
     lists: Any = samples.target
@@ -205,12 +227,18 @@ def hits(ranked: pa.Table, samples: Samples) -> tuple[npt.NDArray[np.bool_], Int
     return hit, np.bincount(truth // width, minlength=len(samples)).astype(np.int64)
 
 
-def measures(ranked: pa.Table, samples: Samples, top_k: int) -> dict[str, float]:
-    """MAP, NDCG and recall at ``top_k`` over the rows to which anything came."""
+def placed_hits(ranked: pa.Table, samples: Samples, top_k: int) -> tuple[npt.NDArray[np.bool_], Ints]:
+    """Rows × places: whether the item there came true; and how many different items came for each row."""
     hit, relevant = hits(ranked, samples)
     row, rank = np.asarray(ranked["row"], np.int64), np.asarray(ranked["rank"], np.int64)
     grid = np.zeros((len(samples), top_k), bool)
     grid[row[hit], rank[hit] - 1] = True
+    return grid, relevant
+
+
+def measures(ranked: pa.Table, samples: Samples, top_k: int) -> dict[str, float]:
+    """MAP, NDCG and recall at ``top_k`` over the rows to which anything came."""
+    grid, relevant = placed_hits(ranked, samples, top_k)
     return {
         f"map@{top_k}": metrics.map_at(grid, relevant),
         f"ndcg@{top_k}": metrics.ndcg_at(grid, relevant),

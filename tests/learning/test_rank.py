@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from penstock.errors import RefusedError
 from penstock.learning import rank
-from penstock.learning.candidates import FEATURES, Log, candidates, places, spread
+from penstock.learning.candidates import FEATURES, MUTUAL, Log, candidates, places, spread
 from penstock.learning.dataset import joined
 from penstock.learning.evaluate import evaluate
+from penstock.learning.factors import factors
 from penstock.learning.models import Options
 from penstock.learning.train import fit
 from penstock.learning.trained import Trained
@@ -171,3 +172,42 @@ def test_cutoffs_tell_the_horizon_and_a_single_one_the_tenth_of_the_log():
     assert rank.spacing(train, validation) == 15 * DAY
     one = basket(log, 60 * DAY, HORIZON)
     assert rank.spacing(one, one) == pytest.approx(12 * DAY, rel=0.01)
+
+
+def test_where_items_are_entities_the_other_way_round_counts(world):
+    """Whoever was only ever met is told by whom, and gets them as candidates."""
+    log = pa.table({"entity": [1, 1, 2], "item": [7, 8, 1], "happened": [0, DAY, 2 * DAY]})
+    for table, expected in ((log.replace_schema_metadata(MUTUAL), [1]), (log, [])):
+        known = Log.of(table)
+        seen = known.until(5 * DAY, HORIZON)
+        chosen = candidates(seen, places(pa.array([7]), known.entities))
+        back = chosen.values[:, FEATURES.index("count the other way round")]
+        assert known.items.take(pa.array(chosen.item[back > 0])).to_pylist() == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_factors_draw_an_entity_to_what_its_like_have_met(seed):
+    """Two circles of entities and items, half of the meetings inside seen: the other half scores above any across."""
+    circle = np.arange(60) % 2
+    inside = circle[:, None] == circle[None, :]
+    met = inside & (np.random.default_rng(seed).random((60, 60)) < 0.5)
+    entity, item = np.nonzero(met)
+    found = factors(entity, item, np.ones(len(entity)), 60, 60)
+    drawn = np.column_stack([found.drawn(np.arange(60), np.full(60, place)) for place in range(60)])
+    assert drawn[inside & ~met].mean() > drawn[~inside].mean() + 0.1
+    assert found.drawn(np.array([-1]), np.array([3])).tolist() == [0.0]
+
+
+@given(st.integers(0, 5), st.integers(0, 5))
+def test_factors_of_next_to_nothing_are_zero(entities, items):
+    found = factors(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), entities, items)
+    assert (found.entity.shape, found.item.shape) == ((entities, 1), (items, 1))
+
+
+def test_a_rule_takes_over_only_where_it_is_surely_better(world):
+    _, trained, (_, _, test) = world
+    ruled = replace(trained.model, rule="popularity")
+    told = ruled.rank(test, 5)
+    plain = rank.baselines(test, trained.model.horizon, 5)["popularity"]
+    assert told["item"].equals(plain["item"])
+    assert type(ruled).from_dict(ruled.to_dict()) == ruled
