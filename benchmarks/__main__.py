@@ -1,6 +1,6 @@
 """Every benchmark, one after the other, each in a process of its own: ``make bench`` or ``python -m benchmarks``.
 
-python -m benchmarks [question] [sweep] [--full]
+python -m benchmarks [question] [sweep] [accuracy] [--full]
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BENCHMARKS = {"question": (["--repeat", "5"],), "sweep": ([],)}
-FULL = {"question": (["--repeat", "9"],), "sweep": (["--limit", "300"], ["--scale", "10", "--no-sql"])}
+BENCHMARKS = {"question": (["--repeat", "5"],), "sweep": ([],), "accuracy": ([],)}
+FULL = {
+    "question": (["--repeat", "9"],),
+    "sweep": (["--limit", "300"], ["--scale", "10", "--no-sql"]),
+    "accuracy": (["--poison"],),
+}
 """Each benchmark's arguments, run by run."""
 
 
