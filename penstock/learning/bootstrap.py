@@ -104,5 +104,5 @@ def draws(
     counts = np.array(
         [np.bincount(rng.integers(0, kept, kept), minlength=kept) for _ in range(replicates if kept else 0)]
     )
-    counts = counts.reshape(-1, kept).astype(np.uint16)
+    counts = counts.reshape(len(counts), kept).astype(np.uint16)
     return Draws(order[inside], cluster[inside], counts, float(np.sqrt(kept / found)) if found else 1.0)

@@ -32,6 +32,11 @@ class Outcomes:
     said: Array
     inside: Array | None = None
 
+    def take(self, rows: Rows) -> Outcomes:
+        """These rows, in this order."""
+        inside = None if self.inside is None else self.inside[rows]
+        return Outcomes(self.task, self.truth[rows], self.said[rows], inside)
+
     def metrics(self) -> Metrics:
         """Every metric of the task."""
         found = _PLAIN[self.task](self.truth, self.said)
