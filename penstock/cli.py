@@ -122,6 +122,26 @@ def _opened(
     yield db
 
 
+def _learning(command: Command) -> Command:
+    """The options of how to learn."""
+    for option in (
+        click.option("--effort", type=click.Choice(["fast", "normal", "best"]), default="fast", show_default=True,
+                     help="How long to look for a better model: seconds, a minute, ten minutes."),
+        click.option("--loss", type=click.Choice(["auto", "mae", "rmse"]), default="auto", show_default=True,
+                     help="What a predicted number should be close to: the middle, the mean, or both."),
+        click.option("--keep-leaks", is_flag=True, help="Keep columns that plainly know the future."),
+        click.option("--seed", type=int, default=0, show_default=True),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _how(given: dict[str, Any]) -> dict[str, Any]:
+    """How to learn as the database takes it, taken out of a command's options."""
+    named = {name: given.pop(name) for name in ("effort", "loss", "seed")}
+    return {**named, "leaks": "keep" if given.pop("keep_leaks") else "drop"}
+
+
 def _destination(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """A place to write to, refused before any work is done for it."""
     if value is not None:
@@ -223,17 +243,24 @@ def features(query: str, spine: str | None, describe: bool, out: str | None, as_
 @click.option("--dialect", type=click.Choice(["kumo"]), help="Accept only this dialect.")
 @click.option("--train", metavar="FILE", help="Spine (entity, cutoff[, target]) to train on, Parquet or CSV.")
 @click.option("--validation", metavar="FILE", help="Spine to choose on.")
-@click.option("--test", metavar="FILE", help="Spine to be judged on.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--test", metavar="FILE", help="Spine to be judged on; without the others, what came before is learnt from."
+)
+@click.option("--frozen", is_flag=True, help="Test rows see nothing after the first test cutoff.")
+@_learning
 @click.option("--out", metavar="FILE|URL#TABLE", callback=_destination, help="Write the test predictions there.")
 def evaluate(
-    query: str, dialect: str | None, train: str | None, validation: str | None, test: str | None, seed: int,
+    query: str, dialect: str | None, train: str | None, validation: str | None, test: str | None, frozen: bool,
     out: str | None, as_json: bool, **where: Any,
 ) -> None:  # fmt: skip
-    """How good predictions of QUERY have been: a backtest on the newest complete window, beside trivial baselines."""
+    """How good predictions of QUERY have been: a backtest on the newest complete window, beside trivial baselines.
+
+    Spines are tables of (entity, cutoff[, target]), in that order of columns or as a public benchmark names them.
+    """
+    how = {**_how(where), "regime": "frozen" if frozen else "seed-time"}
     with _opened(**where) as db, _watched("evaluating") as progress:
         asked = db.query(query, dialect=dialect)
-        evaluation = db.evaluate(asked, train=train, validation=validation, test=test, seed=seed, progress=progress)
+        evaluation = db.evaluate(asked, train, validation, test, progress=progress, **how)
     if out:
         evaluation.write(out)
     _echo_json(evaluation.to_dict(), indent=2) if as_json else click.echo(str(evaluation))
@@ -248,14 +275,15 @@ def evaluate(
 @click.option("--dialect", type=click.Choice(["kumo"]), help="Accept only this dialect.")
 @click.option("--plan", is_flag=True, help="Print the plan and stop.")
 @click.option("--rows", type=click.IntRange(min=0), default=20, show_default=True, help="Rows to print.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@_learning
 @click.option("--no-cache", is_flag=True, help="Train anew even if this was asked before.")
 @click.option("--out", metavar="FILE|URL#TABLE", callback=_destination, help="Write all predictions there.")
 def predict(
     query: str, at: str | None, entities: str | None, explain: bool, dialect: str | None, plan: bool, rows: int,
-    seed: int, no_cache: bool, out: str | None, as_json: bool, **where: Any,
+    no_cache: bool, out: str | None, as_json: bool, **where: Any,
 ) -> None:  # fmt: skip
     """Answer QUERY: a prediction for every entity, with a backtest that says how good such predictions have been."""
+    how = _how(where)
     with _opened(**where) as db, _watched("understanding the question") as progress:
         asked = db.query(query, dialect=dialect)
         if plan:
@@ -263,7 +291,7 @@ def predict(
             return
         chosen = None if entities is None else [e.strip() for e in entities.split(",")]
         why = _explained(explain, rows, whole=as_json or out is not None)
-        answer = db.predict(asked, at, chosen, why, seed=seed, cache=not no_cache, progress=progress)
+        answer = db.predict(asked, at, chosen, why, cache=not no_cache, progress=progress, **how)
     if out:
         answer.write(out)
         click.echo(f"wrote {answer.to_arrow().num_rows:,} rows to {out.partition('@')[2] or out}", err=True)

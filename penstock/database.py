@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,8 @@ from penstock.features.survey import Survey
 from penstock.features.synthesis import synthesise
 from penstock.language import Query
 from penstock.learning import answers, ask, examples
-from penstock.learning.models import Options
+from penstock.learning.ask import Leaks, Regime
+from penstock.learning.models import Effort, Loss, Options
 from penstock.learning.spines import about, given, read_spine
 from penstock.learning.timeline import now, timeline
 from penstock.plan import Rows
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from penstock.inference import Facts
     from penstock.learning.evaluate import Evaluation
     from penstock.learning.predictions import Predictions
+
+CHOICES = {name: get_args(choice) for name, choice in
+           (("effort", Effort), ("loss", Loss), ("leaks", Leaks), ("regime", Regime))}  # fmt: skip
 
 Time: TypeAlias = "str | dt.date | dt.datetime | np.datetime64 | int"
 
@@ -182,17 +186,23 @@ class Database:
         validation: object = None,
         test: object = None,
         *,
-        seed: int = 0,
+        regime: Regime = "seed-time",
+        leaks: Leaks = "drop",
         progress: Progress = quiet,
+        **learning: Any,
     ) -> Evaluation:
         """How good predictions have been: trained on older cutoffs, judged on the newest complete window.
 
         With spines (columns ``entity``, ``cutoff`` and, if not to be computed, ``target``; tables or files), those
-        rows are used instead, and predictions come back for exactly the test rows, in their order.
+        rows are used instead, and predictions come back for exactly the test rows, in their order; what is not given
+        is learnt from what was known before. ``regime="frozen"`` lets test rows see nothing after the first test
+        cutoff. ``leaks="keep"`` keeps columns that plainly know the future. What else is named (``effort``, ``seed``,
+        ``loss``, ``model``, ``refit``, …) is how to learn: see `penstock.learning.models.Options`.
         """
         asked = self._asked(query)
         spines = given(asked, train, validation, test)
-        return ask.evaluate(asked, self.relational, spines, ask.How(Options(seed)), progress)
+        how = ask.How(options({"leaks": leaks, "regime": regime}, learning), leaks, regime)
+        return ask.evaluate(asked, self.relational, spines, how, progress)
 
     def predict(
         self,
@@ -201,15 +211,16 @@ class Database:
         entities: Iterable[object] | None = None,
         explain: bool | int = False,
         *,
-        seed: int = 0,
+        leaks: Leaks = "drop",
         cache: bool = True,
         progress: Progress = quiet,
+        **learning: Any,
     ) -> Predictions:
         """A prediction for every entity (or for ``entities``) from the newest instant in the data (or ``at``).
 
         ``explain`` adds reasons (a number: for as many of the first rows only). Comes with the backtest that says how
         good such predictions have been. The trained answer is kept, so that asking again, or about other entities, is
-        quick; ``cache=False`` trains anew.
+        quick; ``cache=False`` trains anew. ``leaks`` and how to learn are as in `evaluate`.
         """
         asked = self._asked(query)
         wanted = None if entities is None else list(entities)
@@ -220,10 +231,27 @@ class Database:
             at=cutoff,
             entities=wanted,
             explain=explain,
-            how=ask.How(Options(seed)),
+            how=ask.How(options({"leaks": leaks}, learning), leaks),
             cache=cache,
             progress=progress,
         )
+
+
+def options(asked: Mapping[str, str], learning: Mapping[str, Any]) -> Options:
+    """How to learn, from what was named. Raises ``RequestError`` for a name that is none, or a value that is no choice.
+
+    >>> options({"leaks": "keep"}, {"effort": "normal", "seed": 7}).effort
+    'normal'
+    """
+    known = [field.name for field in fields(Options) if field.name not in ("threads", "horizon")]
+    for name, value in {**asked, **learning}.items():
+        if name not in known and name not in asked:
+            message = f"there is no way of learning called {name!r}"
+            raise RequestError("REQUEST_LEARNING", message, name=name, candidates=known)
+        if name in CHOICES and value not in CHOICES[name]:
+            message = f"{name} cannot be {value!r}"
+            raise RequestError("REQUEST_LEARNING", message, name=str(value), candidates=CHOICES[name])
+    return Options(**learning)
 
 
 def _several(at: Any) -> list[Any]:
