@@ -165,7 +165,8 @@ def _join_down(join: _Join, stream: Stream, keys: str) -> None:
         )
         plain, coded = join.needs.get((), ({}, {})) if last else ({}, {})
         onward = () if last else steps[depth + 1].above
-        needs = {**plain, **dict.fromkeys((*step.columns, *onward))}, coded
+        some = () if step.columns else (graph.table(step.table).columns[0].name,)
+        needs = {**plain, **dict.fromkeys((*step.columns, *onward, *some))}, coded
         _join_table(join, alias, step.table, on or "TRUE", needs, passing=not last)
     join.aliases[()] = f"d{len(steps) - 1}"
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from penstock.expression import Expr
-from penstock.plan import Age, Calendar, Field
+from penstock.plan import Age, Calendar, Field, Stream, aggregates, fields_of
 
 
 @dataclass(frozen=True)
 class Feature:
     """A bound expression that looks back; its name is its text in PQL.
 
-    ``past`` marks what the target itself was in an earlier window.
+    ``past`` marks what the target itself was in an earlier window. ``family`` says in plain words what sort of feature
+    it is, and ``rank`` how likely such features are to matter: 0 first.
     """
 
     expression: Expr
     past: bool = False
+    family: str = field(default="", compare=False, repr=False)
+    rank: int = field(default=0, compare=False, repr=False)
 
     @cached_property
     def name(self) -> str:
@@ -32,10 +35,29 @@ class Feature:
         leaf = self.expression.field if isinstance(self.expression, Age) else self.expression
         return isinstance(leaf, Calendar) or (isinstance(leaf, Field) and not leaf.hops)
 
+    @property
+    def about(self) -> str:
+        """Whose rows it is about, as the way to them: ``users <- orders``, ``items <- orders OF LAST(…)``."""
+        found = aggregates(self.expression)
+        if found:
+            stream = max((aggregate.stream for aggregate in found), key=_distance)
+            of = f" OF {stream.anchor}" if stream.anchor is not None else ""
+            return " <- ".join([stream.root, *(link.table for link in stream.hops)]) + of
+        leaves = fields_of(self.expression)
+        if not leaves or isinstance(leaves[0], Calendar):
+            return "the cutoff"
+        row = leaves[0].field if isinstance(leaves[0], Age) else leaves[0]
+        assert isinstance(row, Field)
+        return row.table
+
+
+def _distance(stream: Stream) -> tuple[bool, int]:
+    return stream.anchor is not None, len(stream.hops)
+
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Features of one entity table, each once, in order.
+    """Features of one entity table, each once, in order; ``notes`` say what was not made, and why.
 
     >>> from penstock.plan import Calendar
     >>> print(FeatureSet("users", "id", (Feature(Calendar("MONTH")),)))
@@ -46,11 +68,15 @@ class FeatureSet:
     table: str
     key: str
     features: tuple[Feature, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
-    def of(cls, table: str, key: str, features: Iterable[Feature]) -> FeatureSet:
-        """A set of these features, without repeats."""
-        return cls(table, key, tuple({feature.name: feature for feature in features}.values()))
+    def of(cls, table: str, key: str, features: Iterable[Feature], notes: Iterable[str] = ()) -> FeatureSet:
+        """A set of these features, without repeats: the first of each name stays."""
+        first: dict[str, Feature] = {}
+        for feature in features:
+            first.setdefault(feature.name, feature)
+        return cls(table, key, tuple(first.values()), tuple(notes))
 
     @property
     def expressions(self) -> dict[str, Expr]:
@@ -70,7 +96,7 @@ class FeatureSet:
     def only(self, names: Iterable[str]) -> FeatureSet:
         """The set with just these features, in the set's order."""
         chosen = set(names)
-        return FeatureSet(self.table, self.key, tuple(f for f in self.features if f.name in chosen))
+        return FeatureSet(self.table, self.key, tuple(f for f in self.features if f.name in chosen), self.notes)
 
     def __len__(self) -> int:
         return len(self.features)

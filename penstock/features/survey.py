@@ -28,11 +28,17 @@ class Profile:
 
 @dataclass(frozen=True)
 class Survey:
-    """Answers about a database's rows up to ``until`` (microseconds); each is worked out once."""
+    """Answers about a database's rows up to ``until`` (microseconds); each is worked out once.
+
+    ``left_out`` are columns (table, name) of which no feature may be made.
+    """
 
     rows: Rows
     until: int
+    left_out: frozenset[tuple[str, str]] = frozenset()
     _profiles: dict[tuple[str, str], Profile] = field(default_factory=dict, repr=False)
+    _varying: dict[tuple[str, str], bool] = field(default_factory=dict, repr=False)
+    _masks: dict[str, pa.ChunkedArray] = field(default_factory=dict, repr=False)
     _spans: dict[str, tuple[int, int] | None] = field(default_factory=dict, repr=False)
 
     def profile(self, table: str, column: str) -> Profile:
@@ -56,8 +62,9 @@ class Survey:
         happened = self.rows.graph.table(table).happened
         if happened is None:
             return self.rows.read(table, [column])[column]
-        read = self.rows.read(table, list(dict.fromkeys([happened, column])))
-        return read.filter(pc.less_equal(read[happened].cast(pa.int64()), self.until))[column]
+        if table not in self._masks:
+            self._masks[table] = pc.less_equal(self.rows.read(table, [happened])[happened].cast(pa.int64()), self.until)
+        return self.rows.read(table, [column])[column].filter(self._masks[table])
 
     def span(self, table: str) -> tuple[int, int] | None:
         """The first and last instant at which a row of the table happened, up to ``until``; None without a clock."""
@@ -74,8 +81,17 @@ class Survey:
 
     def varies(self, table: str, column: Column) -> bool:
         """Whether the column has at least two values, or one and NULLs."""
-        profile = self.profile(table, column.name)
-        return profile.distinct > 1 or (profile.distinct == 1 and 0 < profile.nulls < 1)
+        if (table, column.name) not in self._varying:
+            values = self._seen(table, column.name)
+            extremes = pc.min_max(values)
+            one = extremes["min"].as_py() == extremes["max"].as_py()  # NULL where nothing is known
+            self._varying[table, column.name] = 0 < values.null_count < len(values) or not one
+        return self._varying[table, column.name]
+
+    def count(self, table: str) -> int:
+        """How many rows the table has."""
+        known = self.rows.graph.table(table)
+        return self.rows.read(table, [known.columns[0].name]).num_rows if known.rows is None else known.rows
 
     def usable(self, table: Table, kinds: tuple[Kind, ...]) -> list[Column]:
         """The table's columns of these kinds that vary; its clocks left out."""
@@ -86,5 +102,6 @@ class Survey:
             if column.kind in kinds
             and column.dtype not in (Dtype.LIST, Dtype.OTHER)
             and column.name not in clocks
+            and (table.name, column.name) not in self.left_out
             and self.varies(table.name, column)
         ]

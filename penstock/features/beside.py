@@ -1,0 +1,268 @@
+"""What others did up to the cutoff: the other rows of the entity's parents, its peers, and what its rows point to.
+
+Every one of these is an aggregate of an anchored stream, so that two entities with the same parent, or the same
+category, share one answer, and none depends on which rows are asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from penstock.expression import Arithmetic, Expr
+from penstock.features.below import LAST_FEW, kept_rows, share
+from penstock.features.definitions import Feature
+from penstock.features.ground import Ground
+from penstock.features.ways import clocked, field_of, parents, pointers
+from penstock.plan import Aggregate, Anchor, Field, Peers, Stream, aggregates
+from penstock.schema import Dtype, Kind, Link, Table
+from penstock.window import Lookahead, Lookback
+
+MOST_POINTERS = 4
+MOST_STREAMS = 16
+"""How many streams of others are swept at most, and how many rows they may have together."""
+MOST_ROWS = 8_000_000
+MOST_NUMBERS = 4
+FEWEST_ALIKE, MOST_ALIKE = 2, 500
+"""How many different values a column may have for entities that share one to be peers."""
+
+
+@dataclass(frozen=True)
+class Others:
+    """Whose rows: those of the row of ``root`` that ``anchor`` names, reached by ``hops`` and what follows them."""
+
+    anchor: Anchor
+    root: str
+    hops: tuple[Link, ...] = ()
+
+    def stream(self, hops: tuple[Link, ...] = ()) -> Stream:
+        """The rows at the end of ``hops`` below theirs."""
+        return Stream(self.root, (*self.hops, *hops), anchor=self.anchor)
+
+
+def beside(ground: Ground) -> Iterator[Feature]:
+    """All features about others, the likeliest first, as many streams of them as are affordable."""
+    swept: dict[object, int] = {}
+    for feature in _all(ground):
+        for stream in dict.fromkeys(aggregate.stream for aggregate in aggregates(feature.expression)):
+            path = stream.root, stream.hops, stream.anchor
+            if stream.anchor is not None and path not in swept:
+                swept[path] = ground.survey.count(stream.table)
+            if stream.anchor is not None and _beyond(list(swept.values()), list(swept).index(path)):
+                break
+        else:
+            yield feature
+
+
+def _beyond(rows: list[int], place: int) -> bool:
+    return place >= MOST_STREAMS or sum(rows[: place + 1]) > max(MOST_ROWS, rows[0])
+
+
+def _all(ground: Ground) -> Iterator[Feature]:
+    towards = list(pointers(ground.graph, ground.entity.name))[:MOST_POINTERS]
+    siblings = [Others(field, link.to, _back(field, link)) for field, link in towards]
+    peers = [Others(Peers(field), ground.entity.name) for field in _alike(ground)]
+    for others in siblings:
+        yield from _target(ground, others, "the target among a parent's rows", 1)
+    for others in peers:
+        yield from _target(ground, others, "the target among peers", 2)
+    for field, link in towards:
+        yield from _rows_of(ground, Others(field, link.to), "other rows of its parents", 2)
+    yield from _against(ground, [*peers, Others(Peers(), ground.entity.name)])
+    yield from _usual(ground)
+    yield from _differences(ground, towards)
+
+
+def _back(field: Field, link: Link) -> tuple[Link, ...]:
+    """From the parent that the field points to back down to the entity's table."""
+    return (link, *reversed(field.hops))
+
+
+def _alike(ground: Ground) -> list[Field]:
+    """Categories that part the entities: their own, and their parents'."""
+    own = ground.fields(ground.entity, Kind.CATEGORICAL)
+    above = [
+        f
+        for hops in parents(ground.graph, ground.entity.name, 1)
+        for f in ground.fields(ground.graph.table(hops[-1].to), Kind.CATEGORICAL, hops=hops)
+    ]
+    target = {node.column for node in ground.query.target.walk() if isinstance(node, Field)}
+    chosen = []
+    for field in [*own[:3], *above[:2]]:
+        distinct = ground.survey.profile(field.table, field.column).distinct
+        if FEWEST_ALIKE <= distinct <= MOST_ALIKE and (field.hops or field.column not in target):
+            chosen.append(field)
+    return chosen
+
+
+# ---------------------------------------------------------------- the target
+
+
+def _target(ground: Ground, others: Others, family: str, rank: int) -> Iterator[Feature]:
+    """What is asked of the entity, asked of all rows of its table that belong to the others, by row."""
+    if ground.query.static:
+        yield from _known_answers(ground, others, family, rank)
+        return
+    size = _size(ground, others)
+    for node in aggregates(ground.query.target):
+        if not isinstance(node.window, Lookahead) or node.function not in ("COUNT", "SUM", "AVG"):
+            continue
+        if any(isinstance(a.window, Lookahead) for a in aggregates(node.stream.where)):
+            continue
+        stream = replace(others.stream(node.stream.hops), where=node.stream.where)
+        recent, lately = node.window.behind(1), (*ground.lookbacks.few[1:],)
+        for window in (recent, *lately):
+            theirs: Expr = ground.aggregate(node.function, stream, node.value, window)
+            if node.function != "AVG" and size is not None:
+                theirs = Arithmetic("/", theirs, size)
+            if not isinstance(others.anchor, Peers):  # what all of a cohort did tells cutoffs apart more than entities
+                yield Feature(theirs, family=family, rank=rank)
+            own = ground.aggregate(node.function, replace(node.stream), node.value, window)
+            yield Feature(Arithmetic("/", own, theirs), family=family, rank=rank + 1)
+
+
+def _size(ground: Ground, others: Others) -> Aggregate | None:
+    """How many rows of the entity's table the others have; None where that is not known at a cutoff."""
+    stream = others.stream()
+    if clocked(ground.graph, stream):
+        return ground.aggregate("COUNT", stream, None, ground.lookbacks.ever)
+    dated = any(ground.graph.table(way[-1].to).happened for way in parents(ground.graph, ground.entity.name))
+    return None if dated else ground.aggregate("COUNT", stream, None, None)
+
+
+def _known_answers(ground: Ground, others: Others, family: str, rank: int) -> Iterator[Feature]:
+    """The answers of earlier rows, for a question about a column: only before the row's own moment."""
+    if ground.entity.happened is None or not ground.graph.links_from(ground.entity.name):
+        return
+    stream, windows, target = others.stream(), ground.lookbacks.before, ground.query.target
+    if isinstance(target, Field):
+        if target.hops or target.table != ground.entity.name:
+            return
+        if target.dtype in (Dtype.INT, Dtype.FLOAT) and target.kind is Kind.NUMERICAL:
+            yield from (ground.feature(family, "AVG", stream, target, w, rank) for w in windows)
+        else:
+            yield ground.feature(family, "MODE", stream, target, windows[-1], rank)
+            for kept in list(kept_rows(ground, stream, [target]))[:4]:
+                yield Feature(share(ground, stream, kept, windows[-1]), family=family, rank=rank)
+        for n in (1, 2, 3):
+            yield Feature(ground.aggregate("LAST_N", stream, target, windows[-1], n), family=family, rank=rank)
+    elif not aggregates(target) and not any(isinstance(n, Field) and n.hops for n in target.walk()):
+        kept = replace(stream, where=target)
+        yield from (Feature(share(ground, stream, kept, w), family=family, rank=rank) for w in windows)
+
+
+# ---------------------------------------------------------------- parents and peers
+
+
+def _rows_of(ground: Ground, others: Others, family: str, rank: int) -> Iterator[Feature]:
+    """What the rows below a parent tell, the nearest first."""
+    ways = sorted((hops for hops in ground.paths(others.root) if len(hops) <= 2), key=len)
+    for hops in ways[:8]:
+        stream = others.stream(hops)
+        if clocked(ground.graph, stream):
+            yield from _brief(ground, stream, family, rank + 2 * (len(hops) - 1))
+
+
+def _brief(ground: Ground, stream: Stream, family: str, rank: int) -> Iterator[Feature]:
+    """How many, how long ago, the level of their numbers, and their commonest categories' shares."""
+    windows = _windows(ground, stream)
+    target = _asked(ground) if stream.table == ground.entity.name else set()
+    table = ground.graph.table(stream.table)
+    yield from (ground.feature(family, "COUNT", stream, None, w, rank) for w in windows)
+    yield ground.feature(family, "TIME_SINCE", stream, None, windows[-1], rank)
+    numbers = [f for f in ground.fields(table, Kind.NUMERICAL) if f.column not in target]
+    for place, field in enumerate(numbers[:MOST_NUMBERS]):
+        yield from (ground.feature(family, "AVG", stream, field, w, rank + place // 2) for w in windows)
+        yield ground.feature(family, "LAST", stream, field, windows[-1], rank + place // 2)
+        if windows == ground.lookbacks.few:
+            yield ground.feature(family, "AVG", stream, field, LAST_FEW, rank + place // 2)
+    categories = [f for f in ground.fields(table, Kind.CATEGORICAL) if f.column not in target]
+    for field in categories[:2]:
+        for kept in list(kept_rows(ground, stream, [field]))[:2]:
+            yield Feature(share(ground, stream, kept, windows[-1]), family=family, rank=rank + 1)
+
+
+def _windows(ground: Ground, stream: Stream) -> tuple[Lookback, ...]:
+    """The few windows; where a column is asked about and the rows may be the entity's own, those that end before it."""
+    own = stream.root == ground.entity.name or any(link.table == ground.entity.name for link in stream.hops)
+    return ground.lookbacks.before if ground.query.static and own else ground.lookbacks.few
+
+
+def _asked(ground: Ground) -> set[str]:
+    return {n.column for n in ground.query.target.walk() if isinstance(n, Field)} if ground.query.static else set()
+
+
+def _against(ground: Ground, peers: list[Others]) -> Iterator[Feature]:
+    """The entity against the mean of its peers at the same cutoff: its rows and their numbers."""
+    if ground.query.static:
+        return
+    streams = [Stream(ground.entity.name, hops) for hops in ground.paths(ground.entity.name) if len(hops) == 1]
+    for others in peers:
+        size = _size(ground, others)
+        for own in [s for s in streams if clocked(ground.graph, s)][:3]:
+            theirs = replace(own, anchor=others.anchor)
+            for window in ground.lookbacks.few:
+                counts = [ground.aggregate("COUNT", s, None, window) for s in (own, theirs)]
+                mean = counts[1] if size is None else Arithmetic("/", counts[1], size)
+                yield Feature(Arithmetic("/", counts[0], mean), family="against peers", rank=3)
+            for field in ground.fields(ground.graph.table(own.table), Kind.NUMERICAL)[:2]:
+                for window in ground.lookbacks.few:
+                    pair = [ground.aggregate("AVG", s, field, window) for s in (own, theirs)]
+                    yield Feature(Arithmetic("/", *pair), family="against peers", rank=4)
+
+
+# ---------------------------------------------------------------- sideways
+
+
+def _usual(ground: Ground) -> Iterator[Feature]:
+    """What others did with the parent that the entity's last row points to, and with the one it usually meets."""
+    for link in ground.graph.links_to(ground.entity.name):
+        events = ground.graph.table(link.table)
+        if events.happened is None:
+            continue
+        for field, other in _elsewhere(ground, events, link):
+            for function, rank in (("LAST", 3), ("MODE", 4)):
+                anchor = ground.aggregate(function, Stream(ground.entity.name, (link,)), field, ground.lookbacks.ever)
+                for hops in [hops for hops in ground.paths(other.to) if len(hops) == 1][:3]:
+                    stream = Stream(other.to, hops, anchor=anchor)
+                    if clocked(ground.graph, stream):
+                        yield from _brief(ground, stream, f"rows of its {_usually(function)} parent", rank)
+
+
+def _usually(function: str) -> str:
+    return {"LAST": "last", "MODE": "usual"}[function]
+
+
+def _elsewhere(ground: Ground, events: Table, link: Link) -> list[tuple[Field, Link]]:
+    """The other parents that an event points to."""
+    return [
+        (field_of(events, other.columns[0]), other)
+        for field, other in pointers(ground.graph, events.name, 0)
+        if other != link and other.to != ground.entity.name
+    ]
+
+
+def _differences(ground: Ground, towards: list[tuple[Field, Link]]) -> Iterator[Feature]:
+    """Two parents of one table side by side: home and away team, sender and receiver."""
+    for place, (first, link) in enumerate(towards):
+        for second, other in towards[place + 1 :]:
+            if link.to != other.to or first.hops or second.hops:
+                continue
+            for feature in _rows_of(ground, Others(first, link.to), "one parent against another", 2):
+                mirrored = _of(feature.expression, first, second)
+                if isinstance(feature.expression, Aggregate | Arithmetic) and mirrored is not None:
+                    against = Arithmetic("-", feature.expression, mirrored)
+                    yield replace(feature, expression=against, rank=feature.rank + 1)
+
+
+def _of(expression: Expr, first: Field, second: Field) -> Expr | None:
+    """The same about another anchor; None of what is no number."""
+    if isinstance(expression, Arithmetic):
+        left, right = _of(expression.left, first, second), _of(expression.right, first, second)
+        return None if left is None or right is None else replace(expression, left=left, right=right)
+    if isinstance(expression, Aggregate) and expression.dtype in (Dtype.INT, Dtype.FLOAT):
+        return replace(expression, stream=replace(expression.stream, anchor=second))
+    return None
+
+
+__all__ = ["beside"]
