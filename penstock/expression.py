@@ -5,7 +5,8 @@ The interior nodes are here; the leaves belong to those who know what a name mea
 itself as PQL.
 
 Logic is two-valued: a comparison with NULL is false and its negation true. ``IS NULL`` tests for NULL.
-Arithmetic with NULL is NULL, and so is a division by zero.
+Arithmetic with NULL is NULL, and so is a division by zero. Functions of several expressions say for themselves what
+they make of NULL.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Literal, TypeAlias
 
 from penstock.errors import Span
+from penstock.schema import Dtype, Kind
 
 Value: TypeAlias = bool | int | float | str | dt.date | dt.datetime | None
 Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -39,10 +41,14 @@ class Expr:
         for child in self.children:
             yield from child.walk()
 
+    def over(self, change: Callable[[Expr], Expr]) -> Expr:
+        """The node with ``change`` applied to each of its children."""
+        changed = {f.name: change(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Expr)}
+        return replace(self, **changed) if changed else self  # type: ignore[arg-type]
+
     def map(self, change: Callable[[Expr], Expr]) -> Expr:
         """The tree with ``change`` applied to every node, children first."""
-        mapped = {f.name: v.map(change) for f in fields(self) if isinstance(v := getattr(self, f.name), Expr)}
-        return change(replace(self, **mapped) if mapped else self)  # type: ignore[arg-type]
+        return change(self.over(lambda child: child.map(change)))
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,69 @@ class Arithmetic(Expr):
 
     def __str__(self) -> str:
         return f"{_grouped(self.left)} {self.op} {_grouped(self.right)}"
+
+
+@dataclass(frozen=True)
+class Function:
+    """What a `Call` does: ``english`` goes before its expressions. ``pair`` takes two of them, the others two or more.
+
+    ``numeric`` functions take numbers and truth values (1 and 0).
+    """
+
+    name: str
+    english: str
+    gives: Dtype
+    numeric: bool = False
+    pair: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """What its values mean."""
+        return Kind.CATEGORICAL if self.gives is Dtype.STRING else Kind.NUMERICAL
+
+
+FUNCTIONS: dict[str, Function] = {
+    function.name: function
+    for function in (
+        Function("MEAN_OF", "mean of", Dtype.FLOAT, numeric=True),
+        Function("SPREAD_OF", "spread of", Dtype.FLOAT, numeric=True),
+        Function("STREAK_OF", "how often in a row", Dtype.INT),
+        Function("FIRST_OF", "how many windows back", Dtype.INT, numeric=True),
+        Function("PAIR", "pair of", Dtype.STRING, pair=True),
+    )
+}
+"""Every function of several expressions by its name in PQL."""
+
+
+@dataclass(frozen=True)
+class Call(Expr):
+    """A function of several expressions, such as one expression over ever earlier windows, the nearest first.
+
+    - MEAN_OF: the mean of those that are not NULL; NULL if all are.
+    - SPREAD_OF: their standard deviation (n - 1); NULL for fewer than two.
+    - STREAK_OF: NULLs left out, how many in a row from the first on are equal to the first; negative if that is false.
+      NULL if all are.
+    - FIRST_OF: the place, from 1, of the first that is true or above 0; NULL if none is.
+    - PAIR: the text ``first → second``; NULL if either is.
+
+    >>> print(Call("PAIR", (Constant("a"), Constant("b"))))
+    PAIR('a', 'b')
+    """
+
+    function: str
+    operands: tuple[Expr, ...]
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        """The operands."""
+        return self.operands
+
+    def over(self, change: Callable[[Expr], Expr]) -> Call:
+        """The node with ``change`` applied to each operand."""
+        return replace(self, operands=tuple(map(change, self.operands)))
+
+    def __str__(self) -> str:
+        return f"{self.function}({', '.join(map(str, self.operands))})"
 
 
 def _grouped(operand: Expr) -> str:

@@ -7,15 +7,17 @@ by the definition in the table of aggregates.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
 from penstock.aggregates import AGGREGATES, Event
-from penstock.expression import Among, Arithmetic, Compare, Constant, Expr, IsNull, Logic, Match, Not
+from penstock.expression import Among, Arithmetic, Call, Compare, Constant, Expr, IsNull, Logic, Match, Not
 from penstock.plan import Aggregate, Field, Peers, Stream
 from penstock.schema import Graph, Link, Table
 from penstock.window import BEGINNING, END, Lookahead, Unit
@@ -148,6 +150,8 @@ class Oracle:
                 return (look(left) and look(right)) if op == "AND" else (look(left) or look(right))
             case Arithmetic(op, left, right):
                 return arithmetic(op, look(left), look(right))
+            case Call(function, operands):
+                return called(function, [look(operand) for operand in operands])
         raise TypeError(type(expression))
 
     def aggregate(self, aggregate: Aggregate, entity: Any, cutoff: int, about: str = "users") -> Any:
@@ -207,6 +211,24 @@ def arithmetic(op: str, a: Any, b: Any) -> float | None:
     if a is None or b is None or (op == "/" and b == 0):
         return None
     return {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}[op](float(a), float(b))
+
+
+def called(function: str, values: Sequence[Any]) -> Any:
+    """A function of several values by its definition."""
+    known = [value for value in values if value is not None]
+    if function == "PAIR":
+        return f"{values[0]} → {values[1]}" if len(known) == 2 else None
+    if function == "FIRST_OF":
+        return next((place for place, value in enumerate(values, 1) if value is not None and value > 0), None)
+    if not known or (function == "SPREAD_OF" and len(known) == 1):
+        return None
+    if function == "STREAK_OF":
+        run = len(list(takewhile(lambda value: value == known[0], known)))
+        return -run if known[0] is False else run
+    mean = math.fsum(known) / len(known)
+    if function == "MEAN_OF":
+        return mean
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in known) / (len(known) - 1))
 
 
 __all__ = ["END", "Oracle"]

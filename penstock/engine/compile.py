@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import singledispatch
 from typing import TypeAlias
 
-from penstock.expression import Among, Arithmetic, Compare, Constant, Expr, IsNull, Logic, Match, Not, Value
+from penstock.expression import Among, Arithmetic, Call, Compare, Constant, Expr, IsNull, Logic, Match, Not, Value
 from penstock.plan import Aggregate, Field
 from penstock.schema import Dtype
 
@@ -100,6 +100,45 @@ def _(expression: Logic, leaf: Leaf) -> str:
 def _(expression: Arithmetic, leaf: Leaf) -> str:
     left, right = (f"CAST({sql(side, leaf)} AS DOUBLE)" for side in (expression.left, expression.right))
     return f"({left} / nullif({right}, 0))" if expression.op == "/" else f"({left} {expression.op} {right})"
+
+
+@sql.register
+def _(expression: Call, leaf: Leaf) -> str:
+    return _CALLS[expression.function](expression, [sql(operand, leaf) for operand in expression.operands])
+
+
+def _numbers(texts: list[str]) -> str:
+    return f"[{', '.join(f'CAST({text} AS DOUBLE)' for text in texts)}]"
+
+
+def _first(_expression: Call, texts: list[str]) -> str:
+    holds = ", ".join(f"coalesce(CAST({text} AS DOUBLE) > 0, FALSE)" for text in texts)
+    return f"CAST(nullif(list_position([{holds}], TRUE), 0) AS BIGINT)"
+
+
+def _streak(expression: Call, texts: list[str]) -> str:
+    """The list of operands is bound to ``l`` by mapping over a list of one, so that each of them is written once."""
+    sign = "CASE WHEN l[1] THEN 1 ELSE -1 END" if all(map(is_truth, expression.operands)) else "1"
+    run = f"coalesce(list_position(list_transform(l, lambda x: x != l[1]), TRUE) - 1, len(l)) * {sign}"
+    known = f"list_filter([{', '.join(texts)}], lambda x: x IS NOT NULL)"
+    return f"CAST(list_transform([{known}], lambda l: CASE WHEN len(l) > 0 THEN {run} END)[1] AS BIGINT)"
+
+
+_CALLS: dict[str, Callable[[Call, list[str]], str]] = {
+    "MEAN_OF": lambda _call, texts: f"list_avg({_numbers(texts)})",
+    "SPREAD_OF": lambda _call, texts: f"list_stddev_samp({_numbers(texts)})",
+    "STREAK_OF": _streak,
+    "FIRST_OF": _first,
+    "PAIR": lambda _call, texts: f"(CAST({texts[0]} AS VARCHAR) || ' → ' || CAST({texts[1]} AS VARCHAR))",
+}
+"""How each function of several expressions is worked out."""
+
+
+def is_truth(expression: Expr) -> bool:
+    """Whether an expression is true or false."""
+    leaf = isinstance(expression, Field | Aggregate) and expression.dtype is Dtype.BOOL
+    constant = isinstance(expression, Constant) and isinstance(expression.value, bool)
+    return leaf or constant or isinstance(expression, Compare | IsNull | Among | Match | Not | Logic)
 
 
 def is_list(expression: Expr) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 
 from penstock.aggregates import AGGREGATES
-from penstock.expression import Arithmetic, Compare, Constant, Expr, IsNull, Logic, Not
+from penstock.expression import FUNCTIONS, Arithmetic, Call, Compare, Constant, Expr, IsNull, Logic, Not
 from penstock.plan import Age, Aggregate, Calendar, Field
 from penstock.window import Unit, Window
 
@@ -74,6 +74,13 @@ def _(expression: IsNull) -> str:
 def _(expression: Arithmetic) -> str:
     words = {"/": "relative to", "+": "plus", "-": "minus", "*": "times"}[expression.op]
     return f"{phrase(expression.left)} {words} {phrase(expression.right)}"
+
+
+@phrase.register
+def _(expression: Call) -> str:
+    first, second = map(phrase, expression.operands[:2])
+    more = second if len(expression.operands) == 2 else f"{len(expression.operands) - 1} more like it"
+    return f"{FUNCTIONS[expression.function].english} {first} and {more}"
 
 
 @phrase.register

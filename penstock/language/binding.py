@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from penstock.errors import QueryError
 from penstock.expression import Among, Constant, Expr, Match
@@ -26,12 +26,7 @@ def bind(scope: Scope, expression: Expr, root: str, *, filters_entity: bool = Fa
         return _aggregate(scope, expression, root)
     if isinstance(expression, Constant):
         return _bound_constant(expression)
-    changed = {
-        f.name: bind(scope, part, root, filters_entity=filters_entity)
-        for f in fields(expression)
-        if isinstance(part := getattr(expression, f.name), Expr)
-    }
-    return _fitted(replace(expression, **changed))  # type: ignore[arg-type]
+    return _fitted(expression.over(lambda part: bind(scope, part, root, filters_entity=filters_entity)))
 
 
 def directed(scope: Scope, node: Aggregation) -> Lookback | Lookahead | None:
@@ -91,12 +86,7 @@ def _row_filter(scope: Scope, where: Expr, table: str, rows: str, up: tuple[Link
         return _field(scope, where, up)
     if isinstance(where, Column | Aggregation | Constant):
         return bind(scope, where, rows)
-    changed = {
-        f.name: _row_filter(scope, part, table, rows, up)
-        for f in fields(where)
-        if isinstance(part := getattr(where, f.name), Expr)
-    }
-    return _fitted(replace(where, **changed))  # type: ignore[arg-type]
+    return _fitted(where.over(lambda part: _row_filter(scope, part, table, rows, up)))
 
 
 def _anchor(scope: Scope, node: Aggregation | Column | Same, root: str) -> Anchor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from penstock.aggregates import AGGREGATES
@@ -112,10 +111,7 @@ def map_leaves(expression: Expr, change: Change) -> Expr:
     """The expression with its leaves changed: aggregates whole, without looking into their filters."""
     if isinstance(expression, (*_LEAVES, Constant)):
         return change(expression)
-    changed = {
-        f.name: map_leaves(p, change) for f in fields(expression) if isinstance(p := getattr(expression, f.name), Expr)
-    }
-    return replace(expression, **changed)  # type: ignore[arg-type]
+    return expression.over(lambda part: map_leaves(part, change))
 
 
 def _where(query: Query) -> Node:

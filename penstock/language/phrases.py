@@ -5,7 +5,8 @@
     expression  = or ;  or = and {OR and} ;  and = not {AND not} ;  not = NOT not | comparison
     comparison  = sum [operator sum | IS [NOT] NULL | [NOT] IN list | pattern text]
     sum         = product {(+|-) product} ;  product = factor {(*|/) factor}
-    factor      = -factor | (expression) | constant | column | aggregation | PART(CUTOFF) | name
+    factor      = -factor | (expression) | constant | column | aggregation | PART(CUTOFF) | call | name
+    call        = FUNCTION(expression, expression {, expression})
 """
 
 from __future__ import annotations
@@ -13,7 +14,20 @@ from __future__ import annotations
 from typing import Literal, cast, get_args
 
 from penstock.aggregates import AGGREGATES
-from penstock.expression import Among, Arithmetic, Compare, Constant, Expr, IsNull, Logic, Match, Not, Operator
+from penstock.expression import (
+    FUNCTIONS,
+    Among,
+    Arithmetic,
+    Call,
+    Compare,
+    Constant,
+    Expr,
+    IsNull,
+    Logic,
+    Match,
+    Not,
+    Operator,
+)
 from penstock.language import literals
 from penstock.language.cursor import Cursor
 from penstock.language.lexer import T, Token, names
@@ -207,6 +221,8 @@ def _factor(at: Cursor) -> Expr:
     if start.kind is T.COLUMN:
         return column(at)
     if start.kind is T.WORD and at.after.text == "(":
+        if start.upper in FUNCTIONS:
+            return _call(at)
         return _calendar(at) if start.upper in PARTS else aggregation(at)
     if start.kind is T.QUOTED or (start.kind is T.WORD and start.upper not in RESERVED):
         at.take()
@@ -298,6 +314,26 @@ def _calendar(at: Cursor) -> Calendar:
     return Calendar(cast("Literal['MONTH', 'WEEKDAY', 'DAY', 'HOUR']", start.upper), span=at.since(start))
 
 
+def _call(at: Cursor) -> Call:
+    """A function of several expressions, separated by commas."""
+    start, function = at.here, FUNCTIONS[at.here.upper]
+    at.word(function.name)
+    at.take()
+    with at.deeper():
+        operands = [expression(at)]
+        while at.sign(","):
+            operands.append(expression(at))
+    at.need_sign(")", f"Close the parenthesis of {function.name}; its expressions are separated by commas.")
+    if len(operands) < 2 or (function.pair and len(operands) > 2):
+        at.fail(
+            f"{function.name} takes two expressions{'' if function.pair else ' or more'}, not {len(operands)}",
+            span=at.since(start),
+            hint="Separate them with commas, the nearest in time first.",
+        )
+    at.extend(f"the function {function.name}", at.since(start))
+    return Call(function.name, tuple(operands), span=at.since(start))
+
+
 def aggregation(at: Cursor) -> Aggregation:
     """``FUNCTION(column [VIA links] [WHERE condition] [, n] [, start, end[, unit]]) [OF anchor]``."""
     start, function = at.here, at.here.upper
@@ -305,7 +341,7 @@ def aggregation(at: Cursor) -> Aggregation:
         at.fail(
             f"there is no aggregate {start.text}",
             name=start.text,
-            candidates=tuple(AGGREGATES),
+            candidates=(*AGGREGATES, *FUNCTIONS),
             hint="Use one of them.",
         )
     at.word(function)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from penstock.errors import QueryError
-from penstock.expression import Among, Arithmetic, Compare, Expr, IsNull, Match
+from penstock.expression import Among, Arithmetic, Call, Compare, Expr, IsNull, Logic, Match, Not
 from penstock.language.routes import to_stream
 from penstock.language.scope import Scope
 from penstock.language.tree import Aggregation, Column, Predict, is_condition
@@ -58,6 +58,8 @@ def check_times(scope: Scope, tree: Predict) -> None:
 
 def check_clause(scope: Scope, expression: Expr, root: str, clause: Clause) -> None:
     """The windows of one clause about a row of ``root``."""
+    if clause.ahead:
+        _check_no_calls(scope, expression, clause)
     for part in _terms(expression):
         terms = list(_operands(part))
         mixed = not scope.strict and len(terms) > 1 and any(_looks_ahead(term) for term in terms)
@@ -72,6 +74,18 @@ def check_clause(scope: Scope, expression: Expr, root: str, clause: Clause) -> N
             raise _needs_window(scope, part, clause)
         if not clause.static and any(isinstance(term, Column) for term in terms):
             raise _needs_window(scope, part, clause)
+
+
+def _check_no_calls(scope: Scope, expression: Expr, clause: Clause) -> None:
+    for node in expression.walk():
+        if isinstance(node, Call):
+            raise scope.error(
+                "PQL_TARGET_FEATURE_ONLY_FUNCTION",
+                f"{node.function} describes the past: it can be a feature or filter entities, and has no place in "
+                f"{clause.name}",
+                node,
+                "Use arithmetic and conditions on aggregates, or use it after WHERE.",
+            )
 
 
 def check_bound(scope: Scope, expression: Expr) -> None:
@@ -93,7 +107,7 @@ def _terms(expression: Expr) -> Iterator[Expr]:
 
 def _operands(part: Expr) -> Iterator[Expr]:
     """The leaves that a comparison or a calculation works on."""
-    if isinstance(part, Compare | IsNull | Among | Match | Arithmetic):
+    if isinstance(part, Compare | IsNull | Among | Match | Arithmetic | Call | Logic | Not):
         for child in part.children:
             yield from _operands(child)
     elif isinstance(part, Aggregation | Column | Age | Calendar):

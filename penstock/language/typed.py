@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from penstock.aggregates import AGGREGATES
 from penstock.errors import QueryError
-from penstock.expression import Among, Arithmetic, Compare, Constant, Expr, Match
+from penstock.expression import FUNCTIONS, Among, Arithmetic, Call, Compare, Constant, Expr, Match
 from penstock.language.scope import Scope
 from penstock.language.tree import Aggregation, Column, is_condition
 from penstock.plan import Age, Aggregate, Field
@@ -55,6 +55,8 @@ def label(scope: Scope, node: Expr) -> Label:
         return _of_aggregation(scope, node)
     if isinstance(node, Arithmetic):
         return Label(Dtype.FLOAT if node.op == "/" else _wider(scope, node), Kind.NUMERICAL)
+    if isinstance(node, Call):
+        return Label(FUNCTIONS[node.function].gives, FUNCTIONS[node.function].kind)
     if isinstance(node, Constant):
         return Label(_of_constant(node), Kind.NUMERICAL)
     if isinstance(node, Field):
@@ -102,6 +104,8 @@ def check_dtypes(scope: Scope, expression: Expr) -> None:
             _check_aggregated(scope, node)
         elif isinstance(node, Arithmetic):
             _check_calculated(scope, node)
+        elif isinstance(node, Call):
+            _check_called(scope, node)
         elif isinstance(node, Compare):
             _check_compared(scope, node)
         elif isinstance(node, Among):
@@ -176,6 +180,26 @@ def _check_calculated(scope: Scope, node: Arithmetic) -> None:
                 side,
                 "Calculate with counts, sums and columns of numbers.",
             )
+
+
+def _check_called(scope: Scope, node: Call) -> None:
+    """Numbers and truth values where they are calculated with; like beside like where they are compared."""
+    for side in node.operands:
+        found = label(scope, side)
+        if isinstance(side, Constant) and side.value is None:
+            raise scope.error("PQL_TYPE_NULL_COMPARISON", "NULL says nothing", side, "Leave it out.")
+        if found.dtype in (Dtype.LIST, Dtype.OTHER):
+            raise _uncallable(scope, node, side, "single values", "Count its values, or take the LAST one.")
+        if FUNCTIONS[node.function].numeric and found.dtype not in (*NUMBERS, Dtype.BOOL):
+            raise _uncallable(scope, node, side, "numbers and conditions", f"Compare it with something: {side} = ….")
+        if node.function == "STREAK_OF" and found.group != label(scope, node.operands[0]).group:
+            what = f"values of one type (the first is {label(scope, node.operands[0]).group})"
+            raise _uncallable(scope, node, side, what, "Give it one expression over several windows.")
+
+
+def _uncallable(scope: Scope, node: Call, side: Expr, what: str, hint: str) -> QueryError:
+    message = f"{node.function} works on {what}, and {side} is {label(scope, side).group}"
+    return scope.error("PQL_TYPE_FUNCTION_OPERAND", message, side, hint)
 
 
 def _check_compared(scope: Scope, node: Compare) -> None:

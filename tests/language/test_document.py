@@ -6,6 +6,7 @@ import doctest
 import re
 
 from penstock.aggregates import AGGREGATES
+from penstock.expression import FUNCTIONS
 from tests.conftest import ROOT
 
 DOCUMENT = ROOT / "docs" / "language.md"
@@ -21,6 +22,6 @@ def test_every_example_of_the_language_reference_gives_what_it_shows() -> None:
     assert result.failed == 0, "".join(said)
 
 
-def test_the_language_reference_names_every_aggregate() -> None:
+def test_the_language_reference_names_every_aggregate_and_function() -> None:
     text = DOCUMENT.read_text()
-    assert all(name in text for name in AGGREGATES)
+    assert all(name in text for name in (*AGGREGATES, *FUNCTIONS))

@@ -17,7 +17,8 @@ from tests.language.trees import conditions, queries
 
 WORDS = """
 PREDICT FOR EACH WHERE ASSUMING AND OR NOT IN IS NULL LIKE CONTAINS RANK TOP CLASSIFY FORECAST TIMEFRAMES AS OF VIA
-COUNT( SUM( LAST_N( LIST_DISTINCT( users.age orders.* orders.price users.user_id churn MONTH(CUTOFF) days -INF true
+GAP( MEAN_OF( PAIR(
+COUNT( SUM( LAST_N( LIST_DISTINCT( users.age orders.* orders.price users.user_id churn MONTH(CUTOFF) days rows -INF true
 ( ) , = < >= != - + * / ; 0 30 -30 2.5 1e9 'x' " ' ` 2024-01-31 10:00:00 # \\ é .
 """
 PIECES = (*WORDS.split(), "FOR EACH", "\n")

@@ -8,7 +8,20 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from penstock.aggregates import AGGREGATES
-from penstock.expression import Among, Arithmetic, Compare, Constant, Expr, IsNull, Logic, Match, Not, Operator
+from penstock.expression import (
+    FUNCTIONS,
+    Among,
+    Arithmetic,
+    Call,
+    Compare,
+    Constant,
+    Expr,
+    IsNull,
+    Logic,
+    Match,
+    Not,
+    Operator,
+)
 from penstock.language.tree import Aggregation, Column, Ids, Name, Predict, Same, Spec
 from penstock.plan import Calendar
 from penstock.window import Unit, Window
@@ -49,7 +62,14 @@ def aggregations(draw: st.DrawFn, inside: st.SearchStrategy[Expr]) -> Aggregatio
 def _values(inside: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
     leaves = columns | aggregations(inside) | st.sampled_from([Calendar("MONTH"), Calendar("HOUR")])
     operands = leaves | numbers.map(Constant)
-    return leaves | st.builds(Arithmetic, st.sampled_from("+-*/"), operands, leaves)
+    return leaves | st.builds(Arithmetic, st.sampled_from("+-*/"), operands, leaves) | _calls(operands | inside)
+
+
+@st.composite
+def _calls(draw: st.DrawFn, operands: st.SearchStrategy[Expr]) -> Call:
+    function = draw(st.sampled_from(list(FUNCTIONS.values())))
+    most = 2 if function.pair else 4
+    return Call(function.name, tuple(draw(st.lists(operands, min_size=2, max_size=most))))
 
 
 def _conditions(inside: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
