@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from benchmarks.accuracy import page, peers, ranking, rfm, table
 from benchmarks.accuracy.asked import Asked, Said, answer, counted, coverage, judge, put
 from benchmarks.accuracy.judge import Array, Judge, better
+from benchmarks.accuracy.poison import tried
 from benchmarks.accuracy.reasons import KNOWN
 from benchmarks.accuracy.result import BY_HAND, ONE_TABLE, OURS, Result
 from benchmarks.accuracy.tasks import DEMO, TASKS, Task, absent, demonstration
@@ -40,7 +41,7 @@ def measured(task: Task, given: argparse.Namespace) -> Result:
     answers = {OURS: said.prediction, **peers.trivial(asked, said)}
     if not given.ours:
         answers |= rivals(asked, said)
-    return compared(asked, said, seat, answers)
+    return compared(asked, said, seat, answers, poison=given.poison)
 
 
 def rivals(asked: Asked, said: Said) -> dict[str, Array]:
@@ -55,7 +56,7 @@ def rivals(asked: Asked, said: Said) -> dict[str, Array]:
     return found | {BY_HAND: peers.boosted(asked, said, parts, rfm.features(asked, parts))}
 
 
-def compared(asked: Asked, said: Said, seat: Judge, answers: dict[str, Array]) -> Result:
+def compared(asked: Asked, said: Said, seat: Judge, answers: dict[str, Array], *, poison: bool = False) -> Result:
     """Everybody's measures, and the lead over the best other."""
     scores = {who: seat.measure(prediction) for who, prediction in answers.items()}
     name = seat.primary
@@ -76,6 +77,7 @@ def compared(asked: Asked, said: Said, seat: Judge, answers: dict[str, Array]) -
         asked.seconds + said.seconds,
         len(asked.gathered.features),
         extra=reachable(asked, seat),
+        poison=str(tried(asked, said.trained[0])) if poison else "",
     )
 
 
@@ -130,7 +132,7 @@ def frame(given: argparse.Namespace) -> dict[str, str]:
 
 def _told(given: argparse.Namespace) -> list[str]:
     """The arguments that a run was given, without where to write."""
-    flags = [f"--{name}" for name in ("ours", "auto") if getattr(given, name)]
+    flags = [f"--{name}" for name in ("ours", "auto", "poison") if getattr(given, name)]
     effort = [] if given.effort == "fast" else [f"--effort {given.effort}"]
     return [*given.names, *effort, *flags]
 
@@ -142,6 +144,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="default 0")
     parser.add_argument("--ours", action="store_true", help="leave out the peers that learn")
     parser.add_argument("--auto", action="store_true", help="hide no column from Penstock: it has to notice what leaks")
+    parser.add_argument("--poison", action="store_true", help="try that no row after a test cutoff changes anything")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the page")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser

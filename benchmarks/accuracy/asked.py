@@ -33,6 +33,7 @@ class Asked:
     db: Database
     query: Query
     gathered: ask.Gathered
+    how: ask.How
     seconds: float
 
     @property
@@ -68,7 +69,7 @@ def put(task: Task, effort: Effort = "fast", seed: int = 0, *, blind: bool = Tru
     query = db.query(task.query)
     how = ask.How(Options(seed=seed, effort=effort), leaks="keep" if task.kept or blind else "drop")
     gathered = ask.gather(query, db.relational, ask.Given(), how, quiet)
-    return Asked(task, db, query, gathered, time.perf_counter() - started)
+    return Asked(task, db, query, gathered, how, time.perf_counter() - started)
 
 
 def answer(asked: Asked, effort: Effort = "fast", seed: int = 0) -> Said:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from benchmarks.accuracy.asked import NUMBERS, Asked, Said, grid
 from benchmarks.accuracy.judge import Array
+from benchmarks.accuracy.keep import fingerprint, kept
 from penstock.learning import ask, baselines, rank
 from penstock.learning.dataset import Samples, drawn, joined, known
 from penstock.learning.finish import Amount, Chance, Classes, Labels, truth_of
@@ -178,16 +179,23 @@ def _classes(asked: Asked, finish: Classes, parts: Sequence[Samples], sets: Sequ
 
 
 def grown(asked: Asked, told: Mapping[str, Any], sets: Sequence[Matrix], targets: Sequence[Array]) -> Array:
+    """What LightGBM says of the last set; kept, since the same rows and features give the same answer."""
+    settings = {**SETTINGS, **told}
+    made_of = (*(m.values for m in sets), *targets, repr((settings, sets[0].categorical, ROUNDS, PATIENCE)))
+    threads = asked.db.settings.threads
+    return kept(fingerprint(*made_of), lambda: _grown({**settings, "num_threads": threads}, sets, targets))
+
+
+def _grown(settings: Mapping[str, Any], sets: Sequence[Matrix], targets: Sequence[Array]) -> Array:
     """Early stopping on the validation rows, then once more on all."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import lightgbm as lgb
 
-    settings = {**SETTINGS, **told, "num_threads": asked.db.settings.threads}
     categorical = list(sets[0].categorical)
     data = [lgb.Dataset(m.values, t, categorical_feature=categorical) for m, t in zip(sets, targets, strict=False)]
     stop = lgb.early_stopping(PATIENCE, verbose=False)
-    first = lgb.train(settings, data[0], ROUNDS, valid_sets=[data[1]], callbacks=[stop])
+    first = lgb.train(dict(settings), data[0], ROUNDS, valid_sets=[data[1]], callbacks=[stop])
     values = np.concatenate([sets[0].values, sets[1].values])
     whole = lgb.Dataset(values, np.concatenate(targets), categorical_feature=categorical)
-    final = lgb.train(settings, whole, max(1, first.best_iteration))
+    final = lgb.train(dict(settings), whole, max(1, first.best_iteration))
     return np.asarray(final.predict(sets[2].values))

@@ -20,7 +20,8 @@ class Result:
     """One task: who said how well, the 90 per cent interval of ours and of the lead over the best other.
 
     ``lead`` is by how much ours is better than the best other by the primary measure: a difference where more is
-    better, else the share of their error that ours saves. ``missing`` says who has no figure, and why.
+    better, else the share of their error that ours saves. ``missing`` says who has no figure, and why; ``poison`` what
+    became of the law that nothing after a cutoff changes a prediction, where it was tried.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Result:
     features: int
     missing: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, float] = field(default_factory=dict)
+    poison: str = ""
 
     @property
     def ours(self) -> Metrics:

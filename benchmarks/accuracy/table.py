@@ -144,6 +144,8 @@ def _shortfalls(result: Result) -> Iterator[str]:
     gap = result.extra.get("best reachable", math.nan) - result.ours[result.primary]
     if gap > 0.02:
         yield f"{result.name}: {gap:.3f} below the best reachable"
+    if result.poison not in ("", "held"):
+        yield f"{result.name}: rows after the test cutoff matter: {result.poison}"
 
 
 def secondary(results: Sequence[Result]) -> list[list[str]]:
