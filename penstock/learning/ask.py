@@ -9,13 +9,14 @@ from penstock.engine.execute import Progress, quiet
 from penstock.engine.relational import Relational
 from penstock.features.definitions import FeatureSet
 from penstock.features.survey import Survey
-from penstock.features.synthesis import synthesise
 from penstock.language import Query
 from penstock.learning import examples, parts
-from penstock.learning.audit import audit
-from penstock.learning.dataset import Samples
+from penstock.learning.audit import audit, audited, kept, narrowed, revealing, without
+from penstock.learning.dataset import Samples, joined, known
 from penstock.learning.evaluate import Evaluation
 from penstock.learning.evaluate import evaluate as judge
+from penstock.learning.findings import Finding, told
+from penstock.learning.insight import insight
 from penstock.learning.models import Options
 from penstock.learning.spines import Given
 from penstock.learning.timeline import Timeline, now, timeline
@@ -36,6 +37,7 @@ class Gathered:
     test: Samples
     features: FeatureSet
     notes: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,10 @@ def judged(query: Query, gathered: Gathered, trained: Trained, relational: Relat
         threads=relational.settings.threads,
         kinds=kinds(gathered.features),
     )
-    warnings = audit(query, gathered.features, trained, gathered.test)
-    return replace(evaluation, notes=(*gathered.notes, *evaluation.notes, *warnings))
+    findings = (*gathered.findings, *audit(trained, gathered.test, gathered.findings))
+    seen = insight(trained, gathered.features, gathered.test, evaluation.predictions)
+    notes = (*gathered.notes, *evaluation.notes, *told(findings))
+    return replace(evaluation, notes=notes, findings=findings, insight=seen)
 
 
 def learn(
@@ -84,7 +88,7 @@ def learn(
     progress: Progress,
 ) -> Trained:
     """Learn the query's task from the samples."""
-    options = replace(how.options, threads=relational.settings.threads)
+    options = replace(how.options, threads=relational.settings.threads, horizon=query.horizon_microseconds or 0)
     return fit(query.task.value, train, validation, options=options, kinds=kinds(features), progress=progress)
 
 
@@ -121,8 +125,14 @@ def gather(
     train, validation, test, notes = parted.train, parted.validation, parted.test, parted.notes
     until = int(test.cutoff.min()) if len(test) else now()
     progress("making features", 0.2)
-    features = synthesise(query, Survey(relational.rows, until))
-    progress(f"computing {len(features)} features for {len(train) + len(validation) + len(test):,} rows", 0.3)
+    count, keep = len(train) + len(validation) + len(test), how.leaks == "keep"
+    features, findings = audited(query, relational, until, count, keep=keep)
+    progress(f"computing {len(features)} features for {count:,} rows", 0.3)
     bare = [part.features for part in (train, validation, test)]
     done = examples.parted_samples(query, features, bare, relational, within(progress, 0.3, 0.5))
-    return Gathered(done[0], done[1], done[2], features, notes)
+    telling = revealing(query.task.value, features, joined(known(done[0]), known(done[1])))
+    if telling and not keep:
+        features = without(features, frozenset(finding.what for finding in telling))
+        done = [narrowed(part, features) for part in done]
+    found = (*findings, *(kept(telling) if keep else telling))
+    return Gathered(done[0], done[1], done[2], features, notes, found)

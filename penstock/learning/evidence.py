@@ -10,6 +10,7 @@ future must have. An honest column never does that, however strong.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from penstock.learning.activity import Stream, Watched
 from penstock.learning.calibrate import Floats
 from penstock.learning.dataset import Rows as Places
 
-MOST_COMPARED = 6_000
+MOST_COMPARED = 5_000
 FEWEST_COMPARED = 100
 _QUANTILES = (0.3, 0.55, 0.8)
 _RIDGE = 1e-9
@@ -58,19 +59,39 @@ class Around:
     def sight(self, values: Floats, *, categories: bool) -> Sight | None:
         """What a column says; None where it does not vary among the compared rows."""
         values = values[self.places]
-        if len(np.unique(values)) < 2:
+        if values.min() == values.max():
             return None
-        age, column = _basis(self.age, 8), _basis(values, 40, linear=not categories)
-        past, future = ranks(self.past), ranks(self.future)
-        bare, whole = _left(np.column_stack([past, future]), age), _left(np.column_stack([past, future]), age, column)
+        column = _basis(values, 40, linear=not categories)
+        held = _left(self._counts, np.column_stack([self._aged, column]))
         return Sight(
             self.stream,
-            _gain(future, (age, _basis(self.past, 8)), column),
-            _gain(past, (age, _basis(self.future, 8)), column),
-            correlation(bare[:, 0], bare[:, 1]),
-            correlation(whole[:, 0], whole[:, 1]),
+            _gain(self._counts[:, 1], self._after_past, column),
+            _gain(self._counts[:, 0], self._after_future, column),
+            self._together,
+            correlation(held[:, 0], held[:, 1]),
             len(values),
         )
+
+    @cached_property
+    def _counts(self) -> Floats:
+        return np.column_stack([ranks(self.past), ranks(self.future)])
+
+    @cached_property
+    def _aged(self) -> Floats:
+        return np.column_stack([np.ones(len(self.age)), _basis(self.age, 8)])
+
+    @cached_property
+    def _after_past(self) -> Floats:
+        return np.column_stack([self._aged, _basis(self.past, 8)])
+
+    @cached_property
+    def _after_future(self) -> Floats:
+        return np.column_stack([self._aged, _basis(self.future, 8)])
+
+    @cached_property
+    def _together(self) -> float:
+        left = _left(self._counts, self._aged)
+        return correlation(left[:, 0], left[:, 1])
 
 
 def around(watched: Watched, stream: Stream) -> list[Around]:
@@ -123,20 +144,19 @@ def _basis(values: Floats, most: int, *, linear: bool = True) -> Floats:
     return np.column_stack([indicators, ranks(values)]) if linear else indicators
 
 
-def _left(targets: Floats, *given: Floats) -> Floats:
+def _left(targets: Floats, given: Floats) -> Floats:
     """What a linear regression on the given columns leaves of the targets."""
-    design = np.column_stack([np.ones(len(targets)), *given])
-    gram = design.T @ design
+    gram = given.T @ given
     gram[np.diag_indices_from(gram)] += _RIDGE * len(targets)
-    left: Floats = targets - design @ np.linalg.solve(gram, design.T @ targets)
+    left: Floats = targets - given @ np.linalg.solve(gram, given.T @ targets)
     return left
 
 
-def _gain(target: Floats, given: tuple[Floats, ...], column: Floats) -> float:
+def _gain(target: Floats, given: Floats, column: Floats) -> float:
     """The partial correlation ratio: the root of the share of what is left that the column explains, adjusted."""
-    before, after = (float(r @ r) for r in (_left(target, *given), _left(target, *given, column)))
-    size, taken = len(target), 1 + sum(g.shape[1] for g in given)
-    free = size - taken - column.shape[1]
+    both = np.column_stack([given, column])
+    before, after = (float(r @ r) for r in (_left(target, given), _left(target, both)))
+    size, free = len(target), len(target) - both.shape[1]
     if before <= 1e-9 * size or free <= 0:
         return 0.0
-    return float(np.sqrt(max(0.0, 1 - (after / free) / (before / (size - taken)))))
+    return float(np.sqrt(max(0.0, 1 - (after / free) / (before / (size - given.shape[1])))))

@@ -34,13 +34,15 @@ COLLIDES = 4.0
 """Standard errors below zero at which past and future, a column held still, are sure to move against each other."""
 FORESEES = 0.8
 """The partial correlation with the future, given the past, that no cause of a random process reaches."""
-ASKS = 0.35
-"""The one from which on a column that says much more of the future than of the past is asked about."""
+TELLS, ASKS = 0.35, 0.5
+"""Those from which on a column that says twice as much of the future as of the past is left out if its name speaks of
+a state, and asked about otherwise: an honest cause of leaving, such as a contract's length, does the same."""
 GROWS, GROWS_ALONE = 0.1, 0.2
 """Rank correlations with a row's age: for a name that speaks of change, beside another sign, and alone."""
 TIED = 0.5
 """The share of rows a total must equal, none falling short of it."""
-FEWEST = 100
+FEWEST, FEWEST_TIED = 100, 30
+"""Of rows that are compared, and of those that a total must equal."""
 MOST_CATEGORIES = 39
 
 MUTABLE = frozenset({
@@ -51,7 +53,16 @@ MUTABLE = frozenset({
     "status", "stock", "total", "totals", "updated", "upvotes", "view", "views", "visits", "vote", "votes",
 })  # fmt: skip
 """Words of columns that are usually overwritten."""
-_OVERWRITTEN = frozenset({"last", "latest", "recent"}) | EDITED
+_OVERWRITTEN = frozenset({"current", "editor", "last", "latest", "recent"}) | EDITED
+_STATES = frozenset({"active", "balance", "churned", "closed", "status"}) | _OVERWRITTEN
+
+
+@dataclass(frozen=True)
+class Speaks:
+    """What a name says: that its values change, and that they are a state."""
+
+    of_change: bool
+    of_state: bool
 
 
 @dataclass(frozen=True)
@@ -67,10 +78,9 @@ class Looked:
         """Whether the numbers are mere codes."""
         return self.column.kind is not Kind.NUMERICAL
 
-    @property
-    def speaks(self) -> bool:
-        """Whether the column's name speaks of change."""
-        return bool(MUTABLE & set(words(self.column.name)))
+    def says(self, some: frozenset[str] = MUTABLE) -> bool:
+        """Whether the column's name has one of these words: of those that speak of change."""
+        return bool(some & set(words(self.column.name)))
 
 
 def inspect(rows: Rows, places: Iterable[tuple[str, str]], undated: Iterable[Link], until: int) -> tuple[Finding, ...]:
@@ -97,13 +107,12 @@ def _suspect(table: Table, column: Column) -> bool:
 
 
 def _of_table(watched: Watched, columns: Sequence[Column]) -> list[Finding]:
-    if len(watched) < FEWEST:
-        return []
-    prepared = [a for stream in watched.streams for a in around(watched, stream)]
     looked = [look(watched, column) for column in columns if column.dtype is not Dtype.TIMESTAMP]
+    prepared = [a for stream in watched.streams for a in around(watched, stream)]
     found = {one.column.name: _of_column(watched, prepared, one) for one in looked}
     if any(f is not None and f.kind == "snapshot" and f.action == "dropped" for f in found.values()):
-        found |= {one.column.name: _beside(watched, one) for one in looked if _open(found[one.column.name])}
+        also = ((one.column.name, _beside(watched, one)) for one in looked if _open(found[one.column.name]))
+        found |= {name: finding for name, finding in also if finding is not None}
     found |= {c.name: _of_date(watched, c) for c in columns if c.dtype is Dtype.TIMESTAMP}
     return [_overruled(f, c) for c in columns if (f := found.get(c.name)) is not None]
 
@@ -140,7 +149,7 @@ def look(watched: Watched, column: Column) -> Looked:
 
 def _of_column(watched: Watched, prepared: Sequence[Around], looked: Looked) -> Finding | None:
     """The first thing that can be said against a column, the surest first."""
-    if len(np.unique(looked.values)) < 2 or looked.there.sum() < FEWEST:
+    if len(np.unique(looked.values)) < 2:
         return None
     what = f"{watched.table.name}.{looked.column.name}"
     if not looked.categories:
@@ -148,11 +157,16 @@ def _of_column(watched: Watched, prepared: Sequence[Around], looked: Looked) -> 
             return Finding("snapshot", what, evidence, "dropped")
         if (evidence := _key(watched, looked)) is not None:
             return Finding("key", what, evidence, "dropped")
+    grown, speaks = growth(watched, looked), Speaks(looked.says(), looked.says(_STATES))
+    if looked.there.sum() < FEWEST or (watched.born is None and not prepared):
+        few = "and nothing there to test it by" if looked.there.sum() >= FEWEST else "with too few rows to test it"
+        named = speaks.of_change and not looked.categories
+        return Finding("snapshot", what, f"named as what changes, {few}", "asked") if named else None
     sights = [s for a in prepared if (s := a.sight(looked.values, categories=looked.categories)) is not None]
-    return _judged(what, sights, growth(watched, looked), speaks=looked.speaks)
+    return _judged(what, sights, grown, speaks)
 
 
-def _judged(what: str, sights: Sequence[Sight], grown: float, *, speaks: bool) -> Finding | None:
+def _judged(what: str, sights: Sequence[Sight], grown: float, speaks: Speaks) -> Finding | None:
     """What sights and growth amount to: an effect for sure, one by a name that says so, or something to ask about."""
     sure = max(sights, key=lambda s: (s.collides, s.forward), default=None)
     if sure is not None and sure.collides >= COLLIDES and sure.forward >= GROWS:
@@ -160,24 +174,31 @@ def _judged(what: str, sights: Sequence[Sight], grown: float, *, speaks: bool) -
     ahead = max(sights, key=lambda s: s.forward, default=None)
     if ahead is not None and ahead.forward >= FORESEES and ahead.forward > ahead.backward:
         return Finding("snapshot", what, _foresight(ahead), "dropped")
-    if speaks and grown >= GROWS_ALONE:
+    if speaks.of_change and grown >= GROWS_ALONE:
         return Finding("snapshot", what, _growth(grown), "dropped")
     if ahead is None or ahead.forward * np.sqrt(ahead.rows) < COLLIDES:
         return None
-    if speaks and grown >= GROWS and ahead.forward >= GROWS:
+    if speaks.of_change and grown >= GROWS and ahead.forward >= GROWS:
         return Finding("snapshot", what, f"{_growth(grown)}, and {_foresight(ahead)}", "dropped")
-    lopsided = ahead.forward >= ASKS and ahead.forward >= 2 * ahead.backward
-    if lopsided:
-        return Finding("snapshot", what, _foresight(ahead), "dropped" if speaks else "asked")
-    return None
+    if ahead.forward < 2 * ahead.backward or ahead.forward < (TELLS if speaks.of_state else ASKS):
+        return None
+    return Finding("snapshot", what, _foresight(ahead), "dropped" if speaks.of_state else "asked")
 
 
 def _beside(watched: Watched, looked: Looked) -> Finding | None:
-    """A column named like a counter, in a table of which another column was shown to be overwritten."""
-    if not looked.speaks or len(np.unique(looked.values)) < 2:
+    """A column in a table of which another was shown to be overwritten: its name, or its name and growth, suffice."""
+    what = f"{watched.table.name}.{looked.column.name}"
+    if len(np.unique(looked.values)) < 2:
         return None
-    evidence = "named as what changes, in a table of which other columns were overwritten later"
-    return Finding("snapshot", f"{watched.table.name}.{looked.column.name}", evidence, "dropped")
+    shown = "in a table of which other columns were overwritten later"
+    if looked.says(_OVERWRITTEN):
+        return Finding("snapshot", what, f"named as what is overwritten, {shown}", "dropped")
+    if watched.age is None or looked.categories or not looked.says():
+        return None
+    grown = rank_correlation(watched.age[looked.there], looked.values[looked.there])
+    if grown * np.sqrt(looked.there.sum()) >= COLLIDES:
+        return Finding("snapshot", what, f"{_growth(grown)}, {shown}", "dropped")
+    return None
 
 
 def growth(watched: Watched, looked: Looked) -> float:
@@ -196,7 +217,7 @@ def _total(watched: Watched, looked: Looked) -> str | None:
     for stream in watched.streams:
         later = stream if watched.born is None else stream.only(stream.when > watched.born[stream.place])
         there = looked.there & (later.count(many) > 0)
-        if there.sum() < FEWEST or len(np.unique(looked.values[there])) < 3:
+        if there.sum() < FEWEST_TIED or len(np.unique(looked.values[there])) < 3:
             continue
         totals = {f"the count of {stream.table}": stream.count(many)}
         totals |= {f"the sum of {stream.table}.{name}": stream.total(many, name) for name in stream.numbers}
@@ -211,7 +232,12 @@ def _total(watched: Watched, looked: Looked) -> str | None:
 def _key(watched: Watched, looked: Looked) -> str | None:
     """Whether a number names its row and grows with time, as an automatic key does."""
     values = looked.values[looked.there]
-    if not looked.there.all() or len(np.unique(values)) < len(values) or (values != np.floor(values)).any():
+    if (
+        len(values) < FEWEST_TIED
+        or not looked.there.all()
+        or len(np.unique(values)) < len(values)
+        or (values != np.floor(values)).any()
+    ):
         return None
     if watched.born is not None:
         if abs(rank_correlation(values, watched.born.astype(np.float64))) < 0.99:
@@ -280,16 +306,14 @@ def _of_link(rows: Rows, link: Link, until: int) -> Iterator[Finding]:
     prepared = [a for stream in watched.streams for a in around(watched, stream)]
     sights = [s for a in prepared if (s := a.sight(counts, categories=False)) is not None]
     looked = Looked(Column("*", Dtype.INT, Kind.NUMERICAL), counts, np.ones(len(counts), bool))
-    found = _judged(f"{link.table}.*", sights, growth(watched, looked), speaks=True)
+    found = _judged(f"{link.table}.*", sights, growth(watched, looked), Speaks(of_change=True, of_state=True))
     if found is not None:
         yield Finding("no clock", found.what, f"they cannot be dated, and their number {found.evidence}", found.action)
 
 
 def _collision(sight: Sight) -> str:
-    return (
-        f"explains later {sight.stream} beyond earlier ones, partial correlation {sight.forward:.2f}, as a total of "
-        f"both would: with it held still they go from {sight.together:.2f} to {sight.held:.2f}"
-    )
+    turned = f"turns how they go together from {sight.together:.2f} to {sight.held:.2f}"
+    return f"{_foresight(sight)}, and is made of both: held still, it {turned}"
 
 
 def _foresight(sight: Sight) -> str:
@@ -297,7 +321,7 @@ def _foresight(sight: Sight) -> str:
 
 
 def _growth(grown: float) -> str:
-    return f"grows with its row's age, rank correlation {grown:.2f}"
+    return f"grows with its row's age, {grown:.2f}"
 
 
 def undated(graph: Graph, links: Iterable[Link]) -> bool:
