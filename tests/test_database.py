@@ -351,3 +351,16 @@ def test_the_columns_of_a_public_benchmark_are_known_by_what_they_hold(db: ps.Da
     found = db.evaluate(QUIET, train=named[0], test=named[1])
     assert found.metrics == plain.metrics
     assert "user_id as entity, timestamp as cutoff, quiet as target" in found.notes[0]
+
+
+@pytest.mark.parametrize("task", ["binary", "forecasting"])
+def test_a_window_that_the_data_does_not_reach_is_not_one_in_which_nothing_happened(db: ps.Database, task: str):
+    text = QUIET if task == "binary" else asking(TASKS["forecasting"][0])
+    train, _ = spines(db, text)
+    newest = db.labels(text)["cutoff"]
+    known, open_ = pc.max(newest).as_py(), pc.max(newest).as_py() + dt.timedelta(days=3650)
+    test = {"entity": [*range(1, 41)] * 2, "cutoff": [known] * 40 + [open_] * 40}
+    found = db.evaluate(text, train=train, test=test).predictions
+    late = found.filter(pc.equal(found["cutoff"], pa.scalar(open_, found["cutoff"].type)))
+    assert late["target"].null_count == late.num_rows > 0
+    assert found["target"].null_count < found.num_rows

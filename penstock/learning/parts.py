@@ -22,7 +22,8 @@ from penstock.learning import examples
 from penstock.learning.dataset import Samples, Split, capped, joined, split, when
 from penstock.learning.placement import placed
 from penstock.learning.spines import Given, target_type, with_target
-from penstock.learning.timeline import Timeline, timeline
+from penstock.learning.timeline import Timeline, now, timeline
+from penstock.window import shift
 
 MOST_TRAIN_ROWS = 150_000
 MOST_TEST_ROWS = 200_000
@@ -190,9 +191,29 @@ def _overlap(query: Query, train: Samples, validation: Samples, test: Samples) -
 def _labelled(query: Query, relational: Relational, spine: pa.Table) -> pa.Table:
     """A spine with a ``target`` column, computed where it brings none."""
     if "target" not in spine.column_names:
-        return examples.targets(query, relational, spine)
+        return _answered(query, relational, examples.targets(query, relational, spine))
     if query.steps is not None and "step" not in spine.column_names:
         hint = "A forecast's target has one row for each step, from 1; or leave target out to have it computed."
         raise RequestError("SPINE_COLUMN", "the spine has targets, but no column 'step'", name="step", hint=hint,
                            candidates=spine.column_names)  # fmt: skip
     return with_target(spine, target_type(query))
+
+
+def _answered(query: Query, relational: Relational, table: pa.Table) -> pa.Table:
+    """The rows with their computed targets, NULL where the data ends before the answer is known.
+
+    Without it a window that the data does not reach would count as one in which nothing happened. A twentieth of the
+    window may be missing: the last row of all is seldom at its very end.
+    """
+    if query.static or query.period is None:
+        return table
+    survey, period = Survey(relational.rows, now()), query.period
+    spans = [span for one in query.graph if (span := survey.span(one.name)) is not None]
+    frames = [period.step(place).end for place in range(query.steps or 1)]
+    cutoff = table["cutoff"].cast(pa.int64()).to_numpy()
+    ends = np.array([shift(cutoff, end, period.unit) for end in frames])
+    step = table["step"].to_numpy() - 1 if query.steps is not None else np.zeros(len(cutoff), np.int64)
+    reach = ends[step, np.arange(len(cutoff))]
+    known = reach - (reach - cutoff) // 20 <= max((high for _, high in spans), default=now())
+    target = pc.if_else(pa.array(known), table["target"], pa.scalar(None, table["target"].type))
+    return table.set_column(table.column_names.index("target"), "target", target)
