@@ -151,6 +151,15 @@ def _destination(_context: click.Context, _option: click.Parameter, value: str |
     return value
 
 
+def _page(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """A page to write, refused before any work is done for it."""
+    if value is not None:
+        from penstock.learning.report import check_page
+
+        check_page(value)
+    return value
+
+
 def _pair(text: str) -> tuple[str, str]:
     left, equals, right = text.partition("=")
     if not equals:
@@ -249,9 +258,10 @@ def features(query: str, spine: str | None, describe: bool, out: str | None, as_
 @click.option("--frozen", is_flag=True, help="Test rows see nothing after the first test cutoff.")
 @_learning
 @click.option("--out", metavar="FILE|URL#TABLE", callback=_destination, help="Write the test predictions there.")
+@click.option("--report", metavar="FILE.html", callback=_page, help="Write all there is to see as one page.")
 def evaluate(
     query: str, dialect: str | None, train: str | None, validation: str | None, test: str | None, frozen: bool,
-    out: str | None, as_json: bool, **where: Any,
+    out: str | None, report: str | None, as_json: bool, **where: Any,
 ) -> None:  # fmt: skip
     """How good predictions of QUERY have been: a backtest on the newest complete window, beside trivial baselines.
 
@@ -263,6 +273,11 @@ def evaluate(
         evaluation = db.evaluate(asked, train, validation, test, progress=progress, **how)
     if out:
         evaluation.write(out)
+    if report:
+        from penstock.learning.report import write_page
+
+        write_page(evaluation, report, query=query, source=where["source"])
+        click.echo(f"wrote {report}", err=True)
     _echo_json(evaluation.to_dict(), indent=2) if as_json else click.echo(str(evaluation))
 
 

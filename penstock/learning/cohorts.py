@@ -78,16 +78,24 @@ class _Measured:
 
 
 def views(
-    trained: Trained, test: Samples, phrases: Mapping[str, Phrase] | None = None, *, most: int = 4, threads: int = 0
+    trained: Trained,
+    test: Samples,
+    phrases: Mapping[str, Phrase] | None = None,
+    *,
+    most: int = 4,
+    said: Floats | None = None,
 ) -> tuple[View, ...]:
     """The cohorts of the ``most`` strongest features, one a family (`penstock.learning.explain.family`).
 
-    Rows without a target do not count. A ranking has no such features, and so no cohorts.
+    ``said`` is what `Trained.estimates` gives for the test rows, if that is known already. Rows without a target do
+    not count. A ranking has no such features, and so no cohorts.
     """
-    test = known(test) if test.target is not None else test
-    if trained.task == "ranking" or test.target is None or not len(test):
+    if trained.task == "ranking" or test.target is None or len(test) == test.target.null_count:
         return ()
-    table, measured = with_step(test), _measured(trained, test, threads)
+    there = np.asarray(test.target.is_valid())
+    said = trained.estimates(test) if said is None else said
+    test, said = known(test), said[there]
+    table, measured = with_step(test), _measured(trained, test, said)
     chosen: dict[str, tuple[str, float]] = {}
     for name, gain in trained.importance:
         if name in table.column_names and len(chosen) < most:
@@ -103,8 +111,14 @@ def _noun(phrase: Phrase | None, name: str) -> str:
     return titled(phrase) if isinstance(phrase, str) and "{value}" not in phrase else name
 
 
-def _measured(trained: Trained, test: Samples, threads: int) -> _Measured:
-    said = trained.estimates(test, threads)
+def said(trained: Trained, predictions: pa.Table) -> Floats:
+    """What `Trained.estimates` gave, read off an answer's table."""
+    name = "probability" if "probability" in predictions.column_names else "prediction"
+    told = np.asarray(predictions[name], np.float64)
+    return told.reshape(-1, len(trained.finish.values)) if isinstance(trained.finish, Classes | Labels) else told
+
+
+def _measured(trained: Trained, test: Samples, said: Floats) -> _Measured:
     if isinstance(trained.finish, Classes):
         truth, likeliest = trained.finish.codes(test.target), said.argmax(axis=1)
         return _Measured((truth == likeliest).astype(float), said.max(axis=1), texts(_whole(test.target)))
@@ -230,4 +244,4 @@ def _whole(target: Any) -> pa.ChunkedArray[Any]:
     return target if isinstance(target, pa.ChunkedArray) else pa.chunked_array([target])
 
 
-__all__ = ["Bins", "Cohort", "View", "binned", "cohorts", "views"]
+__all__ = ["Bins", "Cohort", "View", "binned", "cohorts", "said", "views"]

@@ -18,6 +18,7 @@ from penstock import lake
 from penstock.errors import RequestError
 from penstock.learning.dataset import dates
 from penstock.learning.difference import Difference, arrow
+from penstock.learning.insight import Insight
 from penstock.learning.reliability import Bin
 from penstock.learning.reliability import table as reliability_table
 
@@ -45,7 +46,8 @@ class Evaluation:
     ``importance`` is each feature's share of the gain, most first. ``reliability`` sets what was said beside what
     came. ``intervals`` are 90 % bootstrap intervals of metrics, clustered by entity, and ``lead`` is how far the model
     is ahead of the best baseline. ``findings`` are what may have leaked. ``windows`` are the metrics of each test
-    window of a rolling evaluation, newest first, whose cutoffs are ``cutoffs["windows"]``. It prints itself as a table.
+    window of a rolling evaluation, newest first, whose cutoffs are ``cutoffs["windows"]``. ``insight`` is what
+    there is to see inside the model. It prints itself as a table.
     """
 
     task: str
@@ -64,6 +66,7 @@ class Evaluation:
     lead: Difference | None = None
     findings: tuple[Any, ...] = ()
     windows: tuple[Metrics, ...] = ()
+    insight: Insight | None = None
 
     def __str__(self) -> str:
         told = [*self._lead_line(), *self._windows_lines(), *(f"note: {note}" for note in self.notes)]
@@ -164,13 +167,14 @@ class Evaluation:
             "lead": None if self.lead is None else self.lead.to_dict(),
             "findings": [f if isinstance(f, Mapping) else f.to_dict() for f in self.findings],
             "windows": [_plain(window) for window in self.windows],
+            "insight": None if self.insight is None else self.insight.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any], predictions: pa.Table) -> Evaluation:
         """The evaluation that `to_dict` wrote, with its predictions, which are kept apart."""
         told = {name: plain[name] for name in ("task", "regime", "rows", "features", "seconds")}
-        lead = plain.get("lead")
+        lead, insight = plain.get("lead"), plain.get("insight")
         return cls(
             metrics=_measured(plain["metrics"]),
             baselines={name: _measured(said) for name, said in plain["baselines"].items()},
@@ -183,6 +187,7 @@ class Evaluation:
             lead=None if lead is None else Difference.from_dict(lead),
             findings=tuple(plain.get("findings", ())),
             windows=tuple(map(_measured, plain.get("windows", ()))),
+            insight=None if insight is None else Insight.from_dict(insight),
             **told,
         )
 

@@ -6,6 +6,6 @@ Text becomes markup in `markup`, numbers become places in `scales`, places becom
 
 from __future__ import annotations
 
-from penstock.learning.report.page import html
+from penstock.learning.report.page import check_page, html, write_page
 
-__all__ = ["html"]
+__all__ = ["check_page", "html", "write_page"]

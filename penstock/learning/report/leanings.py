@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from penstock.learning.cohorts import Cohort, View
 from penstock.learning.evaluation import Evaluation
 from penstock.learning.importance import Shares, Weight
-from penstock.learning.insight import Insight
 from penstock.learning.report import plots
 from penstock.learning.report.markup import Child, Markup, details, element, joined, table
 from penstock.learning.report.outcomes import figure, percent
@@ -18,9 +17,9 @@ from penstock.learning.report.scores import number
 FEATURES, TABLES = 12, 10
 
 
-def leanings(evaluation: Evaluation, seen: Insight | None) -> Markup:
+def leanings(evaluation: Evaluation) -> Markup:
     """Importance by feature and, where it is known, by table and by link."""
-    weights = _weights(evaluation, seen)
+    seen, weights = evaluation.insight, _weights(evaluation)
     if not weights:
         return Markup("")
     drawn: list[Child] = [_features(weights)]
@@ -36,9 +35,9 @@ def leanings(evaluation: Evaluation, seen: Insight | None) -> Markup:
     return element("div", drawn, class_="grid")
 
 
-def _weights(evaluation: Evaluation, seen: Insight | None) -> Sequence[Weight]:
-    if seen is not None:
-        return seen.weights
+def _weights(evaluation: Evaluation) -> Sequence[Weight]:
+    if evaluation.insight is not None:
+        return evaluation.insight.weights
     return [Weight(name, name, share) for name, share in evaluation.importance]
 
 
@@ -72,8 +71,9 @@ _SAID = {
 }
 
 
-def cohorts(evaluation: Evaluation, seen: Insight | None) -> Markup:
+def cohorts(evaluation: Evaluation) -> Markup:
     """A drawing for each of the strongest features: its bins, how large they are, what came and what was said."""
+    seen = evaluation.insight
     if seen is None or not seen.views:
         return Markup("")
     return element("div", [_view(evaluation.task, view) for view in seen.views], class_="grid")

@@ -77,10 +77,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Child]], *, caption: str,
     """
     heads = [element("th", name, scope="col", class_=_aligned(i, numeric)) for i, name in enumerate(head)]
     body = [element("tr", _cells(row, numeric)) for row in rows]
-    whole = element(
-        "table", element("caption", caption), element("thead", element("tr", heads)), element("tbody", body)
-    )
-    return element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return framed(caption, element("thead", element("tr", heads)), element("tbody", body))
+
+
+def framed(caption: str, *parts: Child, class_: str | None = None) -> Markup:
+    """The parts of a table under its caption, in a frame that scrolls by itself; the caption stays where it is."""
+    whole = element("table", *parts, class_=class_, aria_label=caption)
+    frame = element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return element("div", paragraph(caption, class_="caption"), frame, class_="table")
 
 
 def _cells(row: Sequence[Child], numeric: int) -> list[Markup]:
@@ -93,6 +97,15 @@ def _cells(row: Sequence[Child], numeric: int) -> list[Markup]:
 
 def _aligned(place: int, numeric: int) -> str | None:
     return "number" if place >= numeric else None
+
+
+def cut(name: str, most: int = 40) -> str:
+    """A name that is not too long for a heading; the rest of a longer one is an ellipsis.
+
+    >>> cut("short"), cut("a" * 50, 5)
+    ('short', 'aaaa…')
+    """
+    return name if len(name) <= most else f"{name[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def details(summary: str, *children: Child) -> Markup:

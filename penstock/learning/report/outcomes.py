@@ -17,7 +17,7 @@ from penstock.learning.finish import truth_of
 from penstock.learning.metrics import auroc
 from penstock.learning.reliability import reliability as binned
 from penstock.learning.report import plots
-from penstock.learning.report.markup import Child, Markup, details, element, joined, paragraph, table
+from penstock.learning.report.markup import Child, Markup, cut, details, element, framed, joined, paragraph, table
 from penstock.learning.report.plots import Frame
 from penstock.learning.report.scales import heavy, padded
 from penstock.learning.report.scores import number
@@ -275,29 +275,22 @@ def _confusion(evaluation: Evaluation) -> Markup:
     for true, said in zip(wide.came, guessed, strict=True):
         cells[place.get(true, len(names) - 1), place.get(said, len(names) - 1)] += 1
     body = [element("tr", _matrix_row(name, cells[i])) for i, name in enumerate(names) if cells[i].sum()]
-    head = element("tr", element("td"), [element("th", name, scope="col") for name in names])
-    caption = element(
-        "caption", "Rows: what came. Columns: what was thought likeliest. Of each row, the share and the count."
-    )
-    matrix = element("table", caption, element("thead", head), element("tbody", body), class_="matrix")
-    drawn = element("div", matrix, class_="scroll", tabindex="0", role="region", aria_label="Confusion matrix")
-    return figure("Which class is taken for which?", "A perfect model has everything on the diagonal.", drawn)
+    head = element("tr", element("td"), [element("th", cut(name), scope="col") for name in names])
+    caption = "Rows: what came. Columns: what was thought likeliest. In each cell the share of its row, and the count."
+    drawn = framed(caption, element("thead", head), element("tbody", body), class_="matrix")
+    told = "A perfect model has everything on the diagonal."
+    return element("div", figure("Which class is taken for which?", told, drawn), class_="wide")
 
 
 def _matrix_row(name: str, counts: Any) -> list[Markup]:
     total = max(1, int(counts.sum()))
     cells = [
-        element(
-            "td",
-            percent(round(n / total, 3)),
-            element("br"),
-            f"{n:,}",
-            style=f"--share:{n / total:.3f}",
-            class_="number",
-        )
+        element("td", percent(n / total), element("br"), f"{n:,}", style=f"--share:{n / total:.3f}")
+        if n
+        else element("td", "\N{MIDDLE DOT}", style="--share:0")
         for n in counts.tolist()
     ]
-    return [element("th", name, scope="row"), *cells]
+    return [element("th", cut(name), scope="row"), *cells]
 
 
 def _labels(evaluation: Evaluation) -> Markup:
@@ -316,9 +309,8 @@ def _labels(evaluation: Evaluation) -> Markup:
     if not most:
         return Markup("")
     dots = [plots.Dot(name, area, number(area)) for name, _, _, area in most if not np.isnan(area)]
-    drawn = (
-        plots.dots("AUROC of each label", "; ".join(f"{d.label} {d.said}" for d in dots), dots) if dots else Markup("")
-    )
+    spoken = "; ".join(f"{d.label} {d.said}" for d in dots)
+    drawn = plots.dots("AUROC of each label", spoken, dots, reach=(0.5, 1.0)) if dots else None
     said = [
         [name, percent(came), percent(mean), number(area)]
         for name, came, mean, area in sorted(rows, key=lambda row: (-row[1], row[0]))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from penstock.errors import RequestError
 from penstock.learning.evaluation import Evaluation
 from penstock.learning.findings import Finding, told
-from penstock.learning.insight import Insight
 from penstock.learning.report import plots
 from penstock.learning.report.leanings import cohorts, cohorts_read, leanings
 from penstock.learning.report.markup import Child, Markup, details, element, joined, paragraph, section, table
@@ -25,16 +26,12 @@ _PARTS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def html(
-    evaluation: Evaluation, *, query: str | None = None, source: str | None = None, insight: Insight | None = None
-) -> str:
+def html(evaluation: Evaluation, *, query: str | None = None, source: str | None = None) -> str:
     """The report of an evaluation as the text of an HTML file.
 
     ``query`` and ``source`` are shown, and in the command that makes the report again; a password in the source's URL
-    is left out. ``insight`` adds features in words, tables, links, cohorts and what was dropped. What is absent is
-    left out. All names and values from data are escaped.
+    is left out. What an evaluation lacks is left out. All names and values from data are escaped.
     """
-    seen = insight
     title = f"Penstock: {headline(evaluation)}"
     head = element(
         "head",
@@ -44,10 +41,25 @@ def html(
         element("title", title),
         element("style", Markup(SHEET)),
     )
-    body = element(
-        "body", _top(evaluation, query), element("main", _sections(evaluation, seen, query, source)), _foot()
-    )
+    body = element("body", _top(evaluation, query), element("main", _sections(evaluation, query, source)), _foot())
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+
+
+def check_page(path: str) -> None:
+    """Raise ``RequestError`` where a page cannot be written: its folder is not there, or it is no ``.html`` file."""
+    place = Path(path)
+    if place.suffix.lower() not in (".html", ".htm"):
+        hint = "Write it like report.html."
+        raise RequestError("REQUEST_REPORT", f"a report is an .html file, not {path!r}", name=path, hint=hint)
+    if not place.parent.is_dir() or place.is_dir():
+        hint = "Make the folder first."
+        raise RequestError("REQUEST_REPORT", f"there is no folder {str(place.parent)!r} to write to", hint=hint)
+
+
+def write_page(evaluation: Evaluation, path: str, *, query: str | None = None, source: str | None = None) -> None:
+    """Write the report of an evaluation (as `html`) to a file."""
+    check_page(path)
+    Path(path).write_text(html(evaluation, query=query, source=source), "utf-8")
 
 
 def _top(evaluation: Evaluation, query: str | None) -> Markup:
@@ -74,15 +86,15 @@ def _facts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     yield "time to learn", f"{evaluation.seconds:,.1f} s"
 
 
-def _sections(evaluation: Evaluation, seen: Insight | None, query: str | None, source: str | None) -> list[Markup]:
+def _sections(evaluation: Evaluation, query: str | None, source: str | None) -> list[Markup]:
     return [
         section("How good it is", scores(evaluation), lead=_judged(evaluation)),
         section("What was said, and what came", outcomes(evaluation)),
-        section("What it leans on", leanings(evaluation, seen)),
-        section("Who the rows were", cohorts(evaluation, seen), lead=cohorts_read(evaluation)),
+        section("What it leans on", leanings(evaluation)),
+        section("Who the rows were", cohorts(evaluation), lead=cohorts_read(evaluation)),
         section("What may know the future", _audit(evaluation), lead=_AUDITED),
         section("Rows and cutoffs", _rows(evaluation)),
-        section("What was left out, and why", _left_out(evaluation, seen)),
+        section("What was left out, and why", _left_out(evaluation)),
         section("Again", _again(query, source)),
     ]
 
@@ -144,16 +156,19 @@ def _ends(instants: Sequence[int]) -> tuple[str, str]:
     return plots.day(min(instants)), plots.day(max(instants))
 
 
-def _left_out(evaluation: Evaluation, seen: Insight | None) -> Markup:
+def _left_out(evaluation: Evaluation) -> Markup:
     """The notes, and each feature that was dropped."""
     said = told(_found(evaluation))
     notes = [note for note in evaluation.notes if note not in said]
     listed: Child = element("ul", [element("li", note) for note in notes]) if notes else None
+    seen = evaluation.insight
     if seen is None or not seen.dropped:
         return joined(listed)
     rows = [[element("code", name), why] for name, why in seen.dropped]
-    whole = table(["feature", "why"], rows, caption="Features that were made but not used", numeric=2)
-    return joined([listed, details(f"The {len(rows)} features that were dropped", whole)])
+    more = seen.more_dropped
+    caption = f"Features that were made but not used{f'; {more:,} more are not shown' if more else ''}"
+    whole = table(["feature", "why"], rows, caption=caption, numeric=2)
+    return joined([listed, details(f"{len(rows) + more:,} features that were dropped", whole)])
 
 
 # ---------------------------------------------------------------- again

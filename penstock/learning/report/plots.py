@@ -145,10 +145,15 @@ class Dot:
     class_: str = "own"
 
 
-def dots(title: str, told: str, rows: Sequence[Dot], *, bend: float | None = None) -> Markup:
-    """Points side by side on one scale, one line a row; a bar through a point is its interval."""
+def dots(
+    title: str, told: str, rows: Sequence[Dot], *, bend: float | None = None, reach: Sequence[float] = ()
+) -> Markup:
+    """Points side by side on one scale, one line a row; a bar through a point is its interval.
+
+    The scale holds all that is drawn, and the values of ``reach``.
+    """
     left, right, height = 138.0, WIDTH - 56, 26.0
-    ends = [v for row in rows for v in (row.value, row.low, row.high) if v is not None]
+    ends = [v for row in rows for v in (row.value, row.low, row.high) if v is not None] + list(reach)
     scale = Scale(*padded(ends), left, right, bend)
     foot = 6 + height * len(rows)
     drawn: list[Child] = [across(scale, 6, foot, most=4)]

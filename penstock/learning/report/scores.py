@@ -82,6 +82,9 @@ def primary(evaluation: Evaluation) -> str:
 
 def rival(evaluation: Evaluation, metric: str) -> str | None:
     """The baseline that is best by a metric; None where none has it."""
+    lead = evaluation.lead
+    if lead is not None and lead.metric == metric and lead.rival in evaluation.baselines:
+        return lead.rival
     found = {
         who: said[metric] for who, said in evaluation.baselines.items() if not math.isnan(said.get(metric, math.nan))
     }
@@ -118,7 +121,8 @@ def verdict(evaluation: Evaluation) -> str | None:
     if lead is None or math.isnan(lead.low) or lead.verdict not in _VERDICTS:
         return None
     span = f"{lead.low:+,.3g} to {lead.high:+,.3g}"
-    return f"{_VERDICTS[lead.verdict]}: {words(lead.metric).name} {lead.value:+,.3g} (90 % interval {span})."
+    told = f"{words(lead.metric).name} {lead.value:+,.3g} (90 % interval {span})".replace(" -", " \N{MINUS SIGN}")
+    return f"{_VERDICTS[lead.verdict]}: {told}."
 
 
 def number(value: float | None) -> str:

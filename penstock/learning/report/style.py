@@ -34,7 +34,7 @@ h2{font:600 1.3rem/1.3 Charter,"Bitstream Charter","Iowan Old Style",Georgia,ser
 h3{font-size:.9375rem;line-height:1.35;margin:0 0 .5rem;font-weight:600}
 p{margin:0 0 .8rem;max-width:44rem}
 .lead{color:var(--soft);margin-bottom:1.1rem} h2+.lead{margin-top:-.55rem}
-.grid+.scroll,.scroll+.scroll{margin-top:1.5rem}
+.grid+.table,.table+.table{margin-top:1.5rem} .wide{grid-column:1/-1}
 pre{margin:0 0 1rem;padding:.8rem 1rem;background:var(--paper);border:1px solid var(--rule);border-radius:6px;
 white-space:pre-wrap;font:.84rem/1.5 ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace}
 code{font:.92em ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace}
@@ -66,7 +66,7 @@ svg line.span{stroke-width:3;stroke-opacity:.55;stroke:var(--own)} svg line.span
 .scroll{overflow-x:auto;max-width:100%;position:relative}
 .scroll:focus-visible,summary:focus-visible{outline:2px solid var(--own);outline-offset:2px}
 table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums;width:100%}
-caption{text-align:left;color:var(--soft);font-size:.8125rem;padding-bottom:.35rem}
+.caption{color:var(--soft);font-size:.8125rem;margin:0 0 .3rem}
 th,td{padding:.36rem .8rem .36rem 0;border-bottom:1px solid var(--rule);vertical-align:top;text-align:left}
 th{font-weight:500} thead th{color:var(--soft);font-weight:400;vertical-align:bottom}
 .number{text-align:right;white-space:nowrap;overflow-wrap:normal}
@@ -76,7 +76,8 @@ tr.own th,tr.own td,b{font-weight:650}
 .best{color:var(--good);font-weight:650}
 .matrix td{text-align:center;padding:.36rem .5rem;
 background:color-mix(in srgb,var(--own) calc(var(--share)*38%),transparent)}
-.matrix thead th{text-align:center;padding:.36rem .5rem;max-width:8rem}
+.matrix{width:auto} .matrix td,.matrix thead th{min-width:4.6rem} .matrix br+*{color:var(--ink)}
+.matrix thead th{text-align:center;padding:.36rem .5rem;max-width:9rem;overflow-wrap:break-word}
 .matrix tbody th{padding-right:.8rem}
 details{margin-top:.9rem} summary{cursor:pointer;color:var(--own);font-size:.875rem;width:fit-content}
 details>*+*{margin-top:.6rem}
