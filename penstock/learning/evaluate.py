@@ -88,17 +88,12 @@ def evaluate(
         {name: _instants(getattr(parts, name)) for name in ("train", "validation", "test")},
         len(trained.features) or len(trained.importance),
         trained.seconds,
-        (*trained.notes, *notes, *_said(trained), *noise.notes),
+        (*trained.notes, *notes, *own.remarks(), *noise.notes),
         trained.importance,
         own.bins(),
         noise.intervals,
         noise.lead,
     )
-
-
-def _said(trained: Trained) -> tuple[str, ...]:
-    ranking = isinstance(trained.finish, Order)
-    return ("A score puts the items of one row in order; it is no probability.",) if ranking else ()
 
 
 @dataclass(frozen=True)

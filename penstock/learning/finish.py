@@ -215,9 +215,13 @@ def from_dict(plain: Mapping[str, Any]) -> Chance | Amount | Classes | Labels | 
     return Labels(values, shares, plain["dtype"])
 
 
-def chance(held_out: Floats, truth: Floats, rate: float) -> Chance:
-    """Fit on calibration rows: what the model said, and what happened."""
-    return Chance(calibrate.venn_abers(held_out, truth), rate)
+def chance(held_out: Floats, truth: Floats, rate: float, cutoff: Rows | None = None) -> Chance:
+    """Fit on calibration rows: what the model said, and what happened.
+
+    Where the rows are of several windows (by ``cutoff``), the newest that are enough count.
+    """
+    rows = newest(cutoff)
+    return Chance(calibrate.venn_abers(held_out[rows], truth[rows]), rate)
 
 
 def amount(held_out: Floats, truth: Floats, labels: Floats, group: Rows | None, cutoff: Rows | None = None) -> Amount:
@@ -241,9 +245,10 @@ def newest(cutoff: Rows | None, group: Rows | None = None) -> Rows | slice:
     return np.flatnonzero(cutoff >= first)
 
 
-def classes(finish: Classes, held_out: Floats, truth: Rows) -> Classes:
-    """The classes with the power that fits the calibration rows."""
-    return replace(finish, power=calibrate.temperature(held_out, truth))
+def classes(finish: Classes, held_out: Floats, truth: Rows, cutoff: Rows | None = None) -> Classes:
+    """The classes with the power that fits the calibration rows, of several windows the newest that are enough."""
+    rows = newest(cutoff)
+    return replace(finish, power=calibrate.temperature(held_out[rows], truth[rows]))
 
 
 def truth_of(target: Array) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -58,6 +58,11 @@ class Outcomes:
             return reliability(self.said.ravel(), self.truth.ravel().astype(np.float64))
         return () if self.inside is None else reliability(self.said, self.inside.astype(np.float64))
 
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader should know about these outcomes, in sentences."""
+        teller = _REMARKS.get(self.task)
+        return () if teller is None or not len(self.truth) else tuple(teller(self))
+
     @property
     def most_rows(self) -> int:
         """How many rows a bootstrap of the task takes on: fewer where a row has many labels."""
@@ -75,6 +80,50 @@ PRIMARY: Mapping[str, str] = {
     "forecasting": "mae",
     "multiclass": "accuracy",
     "multilabel": "ap_micro",
+}
+
+
+def _chance_remarks(found: Outcomes) -> Iterator[str]:
+    said, came = float(np.mean(found.said)), float(np.mean(found.truth))
+    if abs(said - came) > max(_FAR, 3 * (came * (1 - came) / len(found.truth)) ** 0.5):
+        yield (
+            f"It came for {came:.1%} of the test rows, and {said:.1%} was said on the average: how often it comes has "
+            "changed since the rows that probabilities were fitted to."
+        )
+
+
+def _amount_remarks(found: Outcomes) -> Iterator[str]:
+    values, counts = np.unique(found.truth, return_counts=True)
+    most = counts.max() / len(found.truth)
+    if found.inside is not None and most > _NEARLY_ALL and float(np.mean(found.inside)) > _NEARLY_ALL:
+        yield (
+            f"{most:.1%} of the test rows are {values[counts.argmax()]:g}, so that the shortest interval covers more "
+            "than 90 %."
+        )
+
+
+def _class_remarks(found: Outcomes) -> Iterator[str]:
+    unknown = float(np.mean(found.truth < 0))
+    if unknown > _SOME:
+        yield f"{unknown:.1%} of the test rows have a class that was too rare in training to be predicted: all missed."
+
+
+def _order_remarks(found: Outcomes) -> Iterator[str]:
+    yield "A score puts the items of one row in order; it is no probability."
+    none = float(np.mean(found.truth == 0))
+    if none > 0:
+        yield f"For {none:.1%} of the test rows nothing came; the metrics are over the others."
+
+
+_FAR = 0.03
+_NEARLY_ALL = 0.93
+_SOME = 0.01
+_REMARKS: Mapping[str, Callable[[Outcomes], Iterator[str]]] = {
+    "binary": _chance_remarks,
+    "regression": _amount_remarks,
+    "forecasting": _amount_remarks,
+    "multiclass": _class_remarks,
+    "ranking": _order_remarks,
 }
 
 
