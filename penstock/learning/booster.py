@@ -237,8 +237,8 @@ class Booster:
     def _asked_at_once(self, values: npt.NDArray[np.float32], what: int, threads: int) -> Floats:
         values = np.ascontiguousarray(values, np.float32)
         rows, columns = values.shape
-        if rows == 0:
-            return np.zeros(0)
+        if rows == 0:  # the library refuses, but how many columns an answer has matters
+            return self._asked_at_once(np.zeros((1, columns), np.float32), what, threads)[:0]
         size = ctypes.c_int64()
         span = (ctypes.c_int(what), ctypes.c_int(0), ctypes.c_int(-1))
         parameters = ctypes.c_char_p(_text({"num_threads": threads}))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from penstock.learning.booster import Booster, Examples
 from penstock.learning.matrix import Encoding, Holds, Values
-from penstock.learning.models import Fit, Options, Progress, fitted
+from penstock.learning.models import Fit, Options, Progress, both, grow, regrow
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = tuple[tuple[int, ...], ...]
@@ -45,6 +45,10 @@ class Labelled:
         parts = [values[start : start + step] for start in range(0, max(1, len(values)), step)]
         said = [self.booster.predict(asked(part, self.shares, self.own), threads=threads) for part in parts]
         return np.concatenate(said).reshape(len(values), len(self.shares))
+
+    def answer(self, score: Floats) -> Floats:
+        """The score itself: labels have no single one."""
+        return score
 
     def contributions(self, values: Values, *, threads: int = 0) -> Floats:
         """Rows × labels × (columns + 1): each column's part in the log-odds of each label; last, where it starts.
@@ -111,10 +115,14 @@ def fit_labels(
     progress: Progress,
 ) -> Fit:
     """Learn all labels at once; ``truths`` are rows × labels of 0 and 1, of training and of validation."""
-    parts = [_long(examples, truth, shares, own) for examples, truth in zip((train_on, stop_on), truths, strict=True)]
-    booster, held_out, rounds = fitted(parts[0], parts[1], _TOLD, options, progress)
-    model = Labelled(booster, tuple(shares), own)
-    return Fit(model, held_out, rounds)
+    rows, stop = (_long(part, truth, shares, own) for part, truth in zip((train_on, stop_on), truths, strict=True))
+    grown = grow(rows, stop, _TOLD, options, lambda done: progress(0.6 * done))
+    held_out = grown.booster.predict(stop.values, threads=options.threads)
+    booster = grown.booster
+    if options.refit:
+        booster = regrow(both(rows, stop), grown.rounds, _TOLD, options, lambda done: progress(0.6 + 0.4 * done))
+    places = len(train_on.target) + np.arange(len(stop_on.target))
+    return Fit(Labelled(booster, tuple(shares), own), held_out, places)
 
 
 def _long(examples: Examples, truth: Floats, shares: Sequence[float], own: Places) -> Examples:

@@ -1,8 +1,8 @@
 """Models: a matrix in, numbers out.
 
-`Model` is what the rest of the house knows. `fit_*` grow gradient boosted trees (Ke et al. 2017) with early stopping on
-the validation rows, then once more on training and validation rows together with the number of rounds so found. Rows
-are never re-weighted, so that probabilities keep meaning what they say when one class is rare.
+`Model` is what the rest of the house knows. `Boosted` are gradient boosted trees (Ke et al. 2017), grown with early
+stopping on later rows, then once more on all rows with the number of rounds so found. Rows are never re-weighted, so
+that probabilities keep meaning what they say when one class is rare.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from penstock.learning.booster import Booster, Examples, Grown, train
+from penstock.learning.calibrate import sigmoid
+from penstock.learning.dataset import Rows
 from penstock.learning.matrix import Values
-from penstock.learning.scale import PLAIN, Scale
+from penstock.learning.scale import PLAIN, Scale, straight
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Progress: TypeAlias = Callable[[float], None]
@@ -28,10 +30,12 @@ Loss: TypeAlias = Literal["auto", "mae", "rmse"]
 class Options:
     """How to learn: seed, threads (0 all), how hard to try, and what a number should be close to.
 
-    ``loss`` chooses what the objective of numbers is judged by: the absolute error, the squared one, or both.
+    ``loss`` chooses what models of numbers are judged by: the absolute error, the squared one, or both.
     ``refit`` trains once more with the validation rows. ``rows`` is the most to learn from and ``features`` the most
-    to keep; by default both follow from the effort. ``horizon`` is how far a label reaches, in microseconds (0: not
-    known).
+    to keep, ``bag`` how many seeds are averaged; by default all follow from the effort. ``horizon`` is how far a label
+    reaches, in microseconds (0: not known). ``model`` is "auto" (whatever validates), "boosted", "linear", "blend", or
+    ``package.module:Class`` of a class of one's own. ``seconds`` ends the search for parameters early; ``fast`` does
+    not search, and nothing in it depends on the clock.
     """
 
     seed: int = 0
@@ -42,6 +46,9 @@ class Options:
     rows: int | None = None
     features: int | None = None
     horizon: int = 0
+    model: str = "auto"
+    bag: int | None = None
+    seconds: float | None = None
 
     @property
     def most_rows(self) -> int:
@@ -52,6 +59,31 @@ class Options:
     def most_features(self) -> int:
         """How many features survive the screen."""
         return self.features or {"fast": 120, "normal": 200, "best": 300}[self.effort]
+
+    @property
+    def seeds(self) -> range:
+        """The seeds whose boosters are averaged."""
+        return range(self.seed, self.seed + (self.bag or {"fast": 1, "normal": 3, "best": 6}[self.effort]))
+
+    @property
+    def most_folds(self) -> int:
+        """How many windows of time judge."""
+        return {"fast": 2, "normal": 3, "best": 3}[self.effort]
+
+    @property
+    def fold_rows(self) -> int:
+        """The most rows to learn from when judging."""
+        return {"fast": 15_000, "normal": 60_000, "best": 200_000}[self.effort]
+
+    @property
+    def trials(self) -> int:
+        """How many sets of parameters are tried."""
+        return {"fast": 0, "normal": 12, "best": 60}[self.effort]
+
+    @property
+    def search_seconds(self) -> float:
+        """When the search for parameters ends, however many were tried."""
+        return self.seconds or {"fast": 0.0, "normal": 15.0, "best": 150.0}[self.effort]
 
 
 _RATE: Mapping[Effort, float] = {"fast": 0.08, "normal": 0.04, "best": 0.02}
@@ -73,8 +105,12 @@ class Model(Protocol):
         """Each column's part in the score, last where it starts: rows × (classes ×) (columns + 1)."""
         ...
 
+    def answer(self, score: Floats) -> Floats:
+        """The answer to a row whose contributions sum to this score. Not asked of models of classes and labels."""
+        ...
+
     def importance(self, columns: int) -> Floats:
-        """How much each column matters: its total gain."""
+        """How much each column matters: its total gain, or another size that is 0 for what is not used."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,17 +120,30 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Boosted:
-    """Boosters whose answers stand side by side, on a scale; mostly one."""
+    """Boosters that differ by their seed alone: their scores are averaged, then made an answer on a scale.
+
+    ``link`` makes of a score a probability ("logistic"), one a class ("softmax"), or a size ("exp").
+    """
 
     boosters: tuple[Booster, ...]
     scale: Scale = PLAIN
+    link: str = "none"
     kind = "boosted"
 
     def predict(self, values: Values, *, threads: int = 0) -> Floats:
-        """A probability or number a row; with several classes or labels one column each."""
-        answers = [booster.predict(values, threads=threads) for booster in self.boosters]
-        answer = answers[0] if len(answers) == 1 else np.column_stack(answers)
+        """A probability or number a row; with several classes one column each."""
+        answer = self._averaged(values, threads)
         return self.scale.back(answer, values) if self.scale != PLAIN else answer
+
+    def _averaged(self, values: Values, threads: int) -> Floats:
+        if len(self.boosters) == 1:
+            return self.boosters[0].predict(values, threads=threads)
+        scores = [booster.predict(values, threads=threads, raw=True) for booster in self.boosters]
+        return LINKS[self.link](np.mean(scores, axis=0))
+
+    def answer(self, score: Floats) -> Floats:
+        """The answer to a row whose contributions sum to this score; not of classes."""
+        return straight(LINKS[self.link](score), self.scale.unit)
 
     def contributions(self, values: Values, *, threads: int = 0) -> Floats:
         """TreeSHAP values (Lundberg et al. 2020), in the score's unit: log-odds, logs, or the target's own.
@@ -103,33 +152,67 @@ class Boosted:
         """
         width = values.shape[1] + 1
         parts = [b.contributions(values, threads=threads).reshape(len(values), -1, width) for b in self.boosters]
-        whole = np.concatenate(parts, axis=1)
+        whole: Floats = parts[0] if len(parts) == 1 else np.mean(parts, axis=0)
         for place, _ in self.scale.past:
             whole[:, 0, place] += self.scale.start(values) / len(self.scale.past)
         return whole[:, 0] if whole.shape[1] == 1 else whole
 
     def importance(self, columns: int) -> Floats:
         """Total gain of each column."""
-        gains: Floats = np.sum([booster.importance(columns) for booster in self.boosters], axis=0)
+        gains: Floats = np.mean([booster.importance(columns) for booster in self.boosters], axis=0)
         return gains
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON; a booster is its model text."""
-        return {"kind": self.kind, "boosters": [b.text for b in self.boosters], "scale": self.scale.to_dict()}
+        texts = [booster.text for booster in self.boosters]
+        return {"kind": self.kind, "boosters": texts, "scale": self.scale.to_dict(), "link": self.link}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Boosted:
         """What `to_dict` wrote."""
-        return cls(tuple(map(Booster, plain["boosters"])), Scale.from_dict(plain["scale"]))
+        return cls(tuple(map(Booster, plain["boosters"])), Scale.from_dict(plain["scale"]), plain["link"])
+
+
+def softmax(scores: Floats) -> Floats:
+    """Rows × classes of scores as probabilities that sum to 1."""
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _same(scores: Floats) -> Floats:
+    return scores
+
+
+def _sizes(scores: Floats) -> Floats:
+    return np.exp(np.minimum(scores, _MOST_LOG))
+
+
+LINKS: Mapping[str, Callable[[Floats], Floats]] = {
+    "none": _same,
+    "logistic": sigmoid,
+    "softmax": softmax,
+    "exp": _sizes,
+}
+_MOST_LOG = 60.0
+_LINK_OF = {"binary": "logistic", "multiclass": "softmax", "tweedie": "exp", "poisson": "exp"}
+
+
+def link_of(told: Mapping[str, Any]) -> str:
+    """The link of LightGBM's objective."""
+    return _LINK_OF.get(str(told["objective"]), "none")
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model, what its like predicted for the validation rows without having seen them, and what was chosen."""
+    """A fitted model, what its like predicted for rows without having seen them, and what was chosen.
+
+    ``rows`` are those rows: their places among training rows, then validation rows; oldest windows first.
+    """
 
     model: Model
     held_out: Floats
-    rounds: int
+    rows: Rows
     notes: tuple[str, ...] = ()
 
 
@@ -152,6 +235,11 @@ def parameters(options: Options, examples: Examples) -> dict[str, Any]:
         "seed": options.seed,
         "num_threads": options.threads,
     }
+
+
+def rate(options: Options) -> float:
+    """The learning rate of an effort."""
+    return _RATE[options.effort]
 
 
 def limits(options: Options) -> tuple[int, int]:
@@ -178,31 +266,3 @@ def both(first: Examples, second: Examples) -> Examples:
     values = np.asfortranarray(np.concatenate([first.values, second.values]))
     groups = None if first.groups is None or second.groups is None else np.concatenate([first.groups, second.groups])
     return replace(first, values=values, target=np.concatenate([first.target, second.target]), groups=groups)
-
-
-def fitted(
-    train_on: Examples, stop_on: Examples, told: Mapping[str, Any], options: Options, progress: Progress
-) -> tuple[Booster, Floats, int]:
-    """A booster, what its like said of the validation rows without having seen them, and its rounds."""
-    grown = grow(train_on, stop_on, told, options, lambda done: progress(0.6 * done))
-    held_out = grown.booster.predict(stop_on.values, threads=options.threads)
-    if not options.refit:
-        return grown.booster, held_out, grown.rounds
-    whole = both(train_on, stop_on)
-    final = regrow(whole, grown.rounds, told, options, lambda done: progress(0.6 + 0.4 * done))
-    return final, held_out, grown.rounds
-
-
-def fit_probability(train_on: Examples, stop_on: Examples, options: Options, progress: Progress) -> Fit:
-    """Yes or no (target 1 or 0)."""
-    told = {"objective": "binary", "metric": "binary_logloss"}
-    booster, held_out, rounds = fitted(train_on, stop_on, told, options, progress)
-    return Fit(Boosted((booster,)), held_out, rounds)
-
-
-def fit_classes(train_on: Examples, stop_on: Examples, classes: int, options: Options, progress: Progress) -> Fit:
-    """One of several classes (target their number); one probability a class."""
-    quick = {"learning_rate": _RATE[options.effort] * min(4.0, classes / 2) ** 0.9}  # a round grows a tree a class
-    told = {"objective": "multiclass", "metric": "multi_logloss", "num_class": classes, **quick}
-    booster, held_out, rounds = fitted(train_on, stop_on, told, options, progress)
-    return Fit(Boosted((booster,)), held_out, rounds)

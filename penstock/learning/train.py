@@ -7,24 +7,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from penstock.errors import RefusedError
 from penstock.learning import finish as finishes
 from penstock.learning import models, rank
+from penstock.learning.blend import Space
 from penstock.learning.booster import Examples
 from penstock.learning.calibrate import Floats
 from penstock.learning.candidates import FEATURES
 from penstock.learning.dataset import Rows, Samples, check, drawn, known
+from penstock.learning.families import chances, numbers, several
 from penstock.learning.finish import Classes, Finish, Labels, Order, truth_of
+from penstock.learning.folds import Fold, folds
 from penstock.learning.labels import fit_labels, past_places
-from penstock.learning.matrix import Encoding, Number, learn, usual
+from penstock.learning.learners import Data
+from penstock.learning.matrix import Category, Encoding, Number, learn, usual
 from penstock.learning.models import Fit, Options
-from penstock.learning.objectives import fit_number
 from penstock.learning.screen import SAMPLE, past_of, sampled, survivors
 from penstock.learning.selection import chosen
+from penstock.learning.steady import Lag
 from penstock.learning.trained import STEP, Trained, with_step
 from penstock.schema import Kind
 
@@ -152,22 +156,47 @@ def _shares(encoding: Encoding, gains: Floats) -> tuple[tuple[str, float], ...]:
 # ---------------------------------------------------------------- learners
 
 
-def _with(examples: Examples, target: Floats) -> Examples:
-    return Examples(examples.values, target, examples.categorical)
+def _data(prepared: _Prepared, options: Options, space: Space, targets: tuple[Floats, Floats], **told: Any) -> Data:
+    """All rows whose target is known (not NaN), and the folds that judge."""
+    kept = [np.flatnonzero(~np.isnan(target)) for target in targets]
+    times = [part.cutoff[rows] for part, rows in zip((prepared.train, prepared.validation), kept, strict=True)]
+    parts = [_with(examples, target, rows)
+             for examples, target, rows in zip((prepared.rows, prepared.stop), targets, kept, strict=True)]  # fmt: skip
+    examples = models.both(*parts)
+    found = folds(times[0], times[1], options.horizon, options.most_folds)
+    varied = [fold for fold in found[:-1] if _varies(examples.target, fold)]
+    return Data(space, examples, np.concatenate(times), (*varied, found[-1]), options, **told)
 
 
-def _chance(data: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
-    truth, later = truth_of(data.train.target), truth_of(data.validation.target)
-    fitted = models.fit_probability(_with(data.rows, truth), _with(data.stop, later), options, progress)
-    return fitted, finishes.chance(fitted.held_out, later, float(truth.mean()))
+def _with(examples: Examples, target: Floats, rows: Rows) -> Examples:
+    values = examples.values if len(rows) == len(target) else examples.values[rows]
+    return Examples(values, target[rows], examples.categorical)
 
 
-def _amount(data: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
-    truth, later = truth_of(data.train.target), truth_of(data.validation.target)
-    rows, stop = _with(data.rows, truth), _with(data.stop, later)
-    fitted = fit_number(rows, stop, options, progress, past_columns(data.encoding, data.train.own_past))
-    group = None if data.validation.step is None else data.validation.step - 1
-    return fitted, finishes.amount(fitted.held_out, later, np.concatenate([truth, later]), group)
+def _varies(target: Floats, fold: Fold) -> bool:
+    """Whether there is something to learn, and to be judged by."""
+    return all(np.ptp(target[rows]) > 0 for rows in (fold.rows, fold.later))
+
+
+def _chance(prepared: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
+    targets = truth_of(prepared.train.target), truth_of(prepared.validation.target)
+    data = _data(prepared, options, "chance", targets, past=_past(prepared))
+    fitted = chances(data, progress)
+    return fitted, finishes.chance(fitted.held_out, data.examples.target[fitted.rows], float(targets[0].mean()))
+
+
+def _amount(prepared: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
+    targets = truth_of(prepared.train.target), truth_of(prepared.validation.target)
+    data = _data(prepared, options, "number", targets, past=_past(prepared))
+    fitted = numbers(data, progress)
+    steps = (prepared.train.step, prepared.validation.step)
+    group = None if steps[0] is None or steps[1] is None else np.concatenate([steps[0], steps[1]])[fitted.rows] - 1
+    truth, cutoff = data.examples.target, data.cutoff[fitted.rows]
+    return fitted, finishes.amount(fitted.held_out, truth[fitted.rows], truth, group, cutoff)
+
+
+def _past(prepared: _Prepared) -> tuple[tuple[int, float], ...]:
+    return tuple(past_columns(prepared.encoding, prepared.train.own_past))
 
 
 def past_columns(encoding: Encoding, own_past: Sequence[str]) -> list[tuple[int, float]]:
@@ -175,32 +204,45 @@ def past_columns(encoding: Encoding, own_past: Sequence[str]) -> list[tuple[int,
     return [(i, e.shift) for i, e in enumerate(encoding.encoders) if isinstance(e, Number) and e.feature in own_past]
 
 
-def _classes(data: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
-    finish = Classes.of(data.train.target)
-    truth, later = finish.codes(data.train.target), finish.codes(data.validation.target)
-    rows, stop = _kept(data.rows, truth), _kept(data.stop, later)
-    if not len(stop.target):
+def _classes(prepared: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
+    finish = Classes.of(prepared.train.target)
+    codes = [finish.codes(part.target) for part in (prepared.train, prepared.validation)]
+    targets = np.where(codes[0] >= 0, codes[0], np.nan), np.where(codes[1] >= 0, codes[1], np.nan)
+    if np.isnan(targets[1]).all():
         raise RefusedError(
             "DATA_NEW_CLASSES",
             "no validation example has a class that training examples have",
             candidates=map(str, finish.values),
             hint="Predict something that comes again: a category, not a key.",
         )
-    fitted = models.fit_classes(rows, stop, len(finish.values), options, progress)
-    return fitted, finishes.classes(finish, fitted.held_out, later[later >= 0])
+    lags = past_classes(prepared.encoding, prepared.train.own_past, finish.values)
+    data = _data(prepared, options, "classes", targets, lags=lags, classes=len(finish.values))
+    fitted = several(data, progress)
+    return fitted, finishes.classes(finish, fitted.held_out, data.examples.target[fitted.rows].astype(np.int64))
 
 
-def _kept(examples: Examples, codes: Rows) -> Examples:
-    """The rows whose class can be predicted."""
-    known = codes >= 0
-    return Examples(examples.values[known], codes[known].astype(np.float64), examples.categorical)
+def past_classes(encoding: Encoding, own_past: Sequence[str], values: Sequence[Any]) -> tuple[Lag, ...]:
+    """The columns that hold the class of earlier windows, nearest first, and which of their values is which class."""
+    place = {str(value): answer for answer, value in enumerate(values)}
+    found = {}
+    for column, encoder in enumerate(encoding.encoders):
+        if encoder.feature not in own_past:
+            continue
+        if isinstance(encoder, Category):
+            known = [(float(code), place[v]) for code, v in enumerate(encoder.values, 1) if v in place]
+        elif isinstance(encoder, Number):
+            known = [(float(v) - encoder.shift, a) for a, v in enumerate(values) if isinstance(v, int | float)]
+        else:
+            continue
+        found[encoder.feature] = (column, tuple(known))
+    return tuple(found[name] for name in own_past if name in found)
 
 
-def _labels(data: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
-    finish = Labels.of(data.train.target)
-    truths = finish.truths(data.train.target), finish.truths(data.validation.target)
-    own = past_places(data.encoding, data.train.own_past, finish.values)
-    return fit_labels(data.rows, data.stop, truths, finish.shares, own, options, progress), finish
+def _labels(prepared: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
+    finish = Labels.of(prepared.train.target)
+    truths = finish.truths(prepared.train.target), finish.truths(prepared.validation.target)
+    own = past_places(prepared.encoding, prepared.train.own_past, finish.values)
+    return fit_labels(prepared.rows, prepared.stop, truths, finish.shares, own, options, progress), finish
 
 
 _LEARNERS: Mapping[str, Callable[[_Prepared, Options, models.Progress], tuple[Fit, Finish]]] = {

@@ -11,13 +11,16 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.learning import finish as finishes
+from penstock.learning.blend import Blend
 from penstock.learning.calibrate import Floats
 from penstock.learning.dataset import Samples
 from penstock.learning.finish import Answer, Finish
 from penstock.learning.labels import Labelled
+from penstock.learning.linear import Linear
 from penstock.learning.matrix import Encoding
 from penstock.learning.models import Boosted, Model
 from penstock.learning.rank import Ranker
+from penstock.learning.steady import Habit, Steady
 
 STEP = "STEP"
 """The name of the column that tells a forecast's model which frame ahead is asked for, from 1."""
@@ -130,10 +133,19 @@ class Trained:
         return f"{self.task} model: {used} features, {rows} rows, {self.seconds:.1f} s{most}"
 
 
+def _blend(plain: Mapping[str, Any]) -> Blend:
+    members: Any = tuple(_MODELS[model["kind"]](model) for model in plain["models"])
+    return Blend(members, tuple(plain["weights"]), plain["space"])
+
+
 _MODELS: Mapping[str, Callable[[Mapping[str, Any]], Model | Ranker]] = {
+    Blend.kind: _blend,
     Boosted.kind: Boosted.from_dict,
+    Habit.kind: Habit.from_dict,
     Labelled.kind: Labelled.from_dict,
+    Linear.kind: Linear.from_dict,
     Ranker.kind: Ranker.from_dict,
+    Steady.kind: Steady.from_dict,
 }
 
 

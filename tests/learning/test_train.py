@@ -103,10 +103,11 @@ def test_what_it_learns_is_what_there_is_to_learn(fitted):
     assert not {"constant", "empty", "copy"} & set(importance)
 
 
-def test_notes_say_what_was_dropped_and_which_objective_was_chosen(fitted):
+def test_notes_say_what_was_dropped_and_what_was_chosen(fitted):
     trained, _ = fitted["regression"]
     assert trained.notes[0].startswith("Dropped 3 features: 1 because it ")
-    assert trained.notes[1].startswith("Objective: ")
+    assert trained.notes[1].startswith("Model: ")
+    assert "of the change in logs" in trained.notes[1]
     assert "regression model: " in str(trained)
 
 
