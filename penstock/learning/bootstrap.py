@@ -45,7 +45,7 @@ class Draws:
         ones = np.ones((1, len(self.rows)))
         step = max(1, _AT_ONCE // max(1, len(self.rows)))
         blocks = [self.counts[i : i + step, self.cluster] for i in range(0, len(self.counts), step)]
-        parts = [measure(self.rows, block.astype(np.float64)) for block in (ones, *blocks)]
+        parts = [measure(self.rows, ones), *(measure(self.rows, block.astype(np.float64)) for block in blocks)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def spread(self, values: Floats) -> Floats:

@@ -52,7 +52,7 @@ class Comparison:
         return "\n".join([heading, "", *self._table(), self.verdict])
 
     def _table(self) -> list[str]:
-        lines = [("", "first", "second", "difference", "90 % interval", "first better in")]
+        lines: list[tuple[str, ...]] = [("", "first", "second", "difference", "90 % interval", "first better in")]
         for d in self.differences:
             ends = "–" if math.isnan(d.low) else f"{d.low:+,.3g} to {d.high:+,.3g}"
             better = "–" if math.isnan(d.better) else f"{d.better:.0%}"

@@ -150,14 +150,14 @@ Part: TypeAlias = tuple[Floats, Floats]
 
 def _fitted(bare: Conformal, parts: list[Part], level: float) -> Conformal:
     """Bins of each group, each with the interval of its rows at a level."""
-    edges, ways, below, above = [], [], [], []
-    for prediction, truth in parts:
-        cuts, cells = _bins(prediction)
-        found = [_interval(bare, prediction[rows], truth[rows], level) for rows in cells]
-        edges.append(tuple(cuts.tolist()))
-        for column, values in zip((ways, below, above), zip(*found, strict=True), strict=True):
-            column.append(values)
-    return replace(bare, edges=tuple(edges), ways=tuple(ways), below=tuple(below), above=tuple(above))
+    binned = [_bins(prediction) for prediction, _ in parts]
+    edges = tuple(tuple(cuts.tolist()) for cuts, _ in binned)
+    found = [
+        [_interval(bare, prediction[rows], truth[rows], level) for rows in cells]
+        for (prediction, truth), (_, cells) in zip(parts, binned, strict=True)
+    ]
+    ways, below, above = (tuple(tuple(cell[i] for cell in group) for group in found) for i in range(3))
+    return replace(bare, edges=edges, ways=ways, below=below, above=above)
 
 
 def _bins(prediction: Floats) -> tuple[Floats, list[Groups]]:

@@ -68,7 +68,8 @@ class Difference:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Difference:
         """What `to_dict` wrote."""
-        return cls(**{name: math.nan if value is None else value for name, value in plain.items()})
+        told: dict[str, Any] = {name: math.nan if value is None else value for name, value in plain.items()}
+        return cls(**told)
 
 
 def _undefined(value: Any) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Rows: TypeAlias = npt.NDArray[np.int64]
 BINS = 10
 
 
@@ -51,12 +52,12 @@ def reliability(said: Floats, came: Floats, bins: int = BINS) -> tuple[Bin, ...]
         return ()
     middle = np.cumsum(counts) - counts / 2
     number = np.minimum((middle * bins / len(said)).astype(np.int64), bins - 1)
-    sums = np.bincount(place, came, minlength=len(values))
+    sums = np.bincount(place, came, minlength=len(values)).astype(np.float64)
     cells = [np.flatnonzero(number == n) for n in np.unique(number)]
-    return tuple(_bin(values[cell], counts[cell], sums[cell]) for cell in cells)
+    return tuple(_bin(values[cell], counts[cell].astype(np.int64), sums[cell]) for cell in cells)
 
 
-def _bin(values: Floats, counts: npt.NDArray[np.int64], sums: Floats) -> Bin:
+def _bin(values: Floats, counts: Rows, sums: Floats) -> Bin:
     rows = int(counts.sum())
     said = float(np.sum(values * counts) / rows)
     return Bin(float(values[0]), float(values[-1]), rows, said, float(sums.sum() / rows))

@@ -24,7 +24,8 @@ def mean(values: Array, weights: Floats) -> Floats:
 
 
 def _divided(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+    ratio: Floats = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+    return ratio
 
 
 # ---------------------------------------------------------------- yes or no
@@ -130,13 +131,8 @@ def classes(truth: Array, probabilities: Floats, weights: Floats) -> Measured:
 
 def _macro_f1(truth: Array, prediction: Array, weights: Floats) -> Floats:
     found = np.union1d(truth, prediction)
-    hits, wrong = (
-        np.column_stack([weights @ marked(c).astype(np.float64) for c in found])
-        for marked in (
-            lambda c: (truth == c) & (prediction == c),
-            lambda c: (truth == c) != (prediction == c),
-        )
-    )
+    said, came = prediction[:, None] == found, truth[:, None] == found
+    hits, wrong = (weights @ marked.astype(np.float64) for marked in (said & came, said != came))
     there = hits + wrong > 0
     each = np.divide(2 * hits, 2 * hits + wrong, out=np.zeros_like(hits), where=there)
     return _divided(each.sum(axis=1), there.sum(axis=1).astype(np.float64))
