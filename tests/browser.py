@@ -41,9 +41,8 @@ class Browser:
 
     def look(self, width: int, height: int = 900, **media: str) -> None:
         """Show pages as wide as this, with these media features (``prefers_color_scheme="dark"``)."""
-        self.tell(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
-        )
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.tell("Emulation.setDeviceMetricsOverride", **size)
         features = [{"name": name.replace("_", "-"), "value": value} for name, value in media.items()]
         self.tell("Emulation.setEmulatedMedia", media="", features=features)
 
