@@ -137,20 +137,19 @@ def _(step: Alive, state: State) -> State:
 
 @take.register
 def _(step: Attach, state: State) -> State:
+    leaves = [leaf for leaf in step.leaves if str(leaf) not in state.table.column_names]
+    rows = {leaf: leaf.field if isinstance(leaf, Age) else leaf for leaf in leaves}
     columns: dict[str, pa.Array | pa.ChunkedArray] = {}
-    for leaf in step.leaves:
-        if str(leaf) not in state.table.column_names:
-            columns[str(leaf)] = _leaf_value(leaf, state)
-    return state.with_columns(columns)
-
-
-def _leaf_value(leaf: Expr, state: State) -> pa.Array | pa.ChunkedArray:
-    if isinstance(leaf, Calendar):
-        return pa.array(calendar(leaf, state.table["cutoff"].cast(pa.int64()).to_numpy()))
-    row = leaf.field if isinstance(leaf, Age) else leaf
-    assert isinstance(row, Field)
-    value = look_up(state.relational, state.table, state.root, state.key, row.hops, [row.column])[row.column]
-    return _age(value, state.table["cutoff"]) if isinstance(leaf, Age) else value
+    for hops in dict.fromkeys(row.hops for row in rows.values() if isinstance(row, Field)):  # one look-up a parent
+        here = {leaf: row for leaf, row in rows.items() if isinstance(row, Field) and row.hops == hops}
+        asked = list(dict.fromkeys(row.column for row in here.values()))
+        found = look_up(state.relational, state.table, state.root, state.key, hops, asked)
+        for leaf, row in here.items():
+            value = found[row.column]
+            columns[str(leaf)] = _age(value, state.table["cutoff"]) if isinstance(leaf, Age) else value
+    moments = state.table["cutoff"].cast(pa.int64()).to_numpy()
+    columns |= {str(leaf): pa.array(calendar(leaf, moments)) for leaf in leaves if isinstance(leaf, Calendar)}
+    return state.with_columns({str(leaf): columns[str(leaf)] for leaf in leaves})
 
 
 def _age(instant: pa.ChunkedArray, cutoff: pa.ChunkedArray) -> pa.ChunkedArray:

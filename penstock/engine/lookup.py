@@ -17,8 +17,20 @@ def look_up(
 ) -> dict[str, pa.ChunkedArray]:
     """These columns of the row reached from each spine row's entity by ``hops``, as shown at the cutoff.
 
-    ``exists`` says whether there was such a row. One value a spine row, in its order.
+    ``exists`` says whether there was such a row. One value a spine row, in its order. To SQL, names that differ in case
+    alone are one: such columns are looked up apart.
     """
+    first: dict[str, str] = {}
+    for name in columns:
+        first.setdefault(name.casefold(), name)
+    found = _found(relational, spine, root, key, hops, list(first.values()))
+    rest = [name for name in columns if name not in found]
+    return {**look_up(relational, spine, root, key, hops, rest), **found} if rest else found
+
+
+def _found(
+    relational: Relational, spine: pa.Table, root: str, key: str, hops: tuple[Link, ...], columns: Sequence[str]
+) -> dict[str, pa.ChunkedArray]:
     numbered = pa.table({"entity": spine["entity"], "at": spine["cutoff"].cast(pa.int64())})
     held = relational.hold(numbered.append_column("row", pa.array(np.arange(len(numbered)))))
     needs = [list(link.columns) for link in hops] + [list(columns)]
@@ -34,12 +46,13 @@ def look_up(
         above = relational.keyed(link.to, needs[depth], final=False)
         text += f" LEFT JOIN {above} r{depth} ON {on}{_at(f'r{depth}')}"
     last = f"r{len(hops)}"
-    chosen = ", ".join([f"{last}._from IS NOT NULL AS exists", *(f"{last}.{identifier(c)}" for c in columns)])
+    read = [f"{last}.{identifier(c)} AS c{n}" for n, c in enumerate(columns)]
+    chosen = ", ".join([f"{last}._from IS NOT NULL AS told", *read])
     try:
         found = relational.query(f"SELECT {chosen} FROM {text} ORDER BY s.row")
     finally:
         relational.drop(held)
-    return {name: found[name] for name in found.column_names}
+    return {"exists": found["told"], **{name: found[f"c{n}"] for n, name in enumerate(columns)}}
 
 
 def _at(alias: str) -> str:
