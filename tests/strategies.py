@@ -65,7 +65,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     return Graph(
         (
             table("users", "user_id", users, user_id=i, at=t, city=s),
-            table("orders", draw(st.sampled_from(["order_id", None] if "known" not in orders else ["order_id"])),
+            table("orders", draw(st.sampled_from(["order_id", None] if "deleted" not in orders else ["order_id"])),
                   orders, order_id=i, user_id=i, product_id=s, at=t, known=t, gone=b, price=f, count=i, status=s,
                   paid=b),
             table("items", "item_id", items, item_id=i, order_id=i, at=t, known=t, size=f, colour=s),

@@ -122,7 +122,7 @@ def _by_order(
     does everything that is asked of a column in a window of rows.
     """
     table = relational.rows.graph.table(stream.table)
-    if table.known is not None or relational.unique(stream.table):
+    if (table.keys and table.known is not None) or relational.unique(stream.table):
         yield list(aggregates), []
         return
     ordered = [a for a in aggregates if AGGREGATES[a.function].family is Family.ORDER or (a.value and _in_rows(a))]
