@@ -18,7 +18,7 @@ from penstock.learning.booster import Examples, train
 from penstock.learning.dataset import Samples, drawn
 from penstock.learning.encoders import Category, Frequency, Values
 from penstock.learning.matrix import Encoding
-from penstock.learning.models import Options
+from penstock.learning.models import Options, parameters
 from penstock.learning.screen import View, views
 from penstock.learning.targets import Rate
 from penstock.learning.textual import Size, Theme
@@ -27,26 +27,25 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = tuple[int, ...]
 
 SAMPLE = 10_000
+_SURE = 1.0
 _USELESS = "it does not help to predict later rows"
 _ROUNDS, _PATIENCE, _FEWEST_ROUNDS = 150, 10, 40
 _METRICS = {"binary": "binary_logloss", "regression": "l2"}
-_TOLD: Mapping[str, Any] = {
-    "num_leaves": 15, "learning_rate": 0.15, "feature_fraction": 0.3, "max_bin": 31, "lambda_l2": 5.0,
-    "bagging_fraction": 0.8, "bagging_freq": 1, "min_data_per_group": 50,
-}  # fmt: skip
+_TOLD: Mapping[str, Any] = {"learning_rate": 0.15, "max_bin": 31}
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How well a choice of columns did on later rows in each view (less is better), and what each column gained."""
+    """How far off a choice of columns was on each later row (rows × views, less is better), and each column's gain."""
 
     places: Places
     losses: Floats
     gains: Floats
 
     def beats(self, other: Trial) -> bool:
-        """Whether the losses are less, each view counting the same."""
-        return float(np.mean(self.losses / np.maximum(other.losses, 1e-12))) < 1.0
+        """Whether it is better by more than `_SURE` standard errors of the difference, each view counting the same."""
+        better = ((other.losses - self.losses) / np.maximum(other.losses.mean(axis=0), 1e-12)).mean(axis=1)
+        return float(better.mean()) > _SURE * float(better.std()) / np.sqrt(max(1, len(better)))
 
 
 def chosen(
@@ -131,10 +130,16 @@ def _tried(encoding: Encoding, sides: Sequence[tuple[Values, list[View]]], place
     rounds = max(_FEWEST_ROUNDS, _ROUNDS // len(trials))
     losses, gains = [], np.zeros(len(places))
     for (objective, target), (_, truth) in trials:
-        told = {**_TOLD, "objective": objective, "metric": _METRICS[objective], "seed": options.seed}
-        told["num_threads"] = options.threads
         examples = [Examples(v, t, categorical) for v, t in zip(values, (target, truth), strict=True)]
+        told = {**parameters(options, examples[0]), **_TOLD, "objective": objective, "metric": _METRICS[objective]}
         grown = train(examples[0], examples[1], told, rounds=rounds, patience=_PATIENCE)
-        losses.append(grown.loss)
         gains += grown.booster.importance(len(places))
-    return Trial(places, np.array(losses), gains)
+        losses.append(_losses(objective, truth, grown.booster.predict(values[1], threads=options.threads)))
+    return Trial(places, np.column_stack(losses), gains)
+
+
+def _losses(objective: str, truth: Floats, said: Floats) -> Floats:
+    """How far off each row is: log loss of a probability, squared error of a number."""
+    if objective == "binary":
+        return -np.log(np.clip(np.where(truth > 0, said, 1 - said), 1e-9, 1.0))
+    return (truth - said) ** 2

@@ -1,10 +1,14 @@
 """Categories as what usually came of them, learnt out of time.
 
 A category of many values says little by its name, but much by how its rows have ended. What a row may know of that is
-what was over by its own cutoff: a training row at cutoff c is told the mean target of the rows of its category whose
-label window was complete by c, shrunk towards the mean of all such rows; rows to be predicted are told what all
-training rows say. Where training has one cutoff only, time cannot part its rows: each is then told what the entities
-of the other folds say. (Micci-Barreca 2001; the out-of-time order is that of Prokhorenkova et al. 2018.)
+what was over by its own cutoff: a training row at cutoff c is told of the rows of its category whose label window was
+complete by c; rows to be predicted are told of all training rows. Where training has one cutoff only, time cannot part
+its rows: each is then told of the entities of the other folds. (Micci-Barreca 2001; the out-of-time order is that of
+Prokhorenkova et al. 2018.)
+
+What is told is by how many standard deviations the category's mean, shrunk, differs from the mean of all rows known by
+then, in coarse steps. A plain mean would move with the times, and its exact value would give away the cutoff or the
+fold, and with it what came of the row's neighbours. Only among a thousand cutoffs and more are the steps fine.
 """
 
 from __future__ import annotations
@@ -28,6 +32,8 @@ _FINE, _COARSE = 2.0**16, 2.0**8
 _LIMIT = 1000.0
 _WEAKEST, _STRONGEST = 1.0, 1e6
 _REVISIONS = 12
+_COARSE_STEPS, _FINE_STEPS, _MANY_CUTOFFS = 32, 1024, 1000
+_TINY = 2.0**-7
 
 
 @dataclass(frozen=True)
@@ -59,28 +65,27 @@ class Past:
 
 @dataclass(frozen=True)
 class Rate:
-    """A category as what usually came of it: the shrunk mean of outcome number ``outcome`` among its training rows.
+    """A category as what usually came of it: how far its rows' mean of outcome number ``outcome`` is from all rows'.
 
-    ``prior`` is the mean of all rows and stands for categories never seen; ``null`` is NULL's own.
+    0 for a category never seen; ``null`` is NULL's own.
     """
 
     feature: str
     outcome: int
     values: tuple[str, ...]
     rates: tuple[float, ...]
-    prior: float
     null: float
     kind = "rate"
 
     def encode(self, column: Column) -> Values:
         """The rate of each row's category; never NaN."""
-        return np.array((self.prior, *self.rates, self.null), np.float32)[_places(column, self.values)]
+        return np.array((0.0, *self.rates, self.null), np.float32)[_places(column, self.values)]
 
 
 def rates(feature: str, column: Column, values: list[str], past: Past) -> Iterator[tuple[Rate, Values]]:
     """For each outcome the encoder, and its column for the training rows: what each was allowed to know.
 
-    ``values`` are the categories worth telling apart. NaN for rows before which nothing was complete.
+    ``values`` are the categories worth telling apart. 0 for rows before which nothing was complete.
     """
     told = tuple(values[:MOST_RATED])
     code = _places(column, told)
@@ -91,7 +96,7 @@ def rates(feature: str, column: Column, values: list[str], past: Past) -> Iterat
         tally = _Tally.of(code, len(told) + 2, truth, *known)
         own = tally.by_time() if by_time else _by_fold(code, len(told) + 2, truth, past.fold)
         final = tally.rates(tally.cutoffs)
-        yield Rate(feature, outcome, told, tuple(final[1:-1].tolist()), float(final[0]), float(final[-1])), own
+        yield Rate(feature, outcome, told, tuple(final[1:-1].tolist()), float(final[-1])), own
 
 
 def _places(column: Column, values: tuple[str, ...]) -> Rows:
@@ -133,9 +138,14 @@ class _Tally:
     def rates(self, until: int) -> Floats:
         """The rate of each category, from the first ``until`` cutoffs; the first is what stands for all others."""
         counts = self.upto(np.arange(self.count), until)
-        prior = counts[1].sum() / max(counts[0].sum(), 1.0)
-        shrunk = _shrunk(counts[0], counts[1], prior, strength(*(part[1:] for part in counts)))
-        return np.round(np.append(prior, shrunk[1:]), 9)
+        rows, mean, spread = _moments(*(part.sum() for part in counts))
+        far = _far(counts[0], counts[1], mean, spread, strength(*(part[1:] for part in counts)))
+        return np.where((np.arange(self.count) > 0) & (rows > 0), self.stepped(far), 0.0)
+
+    def stepped(self, far: Floats) -> Floats:
+        """Rounded, the more coarsely the fewer cutoffs there are."""
+        steps = _FINE_STEPS if self.cutoffs > _MANY_CUTOFFS else _COARSE_STEPS
+        return np.round(far * steps) / steps + 0.0
 
     def by_time(self) -> Values:
         """What each row was allowed to know; how much to shrink is revised at a few cutoffs only."""
@@ -143,28 +153,30 @@ class _Tally:
         revised = np.unique(np.linspace(0, self.cutoffs - 1, _REVISIONS).astype(np.int64))
         strengths = np.array([strength(*(p[1:] for p in self.upto(every, self.until[at]))) for at in revised])
         latest = strengths[np.searchsorted(revised, np.arange(self.cutoffs), side="right") - 1]
-        rows, priors = self._priors()
+        rows, mean, spread = (part[self.place] for part in _moments(*self._totals()))
         counts, sums, _ = self.upto(self.code, self.until[self.place])
-        found = _shrunk(counts, sums, priors[self.place], latest[self.place])
-        found = np.where(self.code == 0, priors[self.place], found)
-        return np.where(rows[self.place] > 0, found, np.nan).astype(np.float32)
+        far = _far(counts, sums, mean, spread, latest[self.place])
+        return np.where((self.code > 0) & (rows > 0), self.stepped(far), 0.0).astype(np.float32)
 
-    def _priors(self) -> tuple[Rows, Floats]:
-        """For each cutoff how many rows were complete by then, and their mean."""
+    def _totals(self) -> tuple[Floats, Floats, Floats]:
+        """For each cutoff the rows complete by then, their sum and sum of squares."""
         place = self.keys % (self.cutoffs + 1)
         order = np.argsort(place, kind="stable")
         rows = np.searchsorted(place[order], self.until)
-        sums = _running(np.diff(self.sums)[order])[rows]
-        return rows, sums / _FINE / np.maximum(rows, 1)
+        sums, squares = (_running(np.diff(part)[order])[rows] for part in (self.sums, self.squares))
+        return rows.astype(float), sums / _FINE, squares / _COARSE**2
 
 
-def _running(numbers: Rows) -> Rows:
-    return np.concatenate([[0], np.cumsum(numbers, dtype=np.int64)])
+def _moments(rows: Any, sums: Any, squares: Any) -> tuple[Any, Any, Any]:
+    """How many rows, their mean and standard deviation."""
+    mean = sums / np.maximum(rows, 1.0)
+    return rows, mean, np.sqrt(np.maximum(squares / np.maximum(rows, 1.0) - mean**2, 0.0))
 
 
-def _shrunk(counts: Floats, sums: Floats, prior: Any, strength: Any) -> Floats:
-    shrunk: Floats = (sums + strength * prior) / (counts + strength)
-    return shrunk
+def _far(counts: Floats, sums: Floats, mean: Any, spread: Any, strength: Any) -> Floats:
+    """How many standard deviations each mean, shrunk by so many rows of the common one, is from it."""
+    far: Floats = (sums - counts * mean) / (counts + strength) / np.maximum(spread, _TINY)
+    return far
 
 
 def strength(counts: Floats, sums: Floats, squares: Floats) -> float:
@@ -192,9 +204,9 @@ def strength(counts: Floats, sums: Floats, squares: Floats) -> float:
 
 def _by_fold(code: Rows, count: int, truth: Floats, fold: Rows) -> Values:
     """What the entities of the other folds say of each row's category."""
-    found = np.empty(len(code), np.float32)
+    found = np.zeros(len(code), np.float32)
     for number in range(FOLDS):
         mine = fold == number
         others = _Tally.of(code[~mine], count, truth[~mine], np.zeros((~mine).sum(), np.int64), np.zeros(1, np.int64))
-        found[mine] = others.rates(1)[code[mine]] if (~mine).any() else np.nan
+        found[mine] = others.rates(1)[code[mine]]
     return found
