@@ -2,8 +2,9 @@
 
 A category of many values says little by its name, but much by how its rows have ended. What a row may know of that is
 what was over by its own cutoff: a training row at cutoff c is told of the rows of its category whose label window was
-complete by c; rows to be predicted are told of all training rows. Where training has one cutoff only, time cannot part
-its rows: each is then told of the entities of the other folds. (Micci-Barreca 2001; the out-of-time order is that of
+complete by c; rows to be predicted are told of all training rows. Where no window was complete by any cutoff, as where
+there is one cutoff only, time cannot part the rows:
+each is then told of the entities of the other folds. (Micci-Barreca 2001; the out-of-time order is that of
 Prokhorenkova et al. 2018.)
 
 What is told is by how many standard deviations the category's mean, shrunk, differs from the mean of all rows known by
@@ -177,6 +178,10 @@ def _far(counts: Floats, sums: Floats, mean: Any, spread: Any, strength: Any) ->
     """How many standard deviations each mean, shrunk by so many rows of the common one, is from it."""
     far: Floats = (sums - counts * mean) / (counts + strength) / np.maximum(spread, _TINY)
     return far
+
+
+def _running(numbers: Rows) -> Rows:
+    return np.concatenate([[0], np.cumsum(numbers, dtype=np.int64)])
 
 
 def strength(counts: Floats, sums: Floats, squares: Floats) -> float:
