@@ -54,7 +54,7 @@ def told(findings: Iterable[Finding]) -> tuple[str, ...]:
     heads = {
         "dropped": ("Left out, as they know the future or the answer", _KEEP),
         "asked": ("Kept, though they may know the future or the answer", _LEAVE),
-        "kept": ("Kept, though an audit spoke against them", ""),
+        "kept": ("Kept all the same", ""),
     }
     return tuple(
         f"{heads[action][0]}: {_listed(some)}.{heads[action][1].format(some[0].what)}"

@@ -11,7 +11,7 @@ activity, such as an income, stays; what no test can tell from an effect is kept
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -30,10 +30,9 @@ from penstock.plan import Rows
 from penstock.schema import Column, Dtype, Graph, Kind, Link, Table
 from penstock.window import Unit
 
-COLLIDES = 4.0
-"""Standard errors below zero at which past and future, a column held still, are sure to move against each other."""
-FORESEES = 0.8
-"""The partial correlation with the future, given the past, that no cause of a random process reaches."""
+COLLIDES, AGAINST = 4.0, -0.2
+"""Standard errors below zero at which past and future, a column held still, are sure to move against each other; and
+how much they must where neither a name nor growth speaks as well, for seasons and regular habits make for a little."""
 TELLS, ASKS = 0.35, 0.5
 """Those from which on a column that says twice as much of the future as of the past is left out if its name speaks of
 a state, and asked about otherwise: an honest cause of leaving, such as a contract's length, does the same."""
@@ -95,7 +94,7 @@ def inspect(rows: Rows, places: Iterable[tuple[str, str]], undated: Iterable[Lin
         if columns:
             found += _of_table(watch(rows, table, columns, until), columns)
     for link in sorted(set(undated), key=str):
-        found += _of_link(rows, link, until)
+        found.append(_of_link(rows, link, until))
     return tuple(found)
 
 
@@ -155,6 +154,8 @@ def _of_column(watched: Watched, prepared: Sequence[Around], looked: Looked) -> 
     if not looked.categories:
         if (evidence := _total(watched, looked)) is not None:
             return Finding("snapshot", what, evidence, "dropped")
+        if (evidence := _recency(watched, looked)) is not None:
+            return Finding("snapshot", what, evidence, "dropped")
         if (evidence := _key(watched, looked)) is not None:
             return Finding("key", what, evidence, "dropped")
     grown, speaks = growth(watched, looked), Speaks(looked.says(), looked.says(_STATES))
@@ -166,23 +167,34 @@ def _of_column(watched: Watched, prepared: Sequence[Around], looked: Looked) -> 
     return _judged(what, sights, grown, speaks)
 
 
-def _judged(what: str, sights: Sequence[Sight], grown: float, speaks: Speaks) -> Finding | None:
+def _judged(what: str, sights: Sequence[Sight], growth: Growth, speaks: Speaks) -> Finding | None:
     """What sights and growth amount to: an effect for sure, one by a name that says so, or something to ask about."""
-    sure = max(sights, key=lambda s: (s.collides, s.forward), default=None)
-    if sure is not None and sure.collides >= COLLIDES and sure.forward >= GROWS:
+    sure = max((s for s in sights if _made_of_both(s, growth, speaks)), key=lambda s: s.collides, default=None)
+    if sure is not None:
         return Finding("snapshot", what, _collision(sure), "dropped")
+    if speaks.of_change and growth.steady >= GROWS_ALONE:
+        return Finding("snapshot", what, _growth(growth.steady), "dropped")
     ahead = max(sights, key=lambda s: s.forward, default=None)
-    if ahead is not None and ahead.forward >= FORESEES and ahead.forward > ahead.backward:
-        return Finding("snapshot", what, _foresight(ahead), "dropped")
-    if speaks.of_change and grown >= GROWS_ALONE:
-        return Finding("snapshot", what, _growth(grown), "dropped")
     if ahead is None or ahead.forward * np.sqrt(ahead.rows) < COLLIDES:
         return None
-    if speaks.of_change and grown >= GROWS and ahead.forward >= GROWS:
-        return Finding("snapshot", what, f"{_growth(grown)}, and {_foresight(ahead)}", "dropped")
+    if speaks.of_change and growth.steady >= GROWS and ahead.forward >= GROWS:
+        return Finding("snapshot", what, f"{_growth(growth.steady)}, and {_foresight(ahead)}", "dropped")
     if ahead.forward < 2 * ahead.backward or ahead.forward < (TELLS if speaks.of_state else ASKS):
         return None
     return Finding("snapshot", what, _foresight(ahead), "dropped" if speaks.of_state else "asked")
+
+
+def _made_of_both(sight: Sight, growth: Growth, speaks: Speaks) -> bool:
+    """Whether past and future move against each other once the column is held still, as is true of totals alone.
+
+    A total also grows with its row: a number that shows no sign of it, though rows have a time, must turn them twice
+    as hard.
+    """
+    if sight.collides < COLLIDES or sight.forward < GROWS:
+        return False
+    if growth.absent:
+        return sight.held <= 2 * AGAINST
+    return speaks.of_change or growth.present or sight.held <= AGAINST
 
 
 def _beside(watched: Watched, looked: Looked) -> Finding | None:
@@ -193,22 +205,47 @@ def _beside(watched: Watched, looked: Looked) -> Finding | None:
     shown = "in a table of which other columns were overwritten later"
     if looked.says(_OVERWRITTEN):
         return Finding("snapshot", what, f"named as what is overwritten, {shown}", "dropped")
-    if watched.age is None or looked.categories or not looked.says():
-        return None
-    grown = rank_correlation(watched.age[looked.there], looked.values[looked.there])
-    if grown * np.sqrt(looked.there.sum()) >= COLLIDES:
-        return Finding("snapshot", what, f"{_growth(grown)}, {shown}", "dropped")
+    grown = growth(watched, looked)
+    if looked.says() and grown.present:
+        return Finding("snapshot", what, f"{_growth(grown.all)}, {shown}", "dropped")
     return None
 
 
-def growth(watched: Watched, looked: Looked) -> float:
-    """How a number grows with its row's age: the rank correlation, NULL apart; 0 unless both halves of time agree."""
+@dataclass(frozen=True)
+class Growth:
+    """How a number grows with its row's age: the rank correlations, NULL apart, of all rows, the younger, the older."""
+
+    all: float = 0.0
+    young: float = 0.0
+    old: float = 0.0
+    rows: int = 0
+
+    @property
+    def steady(self) -> float:
+        """The growth, where the younger and the older half agree that there is some; else 0."""
+        return self.all if min(self.young, self.old) > 0 else 0.0
+
+    @property
+    def present(self) -> bool:
+        """Whether there surely is some."""
+        return self.all * self.rows**0.5 >= COLLIDES
+
+    @property
+    def absent(self) -> bool:
+        """Whether there could be some, and is no sign of any."""
+        return self.rows > 0 and self.all * self.rows**0.5 < 1
+
+
+def growth(watched: Watched, looked: Looked) -> Growth:
+    """How a column grows with its row's age; nothing is known of categories, nor without a clock."""
     if watched.age is None or looked.categories or looked.there.sum() < FEWEST:
-        return 0.0
+        return Growth()
     age, values = watched.age[looked.there], looked.values[looked.there]
     young = age <= np.median(age)
-    halves = [rank_correlation(age[half], values[half]) for half in (young, ~young) if half.sum() >= FEWEST // 4]
-    return rank_correlation(age, values) if min(halves, default=0.0) > 0 else 0.0
+    if young.all():
+        return Growth()
+    halves = [rank_correlation(age[half], values[half]) for half in (young, ~young)]
+    return Growth(rank_correlation(age, values), halves[0], halves[1], len(values))
 
 
 def _total(watched: Watched, looked: Looked) -> str | None:
@@ -217,15 +254,34 @@ def _total(watched: Watched, looked: Looked) -> str | None:
     for stream in watched.streams:
         later = stream if watched.born is None else stream.only(stream.when > watched.born[stream.place])
         there = looked.there & (later.count(many) > 0)
-        if there.sum() < FEWEST_TIED or len(np.unique(looked.values[there])) < 3:
+        if there.sum() < FEWEST_TIED or np.ptp(looked.values[there]) == 0:
             continue
         totals = {f"the count of {stream.table}": stream.count(many)}
         totals |= {f"the sum of {stream.table}.{name}": stream.total(many, name) for name in stream.numbers}
         for name, total in totals.items():
             gap = looked.values[there] - total[there]
             close = 1e-6 * np.maximum(1.0, np.abs(total[there]))
-            if (np.abs(gap) <= close).mean() >= TIED and (gap < -close).mean() <= 0.01:
+            tied = (np.abs(gap) <= close).mean() >= TIED and (gap < -close).mean() <= 0.01
+            if tied and rank_correlation(looked.values[there], total[there]) >= 0.5:
                 return f"it is {name} for {(np.abs(gap) <= close).mean():.0%} of the rows, later ones included"
+    return None
+
+
+def _recency(watched: Watched, looked: Looked) -> str | None:
+    """Whether a number is how long each row's last event lies back: the same instant for most, and later for none.
+
+    Rows to which something happened after ``until`` are those that say less.
+    """
+    for stream in watched.streams:
+        last = stream.last(len(watched))
+        kept = np.flatnonzero(looked.there & (last > np.iinfo(np.int64).min))
+        if len(kept) < FEWEST_TIED or np.ptp(looked.values[kept]) == 0:
+            continue
+        for unit in (Unit.DAYS, Unit.HOURS, Unit.MINUTES, Unit.SECONDS):
+            taken = last[kept] + looked.values[kept] * unit.microseconds
+            near = np.abs(taken - np.quantile(taken, 0.99)) <= 2 * unit.microseconds
+            if near.mean() >= TIED and np.ptp(last[kept][near]) >= 20 * unit.microseconds:
+                return f"it tells how many {unit.value} each row's last {stream.table} lies back, however late that was"
     return None
 
 
@@ -297,18 +353,17 @@ def _tracks(watched: Watched, stream: Stream, values: Any, there: Any) -> bool:
 # ---------------------------------------------------------------- rows without a time
 
 
-def _of_link(rows: Rows, link: Link, until: int) -> Iterator[Finding]:
+def _of_link(rows: Rows, link: Link, until: int) -> Finding:
     """Rows without a time, counted for each row they point to: whether their number knows the future."""
-    watched = watch(rows, rows.graph.table(link.to), [], until)
-    if len(watched) < FEWEST:
-        return
+    watched, what = watch(rows, rows.graph.table(link.to), [], until), f"{link.table}.*"
     counts = pointed(rows, link, watched)
     prepared = [a for stream in watched.streams for a in around(watched, stream)]
     sights = [s for a in prepared if (s := a.sight(counts, categories=False)) is not None]
     looked = Looked(Column("*", Dtype.INT, Kind.NUMERICAL), counts, np.ones(len(counts), bool))
-    found = _judged(f"{link.table}.*", sights, growth(watched, looked), Speaks(of_change=True, of_state=True))
-    if found is not None:
-        yield Finding("no clock", found.what, f"they cannot be dated, and their number {found.evidence}", found.action)
+    found = _judged(what, sights, growth(watched, looked), Speaks(of_change=True, of_state=True))
+    if found is None:
+        return Finding("no clock", what, "they cannot be dated, so that all count at every cutoff", "kept")
+    return Finding("no clock", what, f"they cannot be dated, and their number {found.evidence}", found.action)
 
 
 def _collision(sight: Sight) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -87,6 +88,54 @@ def overwritten(rng: np.random.Generator, many: int, born: Any, user: Any, day: 
         "last_seen": instants(seen),
         "days_quiet": np.where(last >= 0, np.round(DAYS - last), -1),
     }
+
+
+# ---------------------------------------------------------------- other ways to buy
+
+
+Buying: TypeAlias = Callable[[np.random.Generator, Any], tuple[dict[str, Any], Any, Any]]
+"""From the days on which users came: their honest attributes, and whose orders there were on which days."""
+
+
+def regular(rng: np.random.Generator, born: Any) -> tuple[dict[str, Any], Any, Any]:
+    """Who orders again whenever the last order is used up, which takes as long as the household is small."""
+    size = rng.integers(1, 7, len(born))
+    gaps = rng.gamma(20, 1 / 20, (len(born), 60)) * (90 / size)[:, None]
+    day = born[:, None] + rng.random((len(born), 1)) * (90 / size)[:, None] + np.cumsum(gaps, axis=1)
+    user, turn = np.nonzero(day < DAYS)
+    return {"size": size, "region": [f"r{n}" for n in rng.integers(0, 9, len(born))]}, user, day[user, turn]
+
+
+def seasonal(rng: np.random.Generator, born: Any) -> tuple[dict[str, Any], Any, Any]:
+    """Some order in winter alone; ``keenness`` is the very rate."""
+    skis, rate = rng.random(len(born)) < 0.4, 0.04 * rng.gamma(1, 1, len(born))
+    user = np.repeat(np.arange(len(born)), rng.poisson(rate * (DAYS - born) * 2))
+    day = born[user] + rng.random(len(user)) * (DAYS - born[user])
+    kept = rng.random(len(user)) < 0.5 * (1 + skis[user] * np.sin(day / 365 * 2 * np.pi))
+    cohort = [f"c{int(d // 50)}" for d in born]
+    return {"skis": skis, "keenness": np.round(rate * 1e4), "cohort": cohort}, user[kept], day[kept]
+
+
+def fading(rng: np.random.Generator, born: Any) -> tuple[dict[str, Any], Any, Any]:
+    """Interest fades from the first day on; who came early was keener, and pays an older, lower price."""
+    keen, lasts = np.exp(rng.normal(0, 0.8, len(born)) - born / 400), rng.gamma(2, 60, len(born))
+    share = 1 - np.exp(-(DAYS - born) / lasts)
+    user = np.repeat(np.arange(len(born)), rng.poisson(0.15 * keen * lasts * share))
+    day = born[user] - lasts[user] * np.log(1 - rng.random(len(user)) * share[user])
+    price = np.round(10 + born / 100 + rng.normal(0, 0.5, len(born)), 1)
+    device = [f"v{int(d // 100)}" for d in born]
+    return {"price": price, "device": device, "keenness": np.round(keen * 30)}, user, day
+
+
+def world_of(buying: Buying, clock: bool, seed: int) -> dict[str, pa.Table]:
+    """2,000 users who came over 650 days, with ``all_orders``, a count taken at the end."""
+    rng = np.random.default_rng(seed)
+    born = rng.random(2_000) * 650
+    honest, user, day = buying(rng, born)
+    keys = {"user_id": np.arange(2_000)} | ({"joined_at": instants(born)} if clock else {})
+    users = {**keys, **honest, "all_orders": np.bincount(user, minlength=2_000)}
+    orders = {"order_id": np.arange(len(user)), "user_id": user, "at": instants(day)}
+    return {"users": pa.table(users), "orders": pa.table(orders)}
 
 
 def instants(days: Any) -> pa.Array:

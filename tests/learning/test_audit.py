@@ -54,9 +54,9 @@ def test_an_evaluation_without_the_leaks_says_what_was_left_out_and_is_worse(sho
     honest, leaking = evaluated(shop, QUIET), evaluated(shop, QUIET, "keep")
     assert leaking.metrics["auroc"] > honest.metrics["auroc"] + 0.05
     (note,) = [note for note in honest.notes if note.startswith("Left out, as they know the future or the answer: ")]
-    assert "users.days_quiet (explains later orders beyond earlier ones, partial correlation 0." in note
+    assert "users.days_quiet (it tells how many days each row's last orders lies back, however late that was)" in note
     assert note.endswith("To keep a column all the same, set its kind by hand; to keep all, ask with leaks='keep'.")
-    assert [n for n in leaking.notes if n.startswith("Kept, though an audit spoke against them: ")]
+    assert [n for n in leaking.notes if n.startswith("Kept all the same: ")]
     assert {f["what"] for f in honest.to_dict()["findings"]} >= {"users.days_quiet", "users.total"}
 
 
@@ -166,5 +166,5 @@ def test_findings_are_told_by_what_was_done():
     assert out.startswith("Left out, as they know the future or the answer: t.c0 (why); t.c1 (why); ")
     assert "t.c11 (why); and 2 more. To keep a column" in out
     assert asked.startswith("Kept, though they may know the future or the answer: t.d (because). If one does, leave it")
-    assert kept == "Kept, though an audit spoke against them: t.e (so)."
+    assert kept == "Kept all the same: t.e (so)."
     assert told([]) == ()
