@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from penstock.expression import Arithmetic, Compare, Constant, Expr
+from penstock.expression import Arithmetic, Call, Compare, Constant, Expr
 from penstock.features.definitions import Feature
 from penstock.features.ground import Ground
 from penstock.features.ways import clocked, countable, parents
@@ -102,6 +102,9 @@ def _categories(
     if few[-1] is not None:
         for n in (1, 2, 3):
             yield Feature(ground.aggregate("LAST_N", stream, field, few[-1], n), family="last categories", rank=rank)
+        if len(stream.hops) == 1:
+            change = tuple(ground.aggregate("LAST_N", stream, field, few[-1], n) for n in (2, 1))
+            yield Feature(Call("PAIR", change), family="last categories", rank=rank)
 
 
 def _pointing(ground: Ground, stream: Stream) -> list[Field]:

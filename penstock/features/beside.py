@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from penstock.expression import Arithmetic, Expr
+from penstock.expression import Arithmetic, Call, Expr
 from penstock.features.below import LAST_FEW, kept_rows, share
 from penstock.features.definitions import Feature
 from penstock.features.ground import Ground
@@ -144,8 +144,10 @@ def _known_answers(ground: Ground, others: Others, family: str, rank: int) -> It
             yield ground.feature(family, "MODE", stream, target, windows[-1], rank)
             for kept in list(kept_rows(ground, stream, [target]))[:4]:
                 yield Feature(share(ground, stream, kept, windows[-1]), family=family, rank=rank)
-        for n in (1, 2, 3):
-            yield Feature(ground.aggregate("LAST_N", stream, target, windows[-1], n), family=family, rank=rank)
+        latest = [ground.aggregate("LAST_N", stream, target, windows[-1], n) for n in range(1, 6)]
+        yield from (Feature(last, family=family, rank=rank) for last in latest[:3])
+        if target.dtype in (Dtype.INT, Dtype.FLOAT) and target.kind is Kind.NUMERICAL:
+            yield Feature(Call("MEAN_OF", tuple(latest)), family=family, rank=rank)
     elif not aggregates(target) and not any(isinstance(n, Field) and n.hops for n in target.walk()):
         kept = replace(stream, where=target)
         yield from (Feature(share(ground, stream, kept, w), family=family, rank=rank) for w in windows)
@@ -164,8 +166,11 @@ def _rows_of(ground: Ground, others: Others, family: str, rank: int) -> Iterator
 
 
 def _brief(ground: Ground, stream: Stream, family: str, rank: int) -> Iterator[Feature]:
-    """How many, how long ago, the level of their numbers, and their commonest categories' shares."""
-    windows = _windows(ground, stream)
+    """How many, how long ago, the level of their numbers, and their commonest categories' shares.
+
+    Where a column is asked about, what happened at the row's own moment may be the answer: it is left out.
+    """
+    windows = ground.lookbacks.before if ground.query.static else ground.lookbacks.few
     target = _asked(ground) if stream.table == ground.entity.name else set()
     table = ground.graph.table(stream.table)
     yield from (ground.feature(family, "COUNT", stream, None, w, rank) for w in windows)
@@ -180,12 +185,6 @@ def _brief(ground: Ground, stream: Stream, family: str, rank: int) -> Iterator[F
     for field in categories[:2]:
         for kept in list(kept_rows(ground, stream, [field]))[:2]:
             yield Feature(share(ground, stream, kept, windows[-1]), family=family, rank=rank + 1)
-
-
-def _windows(ground: Ground, stream: Stream) -> tuple[Lookback, ...]:
-    """The few windows; where a column is asked about and the rows may be the entity's own, those that end before it."""
-    own = stream.root == ground.entity.name or any(link.table == ground.entity.name for link in stream.hops)
-    return ground.lookbacks.before if ground.query.static and own else ground.lookbacks.few
 
 
 def _asked(ground: Ground) -> set[str]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from penstock.expression import Arithmetic, Call, Expr
 from penstock.features.definitions import Feature
 from penstock.features.ground import Ground
+from penstock.language import Label
 from penstock.plan import Calendar
-from penstock.schema import Dtype
+from penstock.schema import Dtype, Kind
 from penstock.window import Unit
 
 MOST_LAGS = 10
 FAMILY = "the target's own past"
+_RATES = (3, 6)
+"""Over how many windows the running rate is taken, beside all of them."""
 _DAY = Unit.DAYS.microseconds
 _SEASONS = (7 * _DAY, 365 * _DAY)
 
@@ -23,12 +27,28 @@ def own_past(ground: Ground) -> Iterator[Feature]:
         return
     most = MOST_LAGS if query.label.dtype is not Dtype.LIST else 4
     lags = [k for k in range(1, most + 1) if (k + 1) * horizon <= ground.span]
-    for k in lags:
-        if (past := query.past(k)) is not None:
-            yield Feature(past, past=True, family=FAMILY, rank=k // 6)
+    moved = [past for k in lags if (past := query.past(k)) is not None]
+    yield from (Feature(past, past=True, family=FAMILY, rank=k // 6) for k, past in enumerate(moved, 1))
+    yield from (Feature(said, family=FAMILY) for said in _in_common(query.label, moved))
     for k in _seasonal(horizon, ground.span):
         if k not in lags and (past := query.past(k)) is not None:
             yield Feature(past, family=FAMILY)
+
+
+def _in_common(label: Label, lags: list[Expr]) -> Iterator[Expr]:
+    """The running rate, how it varies, the streak it is in, how many windows ago it last held, and what changed."""
+    if len(lags) < 2 or label.dtype is Dtype.LIST:
+        return
+    all_of = tuple(lags)
+    numeric = label.dtype in (Dtype.INT, Dtype.FLOAT) and label.kind is Kind.NUMERICAL
+    if label.dtype is Dtype.BOOL or not numeric:
+        yield Call("STREAK_OF", all_of)
+    if label.dtype is Dtype.BOOL or numeric:
+        means = [Call("MEAN_OF", all_of[:count]) for count in _RATES if count < len(lags)] + [Call("MEAN_OF", all_of)]
+        yield from (*means, Call("FIRST_OF", all_of))
+    if numeric:
+        yield Call("SPREAD_OF", all_of)
+        yield Arithmetic("/", lags[0], means[-1])
 
 
 def _seasonal(horizon: int, span: int) -> Iterator[int]:
