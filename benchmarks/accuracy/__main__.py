@@ -17,12 +17,13 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 
-from benchmarks.accuracy import page, peers, ranking, rfm, table
+from benchmarks.accuracy import dfs, page, peers, ranking, rfm, table
 from benchmarks.accuracy.asked import Asked, Said, answer, counted, coverage, judge, put
 from benchmarks.accuracy.judge import Array, Judge, better
 from benchmarks.accuracy.poison import tried
@@ -39,9 +40,15 @@ def measured(task: Task, given: argparse.Namespace) -> Result:
     said = answer(asked, given.effort, given.seed)
     seat = judge(asked, said)
     answers = {OURS: said.prediction, **peers.trivial(asked, said)}
+    missing: dict[str, str] = {}
     if not given.ours:
         answers |= rivals(asked, said)
-    return compared(asked, said, seat, answers, poison=given.poison)
+    if given.with_featuretools:
+        found, missing = dfs.answers(asked, said, most=given.rows, limit=given.limit)
+        answers |= found
+    result = compared(asked, said, seat, answers)
+    law = str(tried(asked, said.trained[0])) if given.poison else ""
+    return replace(result, missing=missing, poison=law)
 
 
 def rivals(asked: Asked, said: Said) -> dict[str, Array]:
@@ -56,7 +63,7 @@ def rivals(asked: Asked, said: Said) -> dict[str, Array]:
     return found | {BY_HAND: peers.boosted(asked, said, parts, rfm.features(asked, parts))}
 
 
-def compared(asked: Asked, said: Said, seat: Judge, answers: dict[str, Array], *, poison: bool = False) -> Result:
+def compared(asked: Asked, said: Said, seat: Judge, answers: dict[str, Array]) -> Result:
     """Everybody's measures, and the lead over the best other."""
     scores = {who: seat.measure(prediction) for who, prediction in answers.items()}
     name = seat.primary
@@ -77,7 +84,6 @@ def compared(asked: Asked, said: Said, seat: Judge, answers: dict[str, Array], *
         asked.seconds + said.seconds,
         len(asked.gathered.features),
         extra=reachable(asked, seat),
-        poison=str(tried(asked, said.trained[0])) if poison else "",
     )
 
 
@@ -98,23 +104,46 @@ def chosen(names: Sequence[str]) -> list[Task]:
 
 def run(given: argparse.Namespace) -> tuple[list[Result], dict[str, str]]:
     """Every chosen task; those that cannot be asked, with the reason."""
+    done = read(given.into)
     results, skipped = [], {}
     for task in chosen(given.names):
         reason = absent(task)
-        if reason is None:
-            started = time.perf_counter()
+        if reason is None and task.name not in done:
             try:
-                results.append(measured(task, given))
+                done[task.name] = noted(timed(task, given), given.into)
             except PenstockError as error:
                 reason = f"{error.code}: {error.message}"
-            else:
-                told = f"{time.perf_counter() - started:.1f} s"
-                score = table.shown(results[-1].ours[results[-1].primary])
-                print(f"{task.name}: {results[-1].primary} {score}, {table.lead(results[-1])}, {told}", file=sys.stderr)
-        if reason is not None:
+        if reason is None:
+            results.append(done[task.name])
+        else:
             skipped[task.name] = reason
             print(f"{task.name}: left out, {reason}", file=sys.stderr)
     return results, skipped
+
+
+def timed(task: Task, given: argparse.Namespace) -> Result:
+    """One task, with a line of progress."""
+    started = time.perf_counter()
+    result = measured(task, given)
+    seconds, score = time.perf_counter() - started, table.shown(result.ours[result.primary])
+    print(f"{task.name}: {result.primary} {score}, {table.lead(result)}, {seconds:.1f} s", file=sys.stderr, flush=True)
+    return result
+
+
+def read(file: Path | None) -> dict[str, Result]:
+    """The results that a file holds, by task."""
+    if file is None or not file.exists():
+        return {}
+    found = [Result.from_dict(json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+    return {result.name: result for result in found}
+
+
+def noted(result: Result, file: Path | None) -> Result:
+    """The result, added to a file."""
+    if file is not None:
+        with file.open("a", encoding="utf-8") as open_file:
+            open_file.write(json.dumps(result.to_dict()) + "\n")
+    return result
 
 
 def machine() -> str:
@@ -126,13 +155,19 @@ def machine() -> str:
 def frame(given: argparse.Namespace) -> dict[str, str]:
     """What the page says of the run."""
     auto = ", but for Penstock, which had to notice them by itself" if given.auto else ""
-    told = {"machine": machine(), "effort": given.effort, "auto": auto, "featuretools": ""}
+    deep = page.FEATURETOOLS.format(version=dfs.VERSION, rows=given.rows, limit=given.limit)
+    told = {"machine": machine(), "effort": given.effort, "auto": auto}
+    told["featuretools"] = deep if given.with_featuretools else ""
     return {**told, "most": f"{peers.MOST_ROWS:,}", "arguments": "".join(f" {text}" for text in _told(given))}
 
 
 def _told(given: argparse.Namespace) -> list[str]:
     """The arguments that a run was given, without where to write."""
-    flags = [f"--{name}" for name in ("ours", "auto", "poison") if getattr(given, name)]
+    flags = [
+        f"--{name}"
+        for name in ("ours", "auto", "poison", "with-featuretools")
+        if getattr(given, name.replace("-", "_"))
+    ]
     effort = [] if given.effort == "fast" else [f"--effort {given.effort}"]
     return [*given.names, *effort, *flags]
 
@@ -145,6 +180,14 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--ours", action="store_true", help="leave out the peers that learn")
     parser.add_argument("--auto", action="store_true", help="hide no column from Penstock: it has to notice what leaks")
     parser.add_argument("--poison", action="store_true", help="try that no row after a test cutoff changes anything")
+    parser.add_argument(
+        "--with-featuretools", action="store_true", help="and featuretools, in an environment of its own"
+    )
+    parser.add_argument("--rows", type=int, default=20_000, help="rows that featuretools learns from (default 20,000)")
+    parser.add_argument("--limit", type=int, default=600, help="seconds that a setting of featuretools may take")
+    parser.add_argument(
+        "--into", type=Path, metavar="FILE", help="add results to a file; tasks in it are not run again"
+    )
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the page")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser

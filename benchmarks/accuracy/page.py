@@ -47,9 +47,8 @@ everybody{auto}."""
 FEATURETOOLS = """
 - **featuretools**: Deep Feature Synthesis (featuretools {version}, in an environment of its own), depth 2, with the
   cutoff times of the rows, and the same LightGBM. *default*: its default primitives without a window. *generous*: more
-  primitives, over all time and over windows of one, four and twelve horizons. On at most {rows:,} training and as many
-  validation and test rows, drawn by lot; the lead over it is measured on those test rows. Limited to {limit} s a task;
-  `>` marks what did not finish."""
+  primitives, over all time and over windows of one, four and twelve horizons. It learns from at most {rows:,} training
+  and as many validation rows, drawn by lot; test rows are all there. `>` marks what did not finish in {limit} s."""
 
 
 def text(results: Sequence[Result], skipped: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """Who we are compared with: what one could say without a model, and LightGBM on other people's features.
 
 LightGBM is set as a careful person would: 31 leaves, a rate of 0.05 (0.15 for more than ten classes), 80 per cent of
-rows and columns a tree, up to 1,000 rounds, stopped on the validation rows when 50 rounds brought nothing, then grown
+rows and columns a tree, up to 1,000 rounds, stopped on the validation rows when 30 rounds brought nothing, then grown
 once more with that many rounds on training and validation rows together. Numbers are learnt twice, by absolute and by
 squared error. A label is a model of its own. Rankings are learnt by LambdaRank (see `ranking`).
 """
@@ -25,10 +25,10 @@ from penstock.learning.dataset import Samples, drawn, joined, known
 from penstock.learning.finish import Amount, Chance, Classes, Labels, truth_of
 from penstock.learning.models import Options
 
-MOST_ROWS = 60_000
+MOST_ROWS = 40_000
 """Rows of training, and of validation, that a peer's LightGBM learns from; drawn by lot, all cutoffs kept."""
 MOST_CATEGORIES = 254
-ROUNDS, PATIENCE = 1_000, 50
+ROUNDS, PATIENCE = 1_000, 30
 FEW_CLASSES = 10
 SETTINGS: Mapping[str, Any] = {
     "learning_rate": 0.05,
