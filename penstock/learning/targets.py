@@ -3,9 +3,8 @@
 A category of many values says little by its name, but much by how its rows have ended. What a row may know of that is
 what was over by its own cutoff: a training row at cutoff c is told of the rows of its category whose label window was
 complete by c; rows to be predicted are told of all training rows. Where no window was complete by any cutoff, as where
-there is one cutoff only, time cannot part the rows:
-each is then told of the entities of the other folds. (Micci-Barreca 2001; the out-of-time order is that of
-Prokhorenkova et al. 2018.)
+there is one cutoff only, time cannot part the rows: each is then told of the entities of the other folds.
+(Micci-Barreca 2001; the out-of-time order is that of Prokhorenkova et al. 2018.)
 
 What is told is by how many standard deviations the category's mean, shrunk, differs from the mean of all rows known by
 then, in coarse steps. A plain mean would move with the times, and its exact value would give away the cutoff or the
