@@ -25,6 +25,7 @@ Loss: TypeAlias = Callable[[Floats, int], float]
 
 VOTES = 20
 _LEAST = 0.05
+_PATIENCE = 6
 _STILL = 1e-9
 _LEAST_CHANCE = 1e-9
 
@@ -108,20 +109,19 @@ def _straightened(model: Model, parts: Floats) -> Floats:
 def weigh(said: Sequence[Sequence[Floats]], space: Space, loss: Loss) -> tuple[tuple[float, ...], float]:
     """(weights, mean loss over the folds) of models, by what each said about each fold's later rows.
 
-    From the best alone, `VOTES` votes are added one by one, each to the model that then helps most; of all the mixtures
-    on the way the best is taken, and weights of less than a twentieth are dropped. A tie goes to the earlier model.
+    From the best alone, at most `VOTES` votes are added one by one, each to the model that then helps most; of all the
+    mixtures on the way the best is taken, and weights of less than a twentieth are dropped. A tie goes to the earlier
+    model.
     """
     count = len(said)
     votes = np.zeros(count)
     best, lowest = votes, np.inf
-    for _ in range(VOTES):
+    while votes.sum() < min(VOTES, best.sum() + _PATIENCE) and (count > 1 or not votes.any()):
         losses = [mean_loss(said, (votes + np.eye(count)[place]) / (votes.sum() + 1), space, loss)
                   for place in range(count)]  # fmt: skip
         votes = votes + np.eye(count)[int(np.argmin(losses))]
-        if min(losses) < lowest - 1e-6 * abs(lowest) or lowest == np.inf:
+        if lowest == np.inf or min(losses) < lowest - 1e-6 * abs(lowest):
             best, lowest = votes, min(losses)
-        if count == 1:
-            break
     weights = np.where(best < _LEAST * best.sum(), 0.0, best)
     return tuple((weights / weights.sum()).round(6).tolist()), float(lowest)
 

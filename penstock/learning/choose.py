@@ -18,7 +18,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Table: TypeAlias = list[list[Judged]]
 
 _SHOWN = 4
-_COMPARED = 6_000
+_COMPARED = 4_000
+_SHIFTS = 5
 
 
 def blended(data: Data, learners: Sequence[Learner], loss: Loss, progress: Progress, told: tuple[str, ...] = ()) -> Fit:
@@ -64,7 +65,7 @@ def _note(data: Data, learners: Sequence[Learner], judged: Table, weights: Seque
 
 
 def shortlist(data: Data, learners: Sequence[Trees], others: Sequence[Learner], loss: Loss, most: int) -> list[Trees]:
-    """Of these, at most so many that a short trial finds best beside ``others``, by their votes in a blend."""
+    """At most so many that a short trial finds best beside ``others``, by their votes in a blend; best first."""
     if len(learners) <= most:
         return list(learners)
     folds = range(len(data.folds))
@@ -73,7 +74,7 @@ def shortlist(data: Data, learners: Sequence[Trees], others: Sequence[Learner], 
     said += [[one.judge(data, fold).said for fold in folds] for one in others]
     weights, _ = weigh(said, data.space, loss)
     order = sorted(range(len(learners)), key=lambda place: (-weights[place], alone[place]))
-    return [learners[place] for place in sorted(order[:most])]
+    return [learners[place] for place in order[:most]]
 
 
 # ---------------------------------------------------------------- losses
@@ -97,7 +98,7 @@ def _thinned(rows: Floats) -> Floats:
 def shifted(said: Floats, truth: Floats) -> Floats:
     """Chances whose log-odds are moved, all alike, until their mean is the truth's (as if of two rows more)."""
     scores, wanted, moved = log_odds(said), (truth.sum() + 1) / (len(truth) + 2), 0.0
-    for _ in range(8):
+    for _ in range(_SHIFTS):
         chance = sigmoid(scores + moved)
         slope = max(float(np.mean(chance * (1 - chance))), 1e-4)
         moved += float(np.clip((wanted - chance.mean()) / slope, -1.0, 1.0))

@@ -9,8 +9,10 @@ from penstock.learning.blend import Loss
 from penstock.learning.choose import blended, chance_loss, class_loss, number_loss, shortlist
 from penstock.learning.learners import Data, Learner, Line, Pasts, Trees
 from penstock.learning.models import Fit, Progress, rate
+from penstock.learning.named import KNOWN, Owns
 from penstock.learning.objectives import objectives
 from penstock.learning.scale import Scale, unit_of
+from penstock.learning.tune import Searched, searched
 
 _FEW_CELLS = 1_500_000
 """With fewer numbers to learn from, growing trees for a second objective costs little."""
@@ -55,7 +57,7 @@ def numbers(data: Data, progress: Progress) -> Fit:
     small = data.examples.values.size <= _FEW_CELLS
     most = {"fast": 2 if small else 1, "normal": 3, "best": 4}[data.options.effort]
     trees = list(objectives(target, data.past, data.options.effort))
-    if data.options.model != "linear":
+    if data.options.model in KNOWN and data.options.model != "linear":
         trees = shortlist(data, trees, past, loss, most)
     return _chosen(data, trees, rest, loss, progress)
 
@@ -65,9 +67,13 @@ def _chosen(data: Data, trees: Sequence[Trees], rest: Sequence[Learner], loss: L
     asked = data.options.model
     if asked == "linear":
         return blended(data, [one for one in rest if isinstance(one, Line)], loss, progress)
+    if asked not in KNOWN:
+        return blended(data, [Owns(asked)], loss, progress)
+    found = Searched(trees[0]) if not data.options.trials else searched(trees[0], data, loss)
     if data.options.effort != "fast":
-        trees = [*trees, *(_younger(trees[0], share) for share in _OLDER)]
-    return blended(data, [*trees, *([] if asked == "boosted" else rest)], loss, progress)
+        others = [found.trees] if found.trees != trees[0] else []
+        trees = [*trees, *others, *(_younger(found.trees, share) for share in _OLDER)]
+    return blended(data, [*trees, *([] if asked == "boosted" else rest)], loss, progress, found.notes)
 
 
 def _younger(trees: Trees, share: float) -> Trees:

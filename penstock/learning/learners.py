@@ -125,11 +125,11 @@ class Trees:
         said = grown.booster.predict(later.values, threads=data.options.threads)
         return Judged(self._back(said, later), grown.rounds)
 
-    def trial(self, data: Data, fold: int) -> Judged:
+    def trial(self, data: Data, fold: int, *, rows: int = _TRIAL_ROWS, rounds: int = 60, patience: int = 8) -> Judged:
         """As `judge`, with few rows and short: enough to compare."""
-        rows, later = (_some(part) for part in data.parts[fold])
-        told = {**parameters(data.options, rows), **self.told, "learning_rate": 0.2}
-        grown = train(self._scaled(rows), self._scaled(later), told, rounds=60, patience=8)
+        some, later = (_some(part, rows) for part in data.parts[fold])
+        told = {**parameters(data.options, some), "learning_rate": 0.2, **self.told}
+        grown = train(self._scaled(some), self._scaled(later), told, rounds=rounds, patience=patience)
         whole = data.parts[fold][1]
         return Judged(self._back(grown.booster.predict(whole.values, threads=data.options.threads), whole))
 
@@ -157,9 +157,9 @@ class Trees:
         return said if self.scale == PLAIN else self.scale.back(said, examples.values)
 
 
-def _some(examples: Examples) -> Examples:
+def _some(examples: Examples, rows: int) -> Examples:
     """Enough rows for a trial, evenly spread."""
-    stride = -(-len(examples.target) // _TRIAL_ROWS)
+    stride = -(-len(examples.target) // rows)
     if stride == 1 or np.ptp(examples.target[::stride]) == 0:
         return examples
     return replace(examples, values=examples.values[::stride], target=examples.target[::stride])

@@ -1,18 +1,21 @@
-"""Which features survive: those that gain most in a short trial on a sample, no more than serving should pay for.
+"""Which features survive: those that gain most in short trials on a sample, no more than serving should pay for.
 
-Hundreds of features that say the same thing cost time and accuracy. Left out as well is what only tells cutoffs apart
-(such as the month) where validation shows values that training never saw.
+Hundreds of features that say the same thing cost time and accuracy. There is a trial on the older and one on the newer
+half of the sample: a feature that gains in one of them only, and whose part in the score makes later rows worse, was
+luck. Left out as well is what only tells cutoffs apart (such as the month) where validation shows values that training
+never saw.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from penstock.learning.booster import Examples, train
+from penstock.learning.booster import Booster, Examples, train
 from penstock.learning.dataset import Rows, Samples, drawn
 from penstock.learning.finish import Classes, Labels, truth_of
 from penstock.learning.matrix import Encoding, Values, learn
@@ -26,8 +29,10 @@ View: TypeAlias = tuple[str, Floats]
 
 SAMPLE = 12_000
 MOST_CUTOFFS, FEWEST_ROWS, MOST_VIEWS = 50, 5, 4
-_ROUNDS = 60
-_TOLD = {
+_ROUNDS, _FEWEST_ROUNDS = 40, 15
+_JUDGING = 600
+_ONE_SIDED = 0.1
+_TOLD: Mapping[str, str | int | float] = {
     "num_leaves": 15, "learning_rate": 0.15, "feature_fraction": 0.2, "max_bin": 31, "lambda_l2": 1.0,
     "bagging_fraction": 0.8, "bagging_freq": 1,
 }  # fmt: skip
@@ -54,10 +59,13 @@ def survivors(
     dropped += [(name, "it only tells cutoffs apart, by values that come once") for name in fleeting]
     chosen = encoding.only([name for name in encoding.features if name not in fleeting])
     if len(chosen.features) > most:
-        kept = _strongest(chosen, encoding.part(values, chosen), views(task, sample), most, options)
+        kept, lucky = _strongest(_Trial(task, chosen, sample, later, options), encoding.part(values, chosen), most)
         if task in ("regression", "forecasting", "multilabel"):
             kept += [name for name in chosen.features if name in sample.own_past and name not in kept]
-        dropped += [(name, "it adds too little to the others") for name in chosen.features if name not in kept]
+        lucky = [name for name in lucky if name not in kept]
+        dropped += [(name, "it helped in one half of training only, and hurts on later rows") for name in lucky]
+        left = [name for name in chosen.features if name not in kept and name not in lucky]
+        dropped += [(name, "it adds too little to the others") for name in left]
         chosen = chosen.only(kept)
     return list(chosen.features), dropped
 
@@ -106,14 +114,59 @@ def past_of(task: str, samples: Samples, later: Samples, horizon: int) -> Past:
     return Past.of(truth, samples.cutoff, horizon or max(0, gap), samples.entity)
 
 
-def _strongest(encoding: Encoding, values: Values, trials: list[View], most: int, options: Options) -> list[str]:
-    """The ``most`` features with the largest share of the gain, in their own order."""
-    shares = np.zeros(len(encoding.features))
-    for objective, target in trials:
-        told: dict[str, Any] = {**_TOLD, "objective": objective, "seed": options.seed, "num_threads": options.threads}
-        rounds = max(20, _ROUNDS // len(trials))
-        grown = train(Examples(values, target, encoding.categorical), None, told, rounds=rounds)
-        gains = np.bincount(encoding.owners, grown.booster.importance(len(encoding.encoders)))
-        shares += gains / max(gains.sum(), 1e-12)
-    kept = np.sort(np.argsort(-shares, kind="stable")[:most])
-    return [encoding.features[place] for place in kept if shares[place] > 0 or not shares.any()]
+@dataclass(frozen=True)
+class _Trial:
+    """A task's sample and later rows, and the encoding of the features that are tried."""
+
+    task: str
+    encoding: Encoding
+    sample: Samples
+    later: Samples
+    options: Options
+
+
+def _strongest(trial: _Trial, values: Values, most: int) -> tuple[list[str], list[str]]:
+    """(the ``most`` features with the largest share of the gain, in their own order; those that were only lucky)."""
+    asked, encoding = views(trial.task, trial.sample), trial.encoding
+    later = trial.later.take(np.arange(len(trial.later))[:: max(1, len(trial.later) * len(asked) // _JUDGING)])
+    outcomes, after = views(trial.task, later, trial.sample), encoding.encode(with_step(later))
+    shares, harm = np.zeros((2, len(encoding.features))), np.zeros(len(encoding.features))
+    for number, rows in enumerate(_halves(trial.sample)):
+        half = np.asfortranarray(values[rows])
+        for (objective, target), (_, truth) in zip(asked, outcomes, strict=True):
+            booster = _grown(half, target[rows], objective, trial, len(asked))
+            gains = np.bincount(encoding.owners, booster.importance(len(encoding.encoders)))
+            shares[number] += gains / max(gains.sum(), 1e-12)
+            harm += _harm(booster.contributions(after, threads=trial.options.threads), encoding, objective, truth)
+    lucky = (shares.min(axis=0) < _ONE_SIDED * shares.max(axis=0)) & (harm > 0)
+    total = np.where(lucky, 0.0, shares.sum(axis=0))
+    kept = np.sort(np.argsort(-total, kind="stable")[:most])
+    names = [encoding.features[place] for place in kept if total[place] > 0 or not shares.any()]
+    return names, [encoding.features[place] for place in np.flatnonzero(lucky)]
+
+
+def _grown(values: Values, target: Floats, objective: str, trial: _Trial, among: int) -> Booster:
+    told = {**_TOLD, "objective": objective, "seed": trial.options.seed, "num_threads": trial.options.threads}
+    examples = Examples(values, target, trial.encoding.categorical)
+    return train(examples, None, told, rounds=max(_FEWEST_ROUNDS, _ROUNDS // among)).booster
+
+
+def _halves(sample: Samples) -> tuple[Rows, Rows]:
+    """The rows of the older and of the newer half; every other row where time does not part them."""
+    middle = np.sort(sample.cutoff)[len(sample) // 2]
+    newer = sample.cutoff >= middle if sample.cutoff.min() < middle else np.arange(len(sample)) % 2 == 1
+    return np.flatnonzero(~newer), np.flatnonzero(newer)
+
+
+def _harm(parts: Floats, encoding: Encoding, objective: str, truth: Floats) -> Floats:
+    """For each feature by how much the loss of these rows falls when its part is taken out of their scores."""
+    owned = np.stack([np.bincount(encoding.owners, row, minlength=len(encoding.features)) for row in parts[:, :-1]])
+    score = parts.sum(axis=1)
+    before = _loss(score, truth, objective)
+    return before - _loss(score[:, None] - owned, truth[:, None], objective)
+
+
+def _loss(score: Floats, truth: Floats, objective: str) -> Floats:
+    """The mean over rows of the log loss of log-odds, or of the squared error."""
+    rows = np.logaddexp(0.0, score) - truth * score if objective == "binary" else (score - truth) ** 2
+    return np.asarray(rows.mean(axis=0), np.float64)

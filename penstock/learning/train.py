@@ -26,7 +26,9 @@ from penstock.learning.labels import fit_labels, past_places
 from penstock.learning.learners import Data
 from penstock.learning.matrix import Category, Encoding, Number, learn, usual
 from penstock.learning.models import Fit, Options
+from penstock.learning.named import check_model
 from penstock.learning.screen import SAMPLE, past_of, sampled, survivors
+from penstock.learning.seen import grids
 from penstock.learning.selection import chosen
 from penstock.learning.steady import Lag
 from penstock.learning.trained import STEP, Trained, with_step
@@ -64,6 +66,7 @@ def fit(
     Raises ``RefusedError`` where the data cannot answer: too few rows, one class only, a target that never varies.
     """
     options = options or Options()
+    check_model(options.model, task)
     said = progress or _silent
     started = time.perf_counter()
     if task == "ranking":
@@ -82,7 +85,13 @@ def fit(
         round(time.perf_counter() - started, 3),
         _notes(train, prepared) + fitted.notes,
         usual(prepared.encoding, prepared.rows.values),
+        grids(prepared.train.features.select(_used(prepared.encoding))),
     )
+
+
+def _used(encoding: Encoding) -> list[str]:
+    """The features of the samples that an encoding reads."""
+    return [name for name in encoding.features if name != STEP]
 
 
 def _ranking(train: Samples, validation: Samples, options: Options, said: Progress) -> Trained:

@@ -19,7 +19,9 @@ from penstock.learning.labels import Labelled
 from penstock.learning.linear import Linear
 from penstock.learning.matrix import Encoding
 from penstock.learning.models import Boosted, Model
+from penstock.learning.named import Own
 from penstock.learning.rank import Ranker
+from penstock.learning.seen import Grids
 from penstock.learning.steady import Habit, Steady
 
 STEP = "STEP"
@@ -36,7 +38,8 @@ class Trained:
     """What `fit` gives. Frozen; goes to JSON and back with equal predictions; scores with no library but LightGBM's.
 
     ``importance`` is each feature's share of the gain, most first. ``rows`` counts training and validation rows;
-    ``seconds`` is how long the training took; ``usual`` is each number's median in training.
+    ``seconds`` is how long the training took; ``usual`` is each number's median in training,
+    ``seen`` some values that training rows had.
     """
 
     task: str
@@ -48,6 +51,7 @@ class Trained:
     seconds: float
     notes: tuple[str, ...] = ()
     usual: tuple[tuple[str, float], ...] = ()
+    seen: Grids = ()
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -103,7 +107,7 @@ class Trained:
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
         parts = {name: getattr(self, name).to_dict() for name in ("model", "encoding", "finish")}
-        told = ("importance", "rows", "seconds", "notes", "usual")
+        told = ("importance", "rows", "seconds", "notes", "usual", "seen")
         return {"format": 1, "task": self.task, **parts, **{name: getattr(self, name) for name in told}}
 
     @classmethod
@@ -124,6 +128,7 @@ class Trained:
             plain["seconds"],
             tuple(plain["notes"]),
             tuple((name, value) for name, value in plain["usual"]),
+            tuple((name, tuple(values)) for name, values in plain.get("seen", ())),
         )
 
     def __str__(self) -> str:
@@ -144,6 +149,7 @@ _MODELS: Mapping[str, Callable[[Mapping[str, Any]], Model | Ranker]] = {
     Habit.kind: Habit.from_dict,
     Labelled.kind: Labelled.from_dict,
     Linear.kind: Linear.from_dict,
+    Own.kind: Own.from_dict,
     Ranker.kind: Ranker.from_dict,
     Steady.kind: Steady.from_dict,
 }
