@@ -66,7 +66,8 @@ class Stream:
 
     def total(self, many: int, column: str) -> Floats:
         """The sum of a column a place; NULL adds nothing."""
-        return np.bincount(self.place, weights=np.nan_to_num(self.numbers[column]), minlength=many)
+        summed: Floats = np.bincount(self.place, np.nan_to_num(self.numbers[column]), many).astype(np.float64)
+        return summed
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Watched:
     streams: tuple[Stream, ...]
 
     def __len__(self) -> int:
-        return self.rows.num_rows
+        return int(self.rows.num_rows)
 
     @cached_property
     def age(self) -> Floats | None:

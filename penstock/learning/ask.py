@@ -93,13 +93,15 @@ def learn(
 
 
 def kinds(features: FeatureSet) -> dict[str, Kind]:
-    """Of the features that are whole numbers: which are categories in truth."""
+    """Of the features that are whole numbers: which are categories in truth; and which of the texts are to be read."""
     found = {}
     for name, expression in features.expressions.items():
         value = getattr(expression, "value", expression)
         kind, function = getattr(value, "kind", None), getattr(expression, "function", None)
         if kind is Kind.CATEGORICAL and function in (None, "MODE", "FIRST", "LAST", "LAST_N"):
             found[name] = Kind.CATEGORICAL
+        elif kind is Kind.TEXT and function in (None, "FIRST", "LAST", "LAST_N"):
+            found[name] = Kind.TEXT
     return found
 
 
@@ -130,9 +132,9 @@ def gather(
     progress(f"computing {len(features)} features for {count:,} rows", 0.3)
     bare = [part.features for part in (train, validation, test)]
     done = examples.parted_samples(query, features, bare, relational, within(progress, 0.3, 0.5))
-    telling = revealing(query.task.value, features, joined(known(done[0]), known(done[1])))
+    telling = revealing(query, features, joined(known(done[0]), known(done[1])))
     if telling and not keep:
         features = without(features, frozenset(finding.what for finding in telling))
         done = [narrowed(part, features) for part in done]
     found = (*findings, *(kept(telling) if keep else telling))
-    return Gathered(done[0], done[1], done[2], features, notes, found)
+    return Gathered(done[0], done[1], done[2], features, (*notes, *features.notes), found)

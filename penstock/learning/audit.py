@@ -10,31 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from penstock.engine.relational import Relational
 from penstock.expression import Expr
-from penstock.features.definitions import Feature, FeatureSet
+from penstock.features.definitions import FeatureSet
 from penstock.features.survey import Survey
 from penstock.features.synthesis import synthesise
 from penstock.language import Query
-from penstock.learning.calibrate import Floats
-from penstock.learning.dataset import Samples, drawn, known
-from penstock.learning.evidence import rank_correlation
+from penstock.learning.dataset import Samples, known
 from penstock.learning.findings import Finding
-from penstock.learning.finish import truth_of
 from penstock.learning.leakage import inspect, undated
-from penstock.learning.matrix import numbers
-from penstock.learning.metrics import auroc
 from penstock.learning.moment import same_moment
+from penstock.learning.telling import telling
 from penstock.learning.trained import Trained
 from penstock.plan import Age, Aggregate, Field, Stream
 from penstock.schema import Graph, Link
-
-TOO_GOOD = 0.99
-SAMPLE = 20_000
-FEWEST = 10
-"""Of either answer: with fewer, a feature may tell them apart by luck."""
 
 
 def audited(
@@ -53,9 +42,18 @@ def audited(
         features = without(synthesise(query, replace(survey, left_out=left_out), rows), gone)
         fresh = _read_by(query.graph, features).beyond(seen)
         if not fresh.places and not fresh.links:
-            return features, kept(found) if keep else found
+            return features, kept(found) if keep else (*found, *_of_past(features, gone))
         found += inspect(relational.rows, fresh.places, fresh.links, until)
         seen = seen.also(fresh)
+
+
+def _of_past(features: FeatureSet, gone: frozenset[str]) -> tuple[Finding, ...]:
+    """What the target's own past reads although it was left out elsewhere."""
+    read = sorted({what for f in features.features if f.past for what in _touched(f.expression) & gone})
+    if not read:
+        return ()
+    evidence = f"it reads {', '.join(read)}, as the question does: what was counted later is in its earlier values, too"
+    return (Finding("snapshot", "the target's own past", evidence, "asked"),)
 
 
 def narrowed(samples: Samples, features: FeatureSet) -> Samples:
@@ -93,7 +91,7 @@ def without(features: FeatureSet, gone: frozenset[str]) -> FeatureSet:
 
 
 def _read_by(graph: Graph, features: FeatureSet) -> _Seen:
-    asked = [feature.expression for feature in features.features if not feature.past]
+    asked = [feature.expression for feature in features.features]
     hops = [stream.hops for expression in asked for stream in _streams(expression)]
     links = {way[0] for way in hops if way and undated(graph, way) and len(way[0].columns) == 1}
     return _Seen(frozenset((f.table, f.column) for e in asked for f in _fields(e)), frozenset(links))
@@ -121,19 +119,21 @@ def _fields(expression: Expr) -> Iterator[Field]:
 # ---------------------------------------------------------------- what tells the answer alone
 
 
-def revealing(task: str, features: FeatureSet, samples: Samples) -> tuple[Finding, ...]:
-    """Features that tell the training rows' answers by themselves and are no counts of dated rows: to be left out."""
-    suspects = [f for f in features.features if not f.past and _raw(f)]
-    told = _tell(task, samples, [f.name for f in suspects])
+def revealing(query: Query, features: FeatureSet, samples: Samples) -> tuple[Finding, ...]:
+    """Features that tell the training rows' answers by themselves and count no dated rows: to be left out.
+
+    A feature that is too good but counts what had happened by the cutoff is no leak, nor is the row's own age.
+    """
+    suspects = [f.name for f in features.features if not f.past and _raw(query.graph, f.expression)]
+    told = telling(query.task.value, samples, suspects)
     return tuple(Finding("too good", name, evidence, "dropped") for name, evidence in told.items())
 
 
-def _raw(feature: Feature) -> bool:
+def _raw(graph: Graph, expression: Expr) -> bool:
     """Whether a feature is a column, of the entity or a parent, or counts rows that have no time."""
-    expression = feature.expression
-    if isinstance(expression, Aggregate):
-        return expression.window is None
-    return isinstance(expression, Field | Age)
+    if isinstance(expression, Age):
+        return expression.field.column != graph.table(expression.field.table).happened
+    return isinstance(expression, Field) or (isinstance(expression, Aggregate) and expression.window is None)
 
 
 def audit(trained: Trained, test: Samples, findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -144,45 +144,12 @@ def audit(trained: Trained, test: Samples, findings: Iterable[Finding]) -> tuple
     """
     said = {finding.what for finding in findings}
     used = dict.fromkeys([*(f for f in trained.features if f in test.static), *(n for n, _ in trained.importance[:1])])
-    asked = [name for name in used if name not in said and name not in test.own_past]
-    told = _tell(trained.task, known(test), [name for name in asked if name in test.features.column_names])
+    there = set(test.features.column_names) - said - set(test.own_past)
+    told = telling(trained.task, known(test), [name for name in used if name in there])
     hint = "check that it is known at the cutoff, and not made from the answer"
     return tuple(
         Finding("too good", name, f"{evidence}, of the test rows; {hint}", "asked") for name, evidence in told.items()
     )
-
-
-def _tell(task: str, samples: Samples, names: list[str]) -> dict[str, str]:
-    """Of these features the ones that alone order the rows as the answer does, with how well."""
-    if task not in ("binary", "regression") or not len(samples) or not names:
-        return {}
-    some = samples.take(drawn(samples, SAMPLE))
-    truth = truth_of(some.target)
-    strengths = {name: _strength(task, truth, some, name) for name in names}
-    measure = "AUROC" if task == "binary" else "rank correlation"
-    return {
-        name: f"alone it reaches {measure} {strength:.3f}, which is too good to be true"
-        for name, strength in strengths.items()
-        if strength > TOO_GOOD
-    }
-
-
-def _strength(task: str, truth: Floats, samples: Samples, name: str) -> float:
-    """How well the feature alone orders the rows: 0.5 (AUROC) or 0 (correlation) is not at all, 1 perfectly."""
-    column = samples.features.column(name)
-    if not any(word in str(column.type) for word in ("int", "double", "float", "bool")):
-        return 0.0
-    values = numbers(column)
-    if task == "binary":
-        if min(truth.sum(), len(truth) - truth.sum()) < FEWEST:
-            return 0.0
-        filled = np.where(np.isnan(values), np.nanmin(values, initial=0.0) - 1, values)
-        area = auroc(truth, filled)
-        return 0.0 if np.isnan(area) else max(area, 1 - area)
-    there = ~np.isnan(values)
-    if there.sum() < 20 or there.mean() < 0.5 or len(np.unique(truth[there])) < 10:
-        return 0.0
-    return abs(rank_correlation(values[there], truth[there]))
 
 
 __all__ = ["audit", "audited", "kept", "narrowed", "revealing", "without"]

@@ -228,12 +228,12 @@ class Growth:
     @property
     def present(self) -> bool:
         """Whether there surely is some."""
-        return self.all * self.rows**0.5 >= COLLIDES
+        return bool(self.all * np.sqrt(self.rows) >= COLLIDES)
 
     @property
     def absent(self) -> bool:
         """Whether there could be some, and is no sign of any."""
-        return self.rows > 0 and self.all * self.rows**0.5 < 1
+        return bool(self.rows > 0 and self.all * np.sqrt(self.rows) < 1)
 
 
 def growth(watched: Watched, looked: Looked) -> Growth:

@@ -75,6 +75,36 @@ def test_a_column_made_from_the_answer_is_left_out_before_anything_is_learnt():
     assert evaluation.metrics["auroc"] < 0.95
 
 
+def test_a_category_that_is_the_answer_by_another_name_is_left_out():
+    rng = np.random.default_rng(3)
+    sort = rng.integers(0, 4, 600)
+    things = {"thing_id": np.arange(600), "sort": [f"sort {n}" for n in sort],
+              "shelf": [f"shelf {n * 7 % 4}" for n in sort], "weight": sort + rng.normal(size=600),
+              "town": [f"t{n}" for n in rng.integers(0, 5, 600)]}  # fmt: skip
+    evaluation = evaluated(ps.connect({"things": pa.table(things)}), "PREDICT things.sort FOR EACH things.thing_id")
+    (finding,) = evaluation.to_dict()["findings"]
+    assert (finding["what"], finding["action"]) == ("things.shelf", "dropped")
+    assert finding["evidence"] == "alone it gives the answer of 100.0% of the rows, which is too good to be true"
+
+
+def test_the_own_past_of_a_target_that_was_counted_later_is_kept_and_asked_about():
+    tables = snapshot(Shop(customers=400), 1)
+    rng, at = np.random.default_rng(0), tables["orders"]["at"].cast(pa.int64()).to_numpy()
+    likes = rng.poisson((START + DAYS * DAY - at) / (60 * DAY))
+    tables = {
+        "users": tables["users"].select(["user_id", "height"]),
+        "orders": tables["orders"].append_column("likes", pa.array(likes)),
+    }
+    db = ps.connect(tables)
+    features, findings = audited(
+        db.query("PREDICT SUM(orders.likes, 0, 60, days) FOR EACH users.user_id"), db.relational, UNTIL
+    )
+    told = {finding.what: finding for finding in findings}
+    assert told["orders.likes"].action == "dropped"
+    assert told["the target's own past"].evidence.startswith("it reads orders.likes, as the question does: ")
+    assert all(feature.past for feature in features.features if "orders.likes" in feature.name)
+
+
 # ---------------------------------------------------------------- the same moment
 
 
