@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import singledispatch
 
 from penstock.aggregates import AGGREGATES
@@ -78,9 +80,23 @@ def _(expression: Arithmetic) -> str:
 
 @phrase.register
 def _(expression: Call) -> str:
-    first, second = map(phrase, expression.operands[:2])
-    more = second if len(expression.operands) == 2 else f"{len(expression.operands) - 1} more like it"
-    return f"{FUNCTIONS[expression.function].english} {first} and {more}"
+    english, operands = FUNCTIONS[expression.function].english, expression.operands
+    timeless = {operand.map(_without_window) for operand in operands}
+    if len(timeless) == 1 and expression.function != "PAIR":
+        return f"{english} {phrase(timeless.pop())} over {len(operands)} windows{_of_what_length(operands)}"
+    more = phrase(operands[1]) if len(operands) == 2 else f"{len(operands) - 1} more"
+    return f"{english} {phrase(operands[0])} and {more}"
+
+
+def _without_window(node: Expr) -> Expr:
+    return replace(node, window=None) if isinstance(node, Aggregate) else node
+
+
+def _of_what_length(operands: Sequence[Expr]) -> str:
+    """The length of the windows in the operands, where they share one."""
+    windows = [node.window for operand in operands for node in operand.walk() if isinstance(node, Aggregate)]
+    lengths = {f" of {w.length} {w.unit}" if w is not None and w.length else "" for w in windows}
+    return lengths.pop() if len(lengths) == 1 else ""
 
 
 @phrase.register

@@ -16,16 +16,18 @@ from tests.language.shop import SHOP_GRAPH, code
 MONTHS = "COUNT(orders.*, -30, 0, days), COUNT(orders.*, -60, -30, days), COUNT(orders.*, -90, -60, days)"
 QUIET = "COUNT(orders.*, -30, 0, days) = 0, COUNT(orders.*, -60, -30, days) = 0, COUNT(orders.*, -90, -60, days) = 0"
 SPELLED = {
-    f"MEAN_OF({MONTHS})": "mean of orders in the last 30 days and 2 more like it",
-    f"SPREAD_OF({MONTHS})": "spread of orders in the last 30 days and 2 more like it",
-    f"STREAK_OF({QUIET})": "how often in a row orders in the last 30 days is 0 and 2 more like it",
-    f"FIRST_OF({QUIET})": "how many windows back orders in the last 30 days is 0 and 2 more like it",
+    f"MEAN_OF({MONTHS})": "mean of orders over 3 windows of 30 days",
+    f"SPREAD_OF({MONTHS})": "spread of orders over 3 windows of 30 days",
+    f"STREAK_OF({QUIET})": "how often in a row orders is 0 over 3 windows of 30 days",
+    f"FIRST_OF({QUIET})": "how many windows back orders is 0 over 3 windows of 30 days",
     "PAIR(LAST_N(orders.status, 2, -5, 0, rows), LAST_N(orders.status, 1, -5, 0, rows))": (
         "pair of second last status of the last 5 orders and last status of the last 5 orders"
     ),
     f"COUNT(orders.*, -30, 0, days) / MEAN_OF({MONTHS})": (
-        "orders in the last 30 days relative to mean of orders in the last 30 days and 2 more like it"
+        "orders in the last 30 days relative to mean of orders over 3 windows of 30 days"
     ),
+    "MEAN_OF(COUNT(orders.*, -7, 0, days), COUNT(orders.*, -30, 0, days))": "mean of orders over 2 windows",
+    "SPREAD_OF(users.age, COUNT(orders.*, -7, 0, days), 3)": "spread of age and 2 more",
 }
 
 
