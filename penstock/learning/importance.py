@@ -27,6 +27,11 @@ SOURCES: Mapping[str, str] = {
     "place by met together": "what is met together",
     "entity's": "how busy the entity is",
     "days since entity's": "how busy the entity is",
+    "count the other way": "what met the entity",
+    "the other way": "what met the entity",
+    "days since last the other": "what met the entity",
+    "drawn by factors": "what is met together",
+    "place by factors": "what is met together",
     "": "how popular the item is",
 }
 """Where a ranking's own columns come from, by how their names begin; the longest beginning counts."""

@@ -71,6 +71,14 @@ ORDERS: Mapping[str, tuple[str, Said]] = {
     "entity's rows, 1 horizon": ("how much the entity has met lately", _is("how much was met lately")),
     "days since entity's last": ("days since the entity met anything", _days("anything last met")),
     "entity's new items share": ("how much of what the entity meets is new", _is("share of what is met that is new")),
+    "count the other way round": ("how often it met the entity", _times("met the other way round")),
+    "the other way round, fading": (
+        "how often it met the entity, lately most of all",
+        _is("fading count the other way"),
+    ),
+    "days since last the other way round": ("days since it last met the entity", _days("last met the other way round")),
+    "drawn by factors": ("how well it fits what was met", _is("how well it fits what was met")),
+    "place by factors": ("its place by how well it fits", _place("by how well it fits what was met", 1 << 62)),
 }
 """A ranking's own columns: each as a noun, and what is said of a value of it."""
 
