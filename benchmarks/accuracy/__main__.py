@@ -37,7 +37,7 @@ from penstock.errors import PenstockError
 def measured(task: Task, given: argparse.Namespace) -> Result:
     """One task, from asking to comparing."""
     asked = put(task, given.effort, given.seed, blind=not given.auto)
-    said = answer(asked, given.effort, given.seed)
+    said = answer(asked, given.effort, given.seed, told_loss=given.told)
     seat = judge(asked, said)
     answers = {OURS: said.prediction, **peers.trivial(asked, said)}
     missing: dict[str, str] = {}
@@ -126,7 +126,8 @@ def timed(task: Task, given: argparse.Namespace) -> Result:
     started = time.perf_counter()
     result = measured(task, given)
     seconds, score = time.perf_counter() - started, table.shown(result.ours[result.primary])
-    print(f"{task.name}: {result.primary} {score}, {table.lead(result)}, {seconds:.1f} s", file=sys.stderr, flush=True)
+    told = f"{task.name}: {result.primary} {score}, {table.lead(result)}, {result.seconds:.1f} of {seconds:.1f} s"
+    print(told, file=sys.stderr, flush=True)
     return result
 
 
@@ -156,7 +157,8 @@ def frame(given: argparse.Namespace) -> dict[str, str]:
     """What the page says of the run."""
     auto = ", but for Penstock, which had to notice them by itself" if given.auto else ""
     deep = page.FEATURETOOLS.format(version=dfs.VERSION, rows=given.rows, limit=given.limit)
-    told = {"machine": machine(), "effort": given.effort, "auto": auto}
+    loss = "Penstock is told so too" if given.told else "Penstock is told nothing, and answers with one model"
+    told = {"machine": machine(), "effort": given.effort, "auto": auto, "loss": loss}
     told["featuretools"] = deep if given.with_featuretools else ""
     return {**told, "most": f"{peers.MOST_ROWS:,}", "arguments": "".join(f" {text}" for text in _told(given))}
 
@@ -165,7 +167,7 @@ def _told(given: argparse.Namespace) -> list[str]:
     """The arguments that a run was given, without where to write."""
     flags = [
         f"--{name}"
-        for name in ("ours", "auto", "poison", "with-featuretools")
+        for name in ("ours", "auto", "told", "poison", "with-featuretools")
         if getattr(given, name.replace("-", "_"))
     ]
     effort = [] if given.effort == "fast" else [f"--effort {given.effort}"]
@@ -179,6 +181,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="default 0")
     parser.add_argument("--ours", action="store_true", help="leave out the peers that learn")
     parser.add_argument("--auto", action="store_true", help="hide no column from Penstock: it has to notice what leaks")
+    parser.add_argument("--told", action="store_true", help="tell Penstock which error counts: a model for each")
     parser.add_argument("--poison", action="store_true", help="try that no row after a test cutoff changes anything")
     parser.add_argument(
         "--with-featuretools", action="store_true", help="and featuretools, in an environment of its own"

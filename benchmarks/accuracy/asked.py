@@ -19,7 +19,6 @@ from penstock.learning import ask, rank
 from penstock.learning.dataset import Samples, known
 from penstock.learning.finish import Classes, Labels, truth_of
 from penstock.learning.models import Effort, Loss, Options
-from penstock.learning.train import fit
 from penstock.learning.trained import TOP_K, Trained
 
 NUMBERS = ("regression", "forecasting")
@@ -67,15 +66,15 @@ def put(task: Task, effort: Effort = "fast", seed: int = 0, *, blind: bool = Tru
     started = time.perf_counter()
     db = opened(task, blind=blind)
     query = db.query(task.query)
-    how = ask.How(Options(seed=seed, effort=effort), leaks="keep" if task.kept or blind else "drop")
+    how = ask.How(Options(seed=seed, effort=effort), leaks="keep" if task.kept else "drop")
     gathered = ask.gather(query, db.relational, ask.Given(), how, quiet)
     return Asked(task, db, query, gathered, how, time.perf_counter() - started)
 
 
-def answer(asked: Asked, effort: Effort = "fast", seed: int = 0) -> Said:
-    """Learn and predict; numbers once to be close in absolute and once in squared error."""
+def answer(asked: Asked, effort: Effort = "fast", seed: int = 0, *, told_loss: bool = False) -> Said:
+    """Learn and predict; if it is to be told the loss, numbers once to be close in absolute, once in squared error."""
     started = time.perf_counter()
-    losses: tuple[Loss, ...] = ("mae", "rmse") if asked.kind in NUMBERS else ("auto",)
+    losses: tuple[Loss, ...] = ("mae", "rmse") if told_loss and asked.kind in NUMBERS else ("auto",)
     trained, tables = [], []
     for loss in losses:
         trained.append(learnt(asked, Options(seed=seed, effort=effort, loss=loss)))
@@ -85,10 +84,11 @@ def answer(asked: Asked, effort: Effort = "fast", seed: int = 0) -> Said:
 
 
 def learnt(asked: Asked, options: Options) -> Trained:
-    """The model."""
-    gathered, threads = asked.gathered, asked.db.settings.threads
-    kinds = ask.kinds(gathered.features)
-    return fit(asked.kind, gathered.train, gathered.validation, options=replace(options, threads=threads), kinds=kinds)
+    """The model, as an evaluation of the query learns it."""
+    gathered, how = asked.gathered, replace(asked.how, options=options)
+    return ask.learn(
+        asked.query, gathered.train, gathered.validation, gathered.features, asked.db.relational, how, quiet
+    )
 
 
 def told(asked: Asked, trained: Trained, rows: Samples) -> pa.Table:
@@ -102,7 +102,7 @@ def shaped(asked: Asked, tables: list[pa.Table]) -> Array:
     if asked.kind == "ranking":
         return grid(tables[0], asked.test, asked.top_k)[0]
     if asked.kind in NUMBERS:
-        return np.column_stack([table["prediction"].to_numpy() for table in tables])
+        return np.column_stack([table["prediction"].to_numpy() for table in (tables[0], tables[-1])])
     probability = tables[0]["probability"].to_numpy()
     return probability if asked.kind == "binary" else probability.reshape(len(asked.test), -1)
 

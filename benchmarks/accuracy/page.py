@@ -22,9 +22,9 @@ filled in), by a hash of the entity or the row's own time. Everybody learns from
 and is judged on the same test rows. The questions were chosen for what people ask and for how they differ, before
 anything was measured, and none was taken away after.
 
-The measure: area under the ROC curve for yes or no, mean absolute error for numbers (every learner is told to be close
-in absolute error here, and in squared error where RMSE is shown), accuracy for classes, average precision over all
-cells for labels, MAP@10 for rankings. Numbers in brackets are 90 % intervals by bootstrap, entities drawn with all
+The measure: area under the ROC curve for yes or no, mean absolute error for numbers, accuracy for classes, average
+precision over all cells for labels, MAP@10 for rankings. Of numbers the peers learn one model for the absolute error,
+and another where RMSE is shown; {loss}. Numbers in brackets are 90 % intervals by bootstrap, entities drawn with all
 their rows. The lead is paired: the same draws for both; for errors it is the share of the other's error that is saved.
 ✗ marks a lead whose whole interval lies below zero.
 
