@@ -239,8 +239,8 @@ def features(query: str, spine: str | None, describe: bool, out: str | None, as_
     with _opened(**where) as db, _watched("computing features") as progress:
         asked = db.query(query)
         if describe or spine is None:
-            names = [feature.name for feature in db.synthesise(asked).features]
-            _echo_json(names, indent=2) if as_json else click.echo("\n".join(names))
+            made = db.synthesise(asked)
+            _echo_json(made.to_dicts(), indent=2) if as_json else click.echo(made.described())
             return
         table = db.features(asked, spine, progress=progress)
     _deliver(table, out, as_json)

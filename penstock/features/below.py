@@ -32,8 +32,8 @@ def streams(ground: Ground) -> list[Stream]:
 def about_rows(ground: Ground, stream: Stream) -> Iterator[Feature]:
     """Everything about one stream: its rows, its columns, its parents' columns, and its rows of one category."""
     timed = clocked(ground.graph, stream)
-    several: tuple[Lookback | None, ...] = ground.lookbacks.all if timed else (None,)
-    few: tuple[Lookback | None, ...] = ground.lookbacks.few if timed else (None,)
+    several: tuple[Lookback | None, ...] = ground.within(stream, ground.lookbacks.all) if timed else (None,)
+    few: tuple[Lookback | None, ...] = ground.within(stream, ground.lookbacks.few) if timed else (None,)
     deep = 3 * (len(stream.hops) - 1)
     yield from _counts(ground, stream, several, deep)
     numerical, categorical = ground.around(stream, Kind.NUMERICAL), ground.around(stream, Kind.CATEGORICAL)
@@ -102,7 +102,7 @@ def _categories(
     if few[-1] is not None:
         for n in (1, 2, 3):
             yield Feature(ground.aggregate("LAST_N", stream, field, few[-1], n), family="last categories", rank=rank)
-        if len(stream.hops) == 1:
+        if len(stream.hops) == 1 and ground.survey.profile(field.table, field.column).distinct <= MOST_DISTINCT:
             change = tuple(ground.aggregate("LAST_N", stream, field, few[-1], n) for n in (2, 1))
             yield Feature(Call("PAIR", change), family="last categories", rank=rank)
 

@@ -16,10 +16,10 @@ from penstock.features.ground import Ground
 from penstock.features.ways import clocked, field_of, parents, pointers
 from penstock.plan import Aggregate, Anchor, Field, Peers, Stream, aggregates
 from penstock.schema import Dtype, Kind, Link, Table
-from penstock.window import Lookahead, Lookback
+from penstock.window import Lookahead
 
 MOST_POINTERS = 4
-MOST_STREAMS = 16
+MOST_STREAMS = 32
 """How many streams of others are swept at most, and how many rows they may have together."""
 MOST_ROWS = 8_000_000
 MOST_NUMBERS = 4
@@ -60,7 +60,7 @@ def _beyond(rows: list[int], place: int) -> bool:
 
 def _all(ground: Ground) -> Iterator[Feature]:
     towards = list(pointers(ground.graph, ground.entity.name))[:MOST_POINTERS]
-    siblings = [Others(field, link.to, _back(field, link)) for field, link in towards]
+    siblings = [Others(field, link.to, hops) for field, link in towards for hops in _back(ground, field, link)]
     peers = [Others(Peers(field), ground.entity.name) for field in _alike(ground)]
     for others in siblings:
         yield from _target(ground, others, "the target among a parent's rows", 1)
@@ -73,9 +73,10 @@ def _all(ground: Ground) -> Iterator[Feature]:
     yield from _differences(ground, towards)
 
 
-def _back(field: Field, link: Link) -> tuple[Link, ...]:
-    """From the parent that the field points to back down to the entity's table."""
-    return (link, *reversed(field.hops))
+def _back(ground: Ground, field: Field, link: Link) -> list[tuple[Link, ...]]:
+    """From the parent that a field points to back down to the entity's table: by that column, and by any beside it."""
+    beside_it = [other for other in ground.graph.links_from(link.table) if other.to == link.to]
+    return [(first, *reversed(field.hops)) for first in sorted(beside_it, key=lambda other: other != link)]
 
 
 def _alike(ground: Ground) -> list[Field]:

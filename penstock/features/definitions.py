@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from penstock.expression import Expr
+from penstock.features.phrases import phrase
 from penstock.plan import Age, Calendar, Field, Stream, aggregates, fields_of
 
 
@@ -97,6 +98,21 @@ class FeatureSet:
         """The set with just these features, in the set's order."""
         chosen = set(names)
         return FeatureSet(self.table, self.key, tuple(f for f in self.features if f.name in chosen), self.notes)
+
+    def to_dicts(self) -> list[dict[str, str]]:
+        """Each feature's expression, what it says in English, whose rows it is about and what sort it is."""
+        return [
+            {"feature": f.name, "phrase": phrase(f.expression), "about": f.about, "family": f.family}
+            for f in self.features
+        ]
+
+    def described(self) -> str:
+        """The features for a person, by whose rows they are about: each expression, and below it what it says."""
+        groups: dict[str, list[str]] = {}
+        for one in self.to_dicts():
+            groups.setdefault(one["about"], []).append(f"  {one['feature']}\n      {one['phrase']}")
+        parts = [f"{about} ({len(told)})\n" + "\n".join(told) for about, told in groups.items()]
+        return "\n\n".join([*parts, *self.notes])
 
     def __len__(self) -> int:
         return len(self.features)

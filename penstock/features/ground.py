@@ -19,12 +19,13 @@ MOST_COLUMNS = 24
 
 @dataclass(frozen=True)
 class Ground:
-    """A query's surroundings. ``span`` is how far its data reaches, in microseconds."""
+    """A query's surroundings. ``span`` is how far its data reaches, in microseconds, and ``end`` where it ends."""
 
     query: Query
     survey: Survey
     lookbacks: Windows
     span: int
+    end: int
     _paths: dict[str, tuple[tuple[Link, ...], ...]] = field(default_factory=dict, repr=False)
 
     @property
@@ -42,6 +43,12 @@ class Ground:
         if table not in self._paths:
             self._paths[table] = tuple(paths(self.graph, table))
         return self._paths[table]
+
+    def within(self, stream: Stream, windows: tuple[Lookback, ...]) -> tuple[Lookback, ...]:
+        """The windows that are shorter than all the stream's history, and the last of them."""
+        spans = [self.survey.span(link.table) for link in reversed(stream.hops)]
+        first = next((span[0] for span in spans if span is not None), self.end)
+        return (*(w for w in windows[:-1] if (w.microseconds or 0) < self.end - first), windows[-1])
 
     def fields(self, table: Table, *kinds: Kind, hops: tuple[Link, ...] = ()) -> list[Field]:
         """The table's columns of these kinds that vary, as fields of rows that reach it by ``hops``."""

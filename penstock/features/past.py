@@ -55,7 +55,7 @@ def _seasonal(horizon: int, span: int) -> Iterator[int]:
     """How many horizons lie between a cutoff's window and the one a week, or a year, before it, where that is whole."""
     for season in _SEASONS:
         k = round(season / horizon)
-        if k > 1 and abs(k * horizon - season) <= horizon // 8 and (k + 1) * horizon <= span:
+        if k > 1 and abs(k * horizon - season) <= horizon // 5 and (k + 1) * horizon <= span:
             yield k
 
 

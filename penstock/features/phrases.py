@@ -8,7 +8,7 @@ from functools import singledispatch
 
 from penstock.aggregates import AGGREGATES
 from penstock.expression import FUNCTIONS, Arithmetic, Call, Compare, Constant, Expr, IsNull, Logic, Not
-from penstock.plan import Age, Aggregate, Calendar, Field
+from penstock.plan import Age, Aggregate, Anchor, Calendar, Field, Peers
 from penstock.window import Unit, Window
 
 
@@ -34,6 +34,11 @@ def phrase(expression: Expr) -> str:
 @phrase.register
 def _(expression: Field) -> str:
     return f"{expression.column} of {expression.table}" if expression.hops else expression.column
+
+
+@phrase.register
+def _(expression: Peers) -> str:
+    return "among all" if expression.field is None else f"among those of the same {phrase(expression.field)}"
 
 
 @phrase.register
@@ -116,8 +121,15 @@ def _(expression: Aggregate) -> str:
         said, when = f"{_ordinal(expression.n or 1)} {what}", "" if when == " so far" else when
     else:
         said = f"{english} {what}"
-    of = "" if expression.stream.anchor is None else f", for the {phrase(expression.stream.anchor)}"
-    return f"{said}{when}{of}"
+    return f"{said}{when}{_whose(expression.stream.anchor)}"
+
+
+def _whose(anchor: Anchor | None) -> str:
+    if anchor is None:
+        return ""
+    if isinstance(anchor, Aggregate):
+        return f", for the {phrase(anchor)}"
+    return f", {phrase(anchor)}" if isinstance(anchor, Peers) else f", for its {phrase(anchor)}"
 
 
 def _rows(expression: Aggregate) -> tuple[str, str]:
@@ -144,8 +156,20 @@ def _kept(expression: Aggregate) -> str:
 
 
 def _when(window: Window | None) -> str:
+    if window is not None and window.end == -1 and window.unit is Unit.SECONDS:
+        return " until just before" if window.start is None else f" in the {_span(-window.start)} until just before"
     words = getattr(window, "phrase", "")
     return f" {words}" if words else ""
+
+
+def _span(seconds: int) -> str:
+    """So many seconds in the largest unit that they fill."""
+    whole = {name: length for name, length in _LENGTHS.items() if seconds % length == 0}
+    unit, length = next(iter(whole.items()))
+    return f"{seconds // length} {unit}{'' if seconds == length else 's'}"
+
+
+_LENGTHS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 
 
 def _ordinal(n: int) -> str:

@@ -30,8 +30,9 @@ def synthesise(query: Query, survey: Survey, rows: int | None = None) -> Feature
 
 def _ground(query: Query, survey: Survey) -> Ground:
     spans = [s for t in query.graph if (s := survey.span(t.name)) is not None]
-    span = max((high for _, high in spans), default=0) - min((low for low, _ in spans), default=0)
-    return Ground(query, survey, windows(query.horizon_microseconds or 30 * Unit.DAYS.microseconds, span), span)
+    end = max((high for _, high in spans), default=0)
+    span = end - min((low for low, _ in spans), default=0)
+    return Ground(query, survey, windows(query.horizon_microseconds or 30 * Unit.DAYS.microseconds, span), span, end)
 
 
 def _made(ground: Ground) -> Iterator[Feature]:
