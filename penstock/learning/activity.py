@@ -22,6 +22,8 @@ from penstock.schema import Column, Dtype, Kind, Link, Table
 
 MOST_ROWS = 20_000
 """Of a table's rows, drawn by a hash of the key, so that the order of the rows counts for nothing."""
+MOST_TEXTS = 200_000
+"""Of keys that are texts: more take too long to hash."""
 MOST_SUMMED = 4
 """How many columns of a stream are summed up to look for totals."""
 
@@ -98,22 +100,36 @@ def watch(rows: Rows, table: Table, columns: Sequence[Column], until: int) -> Wa
     read = rows.read(table.name, list(dict.fromkeys([*table.keys, *clock, *(c.name for c in columns)])))
     if clock:
         read = read.filter(pc.less_equal(read[clock[0]].cast(pa.int64()), until))
-    read = _drawn(read, [*(table.keys or clock)])
+    read = _drawn(read, _told_apart(table, read))
     born = _instants(read[clock[0]]) if clock else None
     streams = tuple(_streams(rows, table, read, until)) if len(table.keys) == 1 else ()
     return Watched(table, read, born, until, streams)
 
 
+def _told_apart(table: Table, read: pa.Table) -> Sequence[str]:
+    """The columns by which rows are drawn: the key, unless there is none, or one of very many texts."""
+    texts = any(pa.types.is_string(read.schema.field(name).type) for name in table.keys)
+    return table.keys if table.keys and not (texts and len(read) > MOST_TEXTS) else read.drop(table.keys).column_names
+
+
 def _drawn(read: pa.Table, by: Sequence[str]) -> pa.Table:
     """Rows in the order of a hash of these columns, those with the smallest ones."""
-    if not by or not read.num_rows:
-        return read.slice(0, MOST_ROWS)
-    mixed = np.zeros(read.num_rows, np.uint64)
+    mixed = np.zeros(len(read), np.uint64)
     for name in by:
-        values = read[name].cast(pa.int64()) if pa.types.is_timestamp(read.schema.field(name).type) else read[name]
-        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + hashed(values, 7)
-    order = np.argsort(mixed, kind="stable")
-    return read.take(pa.array(order[:MOST_ROWS]))
+        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + hashed(_plain(read[name]), 7)
+    some = np.flatnonzero(mixed <= np.partition(mixed, MOST_ROWS)[MOST_ROWS]) if len(read) > MOST_ROWS else None
+    found, mixed = (read, mixed) if some is None else (read.take(pa.array(some)), mixed[some])
+    return found.take(pa.array(np.argsort(mixed, kind="stable")[:MOST_ROWS]))
+
+
+def _plain(values: Any) -> Any:
+    """Values that can be hashed quickly: instants and whole numbers as whole numbers, NULL being the least of them."""
+    if pa.types.is_timestamp(values.type) or pa.types.is_boolean(values.type):
+        values = values.cast(pa.int64())
+    if pa.types.is_floating(values.type):
+        bits = pc.fill_null(values, np.nan).to_numpy().view(np.int64)
+        return pa.array(bits)
+    return pc.fill_null(values, -(2**62)) if pa.types.is_integer(values.type) else values
 
 
 def _instants(values: Any) -> Places:
@@ -165,9 +181,9 @@ def _stream(rows: Rows, link: Link, keys: Any, until: int) -> Stream:
     kept = (place >= 0) & (when <= until)
     if table.known is not None:
         kept &= _instants(read[table.known]) <= until
-    found = np.flatnonzero(kept)
-    numbers = {n: _numbers(read[n])[found] for n in number[:MOST_SUMMED]}
-    return Stream(link.table, place[found], when[found], numbers)
+    mask = pa.array(kept)
+    numbers = {n: _numbers(read[n].filter(mask)) for n in number[:MOST_SUMMED]}
+    return Stream(link.table, place[kept], when[kept], numbers)
 
 
 def _numbers(values: Any) -> Floats:

@@ -95,7 +95,7 @@ def inspect(rows: Rows, places: Iterable[tuple[str, str]], undated: Iterable[Lin
             found += _of_table(watch(rows, table, columns, until), columns)
     for link in sorted(set(undated), key=str):
         found.append(_of_link(rows, link, until))
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
 def _suspect(table: Table, column: Column) -> bool:

@@ -198,3 +198,17 @@ def test_the_order_of_the_rows_changes_no_finding():
     tables, rng = snapshot(Shop(customers=800), 6), np.random.default_rng(0)
     mixed = {name: table.take(pa.array(rng.permutation(len(table)))) for name, table in tables.items()}
     assert found(mixed) == found(tables)
+
+
+@pytest.mark.parametrize("key", ["none", "number", "text"])
+def test_of_many_rows_some_are_drawn_whatever_their_order(key: str):
+    rng, many = np.random.default_rng(8), 60_000
+    day = rng.integers(0, 600, many)
+    reads = rng.poisson((640 - day) / 60)
+    table = pa.table({"at": instants(day.astype(float)), "reads": reads, "size": rng.integers(0, 9, many)})
+    if key != "none":
+        names = [f"row {n}" for n in range(many)] if key == "text" else np.arange(many)
+        table = table.add_column(0, "post_id", pa.array(names))
+    findings = found({"posts": table})
+    assert {what: finding.action for what, finding in findings.items()} == {"posts.reads": "dropped"}
+    assert found({"posts": table.take(pa.array(rng.permutation(many)))}) == findings
