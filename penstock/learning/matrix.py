@@ -32,6 +32,7 @@ from penstock.learning.encoders import (
     numbers,
     texts,
 )
+from penstock.learning.slants import slants
 from penstock.learning.targets import Past, Rate, rates
 from penstock.learning.textual import Counts, Size, Theme, Words
 from penstock.schema import Kind
@@ -222,7 +223,7 @@ def _candidates(
     if pa.types.is_string(kind):
         yield from _categories(name, column, owners, past)
         if meaning is Kind.TEXT or (meaning is None and _reads_as_text(column)):
-            yield from _readings(name, column)
+            yield from _readings(name, column, past)
         return
     simple: list[Encoder] = []
     if pa.types.is_list(kind):
@@ -260,8 +261,8 @@ def _reads_as_text(column: Column) -> bool:
     return bool(pc.mean(pc.utf8_length(distinct)).as_py() >= LONG_TEXT and words >= MANY_WORDS)
 
 
-def _readings(name: str, column: Column) -> Iterator[tuple[Encoder, Values]]:
-    """The size of a text, and its themes."""
+def _readings(name: str, column: Column, past: Past | None) -> Iterator[tuple[Encoder, Values]]:
+    """The size of a text, its themes, and which way it leans."""
     for unit in ("characters", "words"):
         size = Size(name, unit)
         yield size, size.encode(column)
@@ -269,6 +270,8 @@ def _readings(name: str, column: Column) -> Iterator[tuple[Encoder, Values]]:
     if known is not None:
         counts = known.count(column)
         yield from ((theme, theme.of(counts)) for theme in textual.themes(known, column))
+    if known is not None and past is not None:
+        yield from slants(known, column, past)
 
 
 def _counted(column: Column, owners: Column | None) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -1,8 +1,9 @@
 """Which ways of encoding a feature are kept: those with which a short trial predicts later rows best.
 
-Categories of many values can be codes, rates of what came of them, or both; texts can be read or left. None of these
-is right everywhere, so each is tried on sampled training rows and judged on validation rows, which come later. Of the
-winner, columns of rates and themes that no tree used are left out one by one.
+Categories of many values can be codes, rates of what came of them, or both; texts can be read for which way they
+lean, for what they are about, for both, or left. None of these is right everywhere, so each is tried on sampled
+training rows and judged on validation rows, which come later. Of the winner, columns of rates and themes that no tree
+used are left out one by one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = tuple[int, ...]
 
 SAMPLE = 10_000
-_SURE = 1.0
+_SURE = 0.5
 _USELESS = "it does not help to predict later rows"
 _ROUNDS, _PATIENCE, _FEWEST_ROUNDS = 150, 10, 40
 _METRICS = {"binary": "binary_logloss", "regression": "l2"}
@@ -45,7 +46,7 @@ class Trial:
     def beats(self, other: Trial) -> bool:
         """Whether it is better by more than `_SURE` standard errors of the difference, each view counting the same."""
         better = ((other.losses - self.losses) / np.maximum(other.losses.mean(axis=0), 1e-12)).mean(axis=1)
-        return float(better.mean()) > _SURE * float(better.std()) / np.sqrt(max(1, len(better)))
+        return float(better.mean()) > _SURE * float(better.std()) / max(1, len(better)) ** 0.5
 
 
 def chosen(
@@ -60,13 +61,13 @@ def chosen(
     ``rows`` and ``later`` are training and validation samples, each with the matrix that the encoding made of them.
     """
     groups = _groups(encoding)
-    if not groups.rates and not groups.texts:
+    if not (groups.rates or groups.texts):
         return encoding, rows[1], later[1]
     places = list(_best(task, encoding, groups, (rows, later), options))
-    kept = (np.asfortranarray(values[:, places]) for _, values in (rows, later))
+    mine, theirs = (np.asfortranarray(values[:, places]) for _, values in (rows, later))
     part = encoding.at(places)
     gone = [(name, _USELESS) for name in encoding.features if name not in part.features]
-    return replace(part, dropped=(*encoding.dropped, *gone)), *kept
+    return replace(part, dropped=(*encoding.dropped, *gone)), mine, theirs
 
 
 def _best(
@@ -78,11 +79,12 @@ def _best(
     every = tuple(range(len(encoding.encoders)))
     plain = tuple(place for place in every if place not in optional)
     best = _tried(encoding, sides, plain or every, options)
-    for places in _rivals(groups, plain) if plain else ():
+    for places in groups.rivals(plain) if plain else ():
         rival = _tried(encoding, sides, places, options)
         best = rival if rival.beats(best) else best
-    if groups.texts and plain:
-        rival = _tried(encoding, sides, tuple(sorted(best.places + groups.texts)), options)
+    settled = best.places
+    for more in groups.readings() if plain else ():
+        rival = _tried(encoding, sides, tuple(sorted(settled + more)), options)
         best = rival if rival.beats(best) else best
     used = dict(zip(best.places, best.gains, strict=True))
     return tuple(place for place in best.places if place not in optional or used[place] > 0) or best.places
@@ -94,25 +96,36 @@ class _Groups:
 
     rates: Places
     codes: Places
-    texts: Places
+    themes: Places
+    slants: Places
+
+    @property
+    def texts(self) -> Places:
+        """All that is read from texts."""
+        return tuple(sorted(self.themes + self.slants))
+
+    def rivals(self, plain: Places) -> Iterator[Places]:
+        """What to try against codes alone: codes and rates; rates instead of codes."""
+        if self.rates:
+            yield tuple(sorted(plain + self.rates))
+        if self.rates and self.codes:
+            yield tuple(sorted({*plain, *self.rates} - {*self.codes}))
+
+    def readings(self) -> Iterator[Places]:
+        """What to try for texts: which way they lean; what they are about; both."""
+        yield from dict.fromkeys(part for part in (self.slants, self.themes, self.texts) if part)
 
 
 def _groups(encoding: Encoding) -> _Groups:
     every = list(enumerate(encoding.encoders))
     rated = {e.feature for _, e in every if isinstance(e, Rate)}
+    leaning = tuple(place for place, e in every if isinstance(e, Theme) and e.outcome >= 0)
     return _Groups(
         tuple(place for place, e in every if isinstance(e, Rate)),
         tuple(place for place, e in every if isinstance(e, Category | Frequency) and e.feature in rated),
-        tuple(place for place, e in every if isinstance(e, Size | Theme)),
+        tuple(place for place, e in every if isinstance(e, Size | Theme) and place not in leaning),
+        leaning,
     )
-
-
-def _rivals(groups: _Groups, plain: Places) -> Iterator[Places]:
-    """What to try against codes alone: codes and rates; rates instead of codes."""
-    if groups.rates:
-        yield tuple(sorted(plain + groups.rates))
-        if groups.codes:
-            yield tuple(sorted({*plain, *groups.rates} - {*groups.codes}))
 
 
 def _side(task: str, samples: Samples, values: Values, like: Samples, options: Options) -> tuple[Values, list[View]]:
@@ -141,5 +154,6 @@ def _tried(encoding: Encoding, sides: Sequence[tuple[Values, list[View]]], place
 def _losses(objective: str, truth: Floats, said: Floats) -> Floats:
     """How far off each row is: log loss of a probability, squared error of a number."""
     if objective == "binary":
-        return -np.log(np.clip(np.where(truth > 0, said, 1 - said), 1e-9, 1.0))
-    return (truth - said) ** 2
+        chance = np.clip(np.where(truth > 0, said, 1 - said), 1e-9, 1.0)
+        return np.asarray(-np.log(chance), np.float64)
+    return np.asarray((truth - said) ** 2, np.float64)

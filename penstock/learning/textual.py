@@ -176,12 +176,14 @@ _NONE = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
 class Theme:
     """How much of a theme a text has: ``scale`` times the sum of its terms' ``weights`` (int16, as bytes).
 
-    0 for a text without a known term, NaN for NULL.
+    0 for a text without a known term, NaN for NULL. ``outcome`` is which outcome the theme leans to; -1 for themes
+    that were found in the texts alone.
     """
 
     words: Words
     weights: bytes
     scale: float
+    outcome: int = -1
     kind = "theme"
 
     @property
@@ -201,18 +203,23 @@ class Theme:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON; the words are written once for all themes."""
-        return {"feature": self.feature, "weights": _written(self.weights), "scale": self.scale}
+        return {
+            "feature": self.feature,
+            "weights": _written(self.weights),
+            "scale": self.scale,
+            "outcome": self.outcome,
+        }
 
     @classmethod
     def from_dict(cls, words: Words, plain: Mapping[str, Any]) -> Theme:
         """What `to_dict` wrote."""
-        return cls(words, _read(plain["weights"]), plain["scale"])
+        return cls(words, _read(plain["weights"]), plain["scale"], plain["outcome"])
 
     @classmethod
-    def weighing(cls, words: Words, weights: Floats) -> Theme:
+    def weighing(cls, words: Words, weights: Floats, outcome: int = -1) -> Theme:
         """The theme with these weights (one a term), rounded to 16 bits."""
         scale = float(np.abs(weights).max()) / _WEIGHT or 1.0
-        return cls(words, np.round(weights / scale).astype("<i2").tobytes(), scale)
+        return cls(words, np.round(weights / scale).astype("<i2").tobytes(), scale, outcome)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from penstock.learning import textual
 from penstock.learning.encoders import Category
 from penstock.learning.matrix import Encoding, learn
+from penstock.learning.slants import PENALTY, slants
+from penstock.learning.targets import Past
 from penstock.learning.textual import MOST_CHARACTERS, Size, Theme, themes, words, words_of
 from penstock.schema import Kind
 
@@ -195,3 +198,80 @@ def test_encoding_a_text_needs_no_library_of_learning(fitted, tmp_path):
     arguments = [sys.executable, "-c", program, str(tmp_path / "encoding.json"), made[3]]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert bytes.fromhex(done.stdout) == np.ascontiguousarray(values[3]).tobytes()
+
+
+# ---------------------------------------------------------------- which way a text leans
+
+DAY = 86_400_000_000
+
+
+def leaning(made, topic, cutoff, horizon=1, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = (rng.random(len(made)) < np.array([0.1, 0.5, 0.9])[topic]).astype(float)
+    return Past.of(truth[:, None], np.asarray(cutoff) * DAY, horizon * DAY, pa.array(np.arange(len(made))))
+
+
+def test_a_text_leans_to_what_its_terms_have_come_with():
+    made, topic = texts(600)
+    past = leaning(made, topic, np.repeat(range(6), 100))
+    known = words("remark", column(made))
+    assert known is not None
+    [(encoder, values)] = slants(known, column(made), past)
+    np.testing.assert_array_equal(values[:100], 0)
+    assert np.corrcoef(values[200:], topic[200:])[0, 1] > 0.7
+    later, theirs = texts(300, seed=5)
+    assert np.corrcoef(encoder.encode(column(later)), theirs)[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_a_text_is_told_of_nothing_that_was_not_over_by_its_own_cutoff(at):
+    made, topic = texts(300)
+    cutoff = np.repeat(range(6), 50)
+    known = words("remark", column(made))
+    assert known is not None
+    past = leaning(made, topic, cutoff, horizon=2)
+    changed = replace(past, truth=np.where((cutoff > at - 2)[:, None], 1 - past.truth, past.truth))
+    [(_, before)], [(_, after)] = (list(slants(known, column(made), some)) for some in (past, changed))
+    np.testing.assert_array_equal(before[cutoff <= at], after[cutoff <= at])
+
+
+def test_with_one_cutoff_a_text_is_told_of_other_entities_alone():
+    made, topic = texts(300)
+    known = words("remark", column(made))
+    assert known is not None
+    past = leaning(made, topic, np.zeros(300, int))
+    changed = replace(past, truth=np.where((past.fold == 1)[:, None], 1 - past.truth, past.truth))
+    [(_, before)], [(_, after)] = (list(slants(known, column(made), some)) for some in (past, changed))
+    np.testing.assert_array_equal(before[past.fold == 1], after[past.fold == 1])
+    assert np.corrcoef(before, topic)[0, 1] > 0.6
+
+
+def test_the_order_of_rows_changes_no_slant():
+    made, topic = texts(300)
+    made[7] = None
+    known = words("remark", column(made))
+    assert known is not None
+    past, order = leaning(made, topic, np.repeat(range(6), 50)), np.random.default_rng(3).permutation(300)
+    mixed = Past(past.truth[order], past.cutoff[order], past.horizon, past.fold[order])
+    [(encoder, values)] = slants(known, column(made), past)
+    [(other, theirs)] = slants(known, column([made[i] for i in order]), mixed)
+    assert other == encoder
+    np.testing.assert_array_equal(theirs, values[order])
+    assert np.isnan(values).tolist() == [text is None for text in made]
+
+
+def test_slants_are_the_weights_that_scikit_learn_finds():
+    from sklearn.linear_model import Ridge
+
+    made, topic = texts(300)
+    known = words("remark", column(made))
+    assert known is not None
+    past = leaning(made, topic, np.zeros(300, int))
+    [(encoder, _)] = slants(known, column(made), past)
+    matrix = textual.sparse(known.count(column(made)), len(known.rarity) // 2)
+    place = {text: row for row, text in enumerate(dict.fromkeys(made))}
+    truth = past.truth[:, 0]
+    wanted = (truth - truth.mean()) / truth.std()
+    ridge = Ridge(alpha=PENALTY, fit_intercept=False).fit(matrix[[place[text] for text in made]], wanted)
+    ours = np.frombuffer(encoder.weights, "<i2") * encoder.scale
+    np.testing.assert_allclose(ours, ridge.coef_, atol=2e-3)
