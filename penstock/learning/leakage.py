@@ -110,14 +110,10 @@ def _of_table(watched: Watched, columns: Sequence[Column]) -> list[Finding]:
     prepared = [a for stream in watched.streams for a in around(watched, stream)]
     found = {one.column.name: _of_column(watched, prepared, one) for one in looked}
     if any(f is not None and f.kind == "snapshot" and f.action == "dropped" for f in found.values()):
-        also = ((one.column.name, _beside(watched, one)) for one in looked if _open(found[one.column.name]))
+        also = ((one.column.name, _beside(watched, one)) for one in looked if found[one.column.name] is None)
         found |= {name: finding for name, finding in also if finding is not None}
     found |= {c.name: _of_date(watched, c) for c in columns if c.dtype is Dtype.TIMESTAMP}
     return [_overruled(f, c) for c in columns if (f := found.get(c.name)) is not None]
-
-
-def _open(finding: Finding | None) -> bool:
-    return finding is None or finding.action == "asked"
 
 
 def _overruled(finding: Finding, column: Column) -> Finding:
@@ -173,7 +169,7 @@ def _judged(what: str, sights: Sequence[Sight], growth: Growth, speaks: Speaks) 
     if sure is not None:
         return Finding("snapshot", what, _collision(sure), "dropped")
     if speaks.of_change and growth.steady >= GROWS_ALONE:
-        return Finding("snapshot", what, _growth(growth.steady), "dropped")
+        return Finding("snapshot", what, _growth(growth.steady), "asked" if _only_behind(sights) else "dropped")
     ahead = max(sights, key=lambda s: s.forward, default=None)
     if ahead is None or ahead.forward * np.sqrt(ahead.rows) < COLLIDES:
         return None
@@ -195,6 +191,12 @@ def _made_of_both(sight: Sight, growth: Growth, speaks: Speaks) -> bool:
     if growth.absent:
         return sight.held <= 2 * AGAINST
     return speaks.of_change or growth.present or sight.held <= AGAINST
+
+
+def _only_behind(sights: Sequence[Sight]) -> bool:
+    """Whether a column goes with the past alone, as a cause does whose work is done once the past is known."""
+    ahead = any(s.forward >= max(GROWS, 0.6 * s.backward) for s in sights)
+    return not ahead and any(s.backward >= 0.3 for s in sights)
 
 
 def _beside(watched: Watched, looked: Looked) -> Finding | None:

@@ -124,7 +124,8 @@ def fading(rng: np.random.Generator, born: Any) -> tuple[dict[str, Any], Any, An
     day = born[user] - lasts[user] * np.log(1 - rng.random(len(user)) * share[user])
     price = np.round(10 + born / 100 + rng.normal(0, 0.5, len(born)), 1)
     device = [f"v{int(d // 100)}" for d in born]
-    return {"price": price, "device": device, "keenness": np.round(keen * 30)}, user, day
+    rating = np.round(keen * 3 + rng.normal(size=len(born)))
+    return {"price": price, "device": device, "keenness": np.round(keen * 30), "rating": rating}, user, day
 
 
 def world_of(buying: Buying, clock: bool, seed: int) -> dict[str, pa.Table]:
