@@ -61,18 +61,18 @@ class Labelled:
         whole = np.concatenate([parts[..., :width], parts[..., -1:]], axis=2)
         whole[..., -1] += parts[..., width : width + 2].sum(axis=2)
         for label, places in enumerate(self.own):
-            for lag in range(lags):
-                whole[:, label, places[lag]] += parts[:, label, width + 2 + lag]  # -1 is where it starts
+            for lag in range(lags):  # the place -1 is where it starts
+                whole[:, label, places[lag]] += parts[:, label, width + 2 + lag] + parts[:, label, -2] / lags
         return whole
 
     def importance(self, columns: int) -> Floats:
         """Total gain of each column; what the past held counts for the columns that say so."""
         lags = len(self.own[0])
-        gains = self.booster.importance(columns + 2 + lags)
+        gains = self.booster.importance(columns + 3 + lags)
         summed = np.append(gains[:columns], 0.0)
         for places in self.own:
             for lag, place in enumerate(places):
-                summed[place] += gains[columns + 2 + lag] / len(self.own)
+                summed[place] += (gains[columns + 2 + lag] + gains[-1] / lags) / len(self.own)
         return summed[:-1]
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,17 +86,21 @@ class Labelled:
 
 
 def asked(values: Values, shares: Sequence[float], own: Places) -> Values:
-    """Each row once a label: its columns, the label's number and share, and whether each past window held it."""
+    """Each row once a label: its columns, the label's number and share, whether each past window held it, and the share
+    of those that did (NaN where none is known)."""
     rows, columns = values.shape
     count, lags = len(shares), len(own[0])
     padded = np.column_stack([values, np.full(rows, np.nan, np.float32)])
-    long = np.empty((rows, count, columns + 2 + lags), np.float32)
+    long = np.empty((rows, count, columns + 3 + lags), np.float32)
     long[:, :, :columns] = values[:, None, :]
     long[:, :, columns] = np.arange(count)
     long[:, :, columns + 1] = shares
     for lag in range(lags):
         long[:, :, columns + 2 + lag] = padded[:, [places[lag] for places in own]]
-    return long.reshape(rows * count, columns + 2 + lags)
+    before = long[:, :, columns + 2 : columns + 2 + lags]
+    known = np.sum(~np.isnan(before), axis=2)
+    long[:, :, -1] = np.where(known > 0, np.nansum(before, axis=2) / np.maximum(known, 1), np.nan)
+    return long.reshape(rows * count, columns + 3 + lags)
 
 
 def past_places(encoding: Encoding, own_past: Sequence[str], labels: Sequence[Any]) -> Places:

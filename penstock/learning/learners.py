@@ -25,6 +25,8 @@ Past: TypeAlias = tuple[tuple[int, float], ...]
 Part: TypeAlias = tuple[Examples, Examples]
 
 _TRIAL_ROWS = 4_000
+_FEWEST_FOLD_ROWS = 4_000
+_CLASSES = 6
 _LINEAR_ROWS = {"fast": 10_000, "normal": 40_000, "best": 80_000}
 
 
@@ -48,10 +50,12 @@ class Data:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """What each fold learns from (at most as many rows as the options say, evenly spread), and is judged by."""
-        most = self.options.fold_rows
-        return tuple(
-            (taken(self.examples, _spread(fold.rows, most)), taken(self.examples, fold.later)) for fold in self.folds
-        )
+        return tuple((taken(self.examples, self.learnt(fold)), taken(self.examples, fold.later)) for fold in self.folds)
+
+    def learnt(self, fold: Fold) -> Rows:
+        """The rows that a fold learns from; fewer with many classes, for each of which a round grows a tree."""
+        most = max(_FEWEST_FOLD_ROWS, self.options.fold_rows * _CLASSES // max(_CLASSES, self.classes))
+        return fold.rows[:: max(1, -(-len(fold.rows) // most))]
 
     @cached_property
     def whole(self) -> Examples:
@@ -77,10 +81,6 @@ class Data:
 def taken(examples: Examples, rows: Rows) -> Examples:
     """These rows."""
     return replace(examples, values=np.asfortranarray(examples.values[rows]), target=examples.target[rows])
-
-
-def _spread(rows: Rows, most: int) -> Rows:
-    return rows[:: max(1, -(-len(rows) // most))]
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Trees:
     def judge(self, data: Data, fold: int) -> Judged:
         """With early stopping on the later rows."""
         rows, later = data.parts[fold]
-        rows = self._recent(rows, data.cutoff[_spread(data.folds[fold].rows, data.options.fold_rows)])
+        rows = self._recent(rows, data.cutoff[data.learnt(data.folds[fold])])
         grown = grow(self._scaled(rows), self._scaled(later), self.told, data.options, _silent)
         said = grown.booster.predict(later.values, threads=data.options.threads)
         return Judged(self._back(said, later), grown.rounds)

@@ -29,11 +29,11 @@ View: TypeAlias = tuple[str, Floats]
 
 SAMPLE = 12_000
 MOST_CUTOFFS, FEWEST_ROWS, MOST_VIEWS = 50, 5, 4
-_ROUNDS, _FEWEST_ROUNDS = 40, 15
+_ROUNDS, _FEWEST_ROUNDS = 28, 12
 _JUDGING = 600
 _ONE_SIDED = 0.1
 _TOLD: Mapping[str, str | int | float] = {
-    "num_leaves": 15, "learning_rate": 0.15, "feature_fraction": 0.2, "max_bin": 31, "lambda_l2": 1.0,
+    "num_leaves": 15, "learning_rate": 0.2, "feature_fraction": 0.2, "max_bin": 31, "lambda_l2": 1.0,
     "bagging_fraction": 0.8, "bagging_freq": 1,
 }  # fmt: skip
 

@@ -191,7 +191,8 @@ def _chance(prepared: _Prepared, options: Options, progress: models.Progress) ->
     targets = truth_of(prepared.train.target), truth_of(prepared.validation.target)
     data = _data(prepared, options, "chance", targets, past=_past(prepared))
     fitted = chances(data, progress)
-    return fitted, finishes.chance(fitted.held_out, data.examples.target[fitted.rows], float(targets[0].mean()))
+    truth, cutoff = data.examples.target[fitted.rows], data.cutoff[fitted.rows]
+    return fitted, finishes.chance(fitted.held_out, truth, float(targets[0].mean()), cutoff)
 
 
 def _amount(prepared: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
@@ -227,7 +228,8 @@ def _classes(prepared: _Prepared, options: Options, progress: models.Progress) -
     lags = past_classes(prepared.encoding, prepared.train.own_past, finish.values)
     data = _data(prepared, options, "classes", targets, lags=lags, classes=len(finish.values))
     fitted = several(data, progress)
-    return fitted, finishes.classes(finish, fitted.held_out, data.examples.target[fitted.rows].astype(np.int64))
+    truth, cutoff = data.examples.target[fitted.rows].astype(np.int64), data.cutoff[fitted.rows]
+    return fitted, finishes.classes(finish, fitted.held_out, truth, cutoff)
 
 
 def past_classes(encoding: Encoding, own_past: Sequence[str], values: Sequence[Any]) -> tuple[Lag, ...]:

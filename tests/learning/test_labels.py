@@ -51,7 +51,12 @@ def test_labels_go_to_json_and_back():
 def test_each_row_is_asked_once_a_label():
     values = np.array([[7.0, 1.0], [8.0, 0.0]], np.float32)
     long = asked(values, (0.5, 0.25), ((1,), (-1,)))
-    expected = [[7, 1, 0, 0.5, 1], [7, 1, 1, 0.25, np.nan], [8, 0, 0, 0.5, 0], [8, 0, 1, 0.25, np.nan]]
+    expected = [
+        [7, 1, 0, 0.5, 1, 1],
+        [7, 1, 1, 0.25, np.nan, np.nan],
+        [8, 0, 0, 0.5, 0, 0],
+        [8, 0, 1, 0.25, np.nan, np.nan],
+    ]
     np.testing.assert_array_equal(long, np.array(expected, np.float32))
 
 
