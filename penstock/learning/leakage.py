@@ -113,7 +113,7 @@ def _of_table(watched: Watched, columns: Sequence[Column]) -> list[Finding]:
         also = ((one.column.name, _beside(watched, one)) for one in looked if found[one.column.name] is None)
         found |= {name: finding for name, finding in also if finding is not None}
     found |= {c.name: _of_date(watched, c) for c in columns if c.dtype is Dtype.TIMESTAMP}
-    return [_overruled(f, c) for c in columns if (f := found.get(c.name)) is not None]
+    return [*_of_clock(watched), *(_overruled(f, c) for c in columns if (f := found.get(c.name)) is not None)]
 
 
 def _overruled(finding: Finding, column: Column) -> Finding:
@@ -310,6 +310,19 @@ def _key(watched: Watched, looked: Looked) -> str | None:
 
 
 # ---------------------------------------------------------------- dates
+
+
+def _of_clock(watched: Watched) -> list[Finding]:
+    """Whether a table's own clock comes after most of what happened to its rows: then it is no beginning."""
+    if watched.born is None:
+        return []
+    what = f"{watched.table.name}.{watched.table.happened}"
+    early = [
+        (s.table, float((s.when < watched.born[s.place]).mean())) for s in watched.streams if len(s.when) >= FEWEST
+    ]
+    found = [f"{share:.0%} of their {table} came before" for table, share in early if share > 0.5]
+    told = "it is taken for the time at which rows began, yet "
+    return [Finding("last seen", what, told + found[0], "asked")] if found else []
 
 
 def _of_date(watched: Watched, column: Column) -> Finding | None:

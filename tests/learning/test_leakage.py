@@ -128,6 +128,17 @@ def test_a_date_set_anew_is_left_out_and_one_that_is_planned_or_set_once_stays()
     assert "users.left_at" not in findings
 
 
+def test_a_clock_that_comes_after_what_happened_is_asked_about():
+    tables = snapshot(Shop(clock=False), 0)
+    users = tables["users"].select(["user_id", "height"]).append_column("visit", tables["users"]["last_seen"])
+    db = ps.connect({**tables, "users": users})
+    db.set("users", time="visit")
+    finding = audit(db)["users.visit"]
+    assert (finding.kind, finding.action) == ("last seen", "asked")
+    assert finding.evidence.startswith("it is taken for the time at which rows began, yet ")
+    assert finding.evidence.endswith("% of their orders came before")
+
+
 def test_a_number_that_counts_up_with_the_clock_is_a_key():
     table = pa.table({"code": [f"r{n % 977}x{n}" for n in range(1500)], "at": instants(np.arange(1500) / 3.0),
                       "position": np.arange(1500) * 3, "week": np.arange(1500) // 21})  # fmt: skip
