@@ -36,6 +36,8 @@ how much they must where neither a name nor growth speaks as well, for seasons a
 TELLS, ASKS = 0.35, 0.5
 """Those from which on a column that says twice as much of the future as of the past is left out if its name speaks of
 a state, and asked about otherwise: an honest cause of leaving, such as a contract's length, does the same."""
+UNDATED = 0.2
+"""The one from which on rows without a time are left out, if their number says no more of the past than that."""
 GROWS, GROWS_ALONE = 0.1, 0.2
 """Rank correlations with a row's age: for a name that speaks of change, beside another sign, and alone."""
 TIED = 0.5
@@ -376,6 +378,9 @@ def _of_link(rows: Rows, link: Link, until: int) -> Finding:
     sights = [s for a in prepared if (s := a.sight(counts, categories=False)) is not None]
     looked = Looked(Column("*", Dtype.INT, Kind.NUMERICAL), counts, np.ones(len(counts), bool))
     found = _judged(what, sights, growth(watched, looked), Speaks(of_change=True, of_state=True))
+    ahead = max(sights, key=lambda s: s.forward, default=None)
+    if found is None and ahead is not None and ahead.forward >= max(UNDATED, ahead.backward):
+        found = Finding("snapshot", what, _foresight(ahead), "dropped")
     if found is None:
         return Finding("no clock", what, "they cannot be dated, so that all count at every cutoff", "kept")
     return Finding("no clock", what, f"they cannot be dated, and their number {found.evidence}", found.action)

@@ -175,6 +175,23 @@ def test_rows_without_a_time_are_left_out_if_their_number_knows_the_future(log: 
     assert findings == {}
 
 
+def test_rows_that_are_followed_by_others_are_left_out_even_if_they_are_no_part_of_them():
+    """Offers of one week each, some of them still to come at any cutoff: who gets one buys more in that week."""
+    rng = np.random.default_rng(7)
+    user, week = np.repeat(np.arange(1500), rng.poisson(2, 1500))[:, None], rng.integers(0, 100, (3200, 1))
+    user, week = user[:2900].ravel(), week[:2900].ravel()
+    bought = np.repeat(np.arange(len(user)), rng.poisson(1.5, len(user)))
+    other = rng.integers(0, 1500, 2000)
+    day = np.concatenate([week[bought] * 7 + rng.random(len(bought)) * 7, rng.random(2000) * 700])
+    who = np.concatenate([user[bought], other])
+    tables = {
+        "users": pa.table({"user_id": np.arange(1500), "height": rng.normal(170, 9, 1500)}),
+        "orders": pa.table({"order_id": np.arange(len(who)), "user_id": who, "at": instants(day)}),
+        "offers": pa.table({"offer_id": np.arange(len(user)), "user_id": user}),
+    }
+    assert found(tables, links=True)["offers.*"].action == "dropped"
+
+
 def test_a_column_whose_kind_was_set_by_hand_stays():
     db = ps.connect(snapshot(Shop(), 0))
     db.set("users.total", kind="numerical")
