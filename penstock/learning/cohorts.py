@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from penstock.learning.calibrate import Floats
 from penstock.learning.dataset import Rows, Samples, known
+from penstock.learning.encoders import numbers, texts
 from penstock.learning.explain import Phrase, family, shown, titled
 from penstock.learning.finish import Classes, Labels, truth_of
-from penstock.learning.matrix import numbers, texts
 from penstock.learning.trained import Trained, with_step
 
 BINS = 6
@@ -182,7 +182,7 @@ def binned(column: Any) -> Bins:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _day(days: float) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.learning.calibrate import Floats
-from penstock.learning.matrix import numbers, texts
+from penstock.learning.encoders import numbers, texts
 
 POINTS, CATEGORIES = 9, 12
 _LOW, _HIGH = 0.05, 0.95

@@ -22,10 +22,10 @@ from penstock.features.definitions import FeatureSet
 from penstock.features.phrases import phrase
 from penstock.learning.calibrate import Floats
 from penstock.learning.dataset import Rows, Samples
+from penstock.learning.encoders import numbers, texts
 from penstock.learning.explain import family, sentence, shown, titled
 from penstock.learning.finish import Amount, Classes, Labels
 from penstock.learning.importance import columns, tables
-from penstock.learning.matrix import numbers, texts
 from penstock.learning.seen import Grids
 from penstock.learning.trained import Trained
 from penstock.plan import Age, Aggregate, Calendar
@@ -223,8 +223,7 @@ class _Told:
         if isinstance(before, bool | str) or before is None or isinstance(values[0], str | bool):
             return 1.0 if before is not None else 0.5
         low, high = sorted((float(before), float(values[variants.place[variant]])))
-        between = sum(low < value <= high for value in values)
-        return between / len(values)
+        return sum(1 for value in values if low < value <= high) / len(values)
 
     def _change(self, row: int, variant: int, size: float, judged: _Judged, variants: Variants) -> Change:
         name = self.names[variants.feature[variant]]

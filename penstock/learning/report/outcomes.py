@@ -79,7 +79,7 @@ def reliability(evaluation: Evaluation) -> Markup:
 def _spoken(evaluation: Evaluation) -> Floats:
     """Every probability that the reliability table counts."""
     if evaluation.task == "multiclass":
-        return _Wide.of(evaluation).said.max(axis=1)
+        return np.asarray(_Wide.of(evaluation).said.max(axis=1), np.float64)
     return _known(evaluation, "probability")[1]
 
 
@@ -186,7 +186,7 @@ def _numbers(evaluation: Evaluation) -> Markup:
 
 
 def _along(low: float, high: float) -> list[float]:
-    return np.linspace(low, high, 60).tolist()
+    return [float(x) for x in np.linspace(low, high, 60)]
 
 
 def _coverage(evaluation: Evaluation) -> Markup:

@@ -145,10 +145,11 @@ def _compared_by(evaluation: Evaluation, metric: str) -> Markup:
     known = [(who, values[metric]) for who, values in said.items() if not math.isnan(values.get(metric, math.nan))]
     if not known:
         return Markup("")
+    low, high = _ends(low_high)
     rows = [
-        plots.Dot(
-            who, value, number(value), *(_ends(low_high) if who == OWN else ()), class_="own" if who == OWN else "other"
-        )
+        plots.Dot(who, value, number(value), low, high)
+        if who == OWN
+        else plots.Dot(who, value, number(value), class_="other")
         for who, value in known
     ]
     direction = {1: "more is better", -1: "less is better", 0: ""}[better_is(metric)]
