@@ -255,13 +255,20 @@ def features(query: str, spine: str | None, describe: bool, out: str | None, as_
 @click.option(
     "--test", metavar="FILE", help="Spine to be judged on; without the others, what came before is learnt from."
 )
+@click.option(
+    "--windows",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Judge so many of the newest windows, each with what was known before it.",
+)
 @click.option("--frozen", is_flag=True, help="Test rows see nothing after the first test cutoff.")
 @_learning
 @click.option("--out", metavar="FILE|URL#TABLE", callback=_destination, help="Write the test predictions there.")
 @click.option("--report", metavar="FILE.html", callback=_page, help="Write all there is to see as one page.")
 def evaluate(
-    query: str, dialect: str | None, train: str | None, validation: str | None, test: str | None, frozen: bool,
-    out: str | None, report: str | None, as_json: bool, **where: Any,
+    query: str, dialect: str | None, train: str | None, validation: str | None, test: str | None, windows: int,
+    frozen: bool, out: str | None, report: str | None, as_json: bool, **where: Any,
 ) -> None:  # fmt: skip
     """How good predictions of QUERY have been: a backtest on the newest complete window, beside trivial baselines.
 
@@ -270,7 +277,7 @@ def evaluate(
     how = {**_how(where), "regime": "frozen" if frozen else "seed-time"}
     with _opened(**where) as db, _watched("evaluating") as progress:
         asked = db.query(query, dialect=dialect)
-        evaluation = db.evaluate(asked, train, validation, test, progress=progress, **how)
+        evaluation = db.evaluate(asked, train, validation, test, windows=windows, progress=progress, **how)
     if out:
         evaluation.write(out)
     if report:
@@ -287,6 +294,8 @@ def evaluate(
 @click.option("--at", metavar="TIME", help="The cutoff to predict from. Default: the newest instant in the data.")
 @click.option("--entities", metavar="ID,ID,…", help="Predict for these only.")
 @click.option("--explain", is_flag=True, help="Give the reasons for each prediction.")
+@click.option("--what-if", is_flag=True, help="Say what single change would change each prediction.")
+@click.option("--act-on", metavar="TABLE[.COLUMN],…", help="What can be acted on. Default: whatever events can move.")
 @click.option("--dialect", type=click.Choice(["kumo"]), help="Accept only this dialect.")
 @click.option("--plan", is_flag=True, help="Print the plan and stop.")
 @click.option("--rows", type=click.IntRange(min=0), default=20, show_default=True, help="Rows to print.")
@@ -294,8 +303,8 @@ def evaluate(
 @click.option("--no-cache", is_flag=True, help="Train anew even if this was asked before.")
 @click.option("--out", metavar="FILE|URL#TABLE", callback=_destination, help="Write all predictions there.")
 def predict(
-    query: str, at: str | None, entities: str | None, explain: bool, dialect: str | None, plan: bool, rows: int,
-    no_cache: bool, out: str | None, as_json: bool, **where: Any,
+    query: str, at: str | None, entities: str | None, explain: bool, what_if: bool, act_on: str | None,
+    dialect: str | None, plan: bool, rows: int, no_cache: bool, out: str | None, as_json: bool, **where: Any,
 ) -> None:  # fmt: skip
     """Answer QUERY: a prediction for every entity, with a backtest that says how good such predictions have been."""
     how = _how(where)
@@ -305,15 +314,18 @@ def predict(
             _echo_json(str(asked.plan()).splitlines()) if as_json else click.echo(str(asked.plan()))
             return
         chosen = None if entities is None else [e.strip() for e in entities.split(",")]
-        why = _explained(explain, rows, whole=as_json or out is not None)
-        answer = db.predict(asked, at, chosen, why, cache=not no_cache, progress=progress, **how)
+        explain_, change = (_beside(one, rows, whole=as_json or out is not None) for one in (explain, what_if))
+        named = [one.strip() for one in act_on.split(",")] if act_on else []
+        answer = db.predict(
+            asked, at, chosen, explain_, change=change, act_on=named, cache=not no_cache, progress=progress, **how
+        )
     if out:
         answer.write(out)
         click.echo(f"wrote {answer.to_arrow().num_rows:,} rows to {out.partition('@')[2] or out}", err=True)
     if as_json:
         _echo_json(answer.to_dict())
         return
-    _print_answer(answer, rows, explain)
+    _print_answer(answer, rows, explain or what_if)
 
 
 @main.command()
@@ -333,23 +345,23 @@ def demo(folder: str, subscribers: int, seed: int, as_json: bool) -> None:
         _echo_json(shown.to_dict())
         return
     click.echo(shown.introduction)
-    _print_answer(shown.answer, 10, explain=True)
+    _print_answer(shown.answer, 10, beside=True)
     click.echo(shown.conclusion)
 
 
-def _explained(explain: bool, rows: int, *, whole: bool) -> bool | int:
-    """Reasons for all rows where all are delivered, else only for the ones that are printed."""
-    return explain if whole or not explain else rows
+def _beside(asked: bool, rows: int, *, whole: bool) -> bool | int:
+    """Sentences for all rows where all are delivered, else only for the ones that are printed."""
+    return asked if whole or not asked else rows
 
 
-def _print_answer(answer: Any, rows: int, explain: bool) -> None:
+def _print_answer(answer: Any, rows: int, beside: bool) -> None:
     click.echo(str(answer.evaluation))
     click.echo("")
     shown = answer.ordered()
-    _print_table(shown.drop_columns([c for c in ("reasons",) if c in shown.column_names]), rows)
+    _print_table(shown.drop_columns([c for c in ("reasons", "changes") if c in shown.column_names]), rows)
     for note in answer.notes:
         click.echo(f"note: {note}")
-    if explain:
+    if beside:
         click.echo("")
         click.echo(answer.reasons_text(rows))
 

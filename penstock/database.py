@@ -22,6 +22,7 @@ from penstock.language import Query
 from penstock.learning import answers, ask, examples
 from penstock.learning.ask import Leaks, Regime
 from penstock.learning.models import Effort, Loss, Options
+from penstock.learning.rolling import rolling
 from penstock.learning.spines import about, given, read_spine
 from penstock.learning.timeline import now, timeline
 from penstock.plan import Rows
@@ -186,6 +187,7 @@ class Database:
         validation: object = None,
         test: object = None,
         *,
+        windows: int = 1,
         regime: Regime = "seed-time",
         leaks: Leaks = "drop",
         progress: Progress = quiet,
@@ -195,13 +197,19 @@ class Database:
 
         With spines (columns ``entity``, ``cutoff`` and, if not to be computed, ``target``; tables or files), those
         rows are used instead, and predictions come back for exactly the test rows, in their order; what is not given
-        is learnt from what was known before. ``regime="frozen"`` lets test rows see nothing after the first test
+        is learnt from what was known before. ``windows`` judges so many of the newest complete windows, each with what
+        was known before it. ``regime="frozen"`` lets test rows see nothing after the first test
         cutoff. ``leaks="keep"`` keeps columns that plainly know the future. What else is named (``effort``, ``seed``,
         ``loss``, ``model``, ``refit``, …) is how to learn: see `penstock.learning.models.Options`.
         """
         asked = self._asked(query)
         spines = given(asked, train, validation, test)
         how = ask.How(options({"leaks": leaks, "regime": regime}, learning), leaks, regime)
+        if windows != 1:
+            if spines.any:
+                hint = "Leave windows out, or the spines."
+                raise RequestError("REQUEST_WINDOWS", "given spines are judged as they are, in one window", hint=hint)
+            return rolling(asked, self.relational, windows, how, progress)
         return ask.evaluate(asked, self.relational, spines, how, progress)
 
     def predict(
@@ -211,6 +219,8 @@ class Database:
         entities: Iterable[object] | None = None,
         explain: bool | int = False,
         *,
+        change: bool | int = False,
+        act_on: Sequence[str] = (),
         leaks: Leaks = "drop",
         cache: bool = True,
         progress: Progress = quiet,
@@ -218,9 +228,10 @@ class Database:
     ) -> Predictions:
         """A prediction for every entity (or for ``entities``) from the newest instant in the data (or ``at``).
 
-        ``explain`` adds reasons (a number: for as many of the first rows only). Comes with the backtest that says how
-        good such predictions have been. The trained answer is kept, so that asking again, or about other entities, is
-        quick; ``cache=False`` trains anew. ``leaks`` and how to learn are as in `evaluate`.
+        ``explain`` adds reasons (a number: for as many of the first rows only), ``change`` what single change would
+        change a prediction, of the columns or tables that ``act_on`` names (none: what events can move). Comes with
+        the backtest that says how good such predictions have been. The trained answer is kept, so that asking again,
+        or about other entities, is quick; ``cache=False`` trains anew. ``leaks`` and how to learn are as in `evaluate`.
         """
         asked = self._asked(query)
         wanted = None if entities is None else list(entities)
@@ -230,7 +241,7 @@ class Database:
             self.relational,
             at=cutoff,
             entities=wanted,
-            explain=explain,
+            beside=answers.Beside(explain, change, tuple(act_on)),
             how=ask.How(options({"leaks": leaks}, learning), leaks),
             cache=cache,
             progress=progress,

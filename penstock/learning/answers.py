@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,11 +17,27 @@ from penstock.learning import examples
 from penstock.learning.ask import AS_USUAL, How, gather, judged, learn
 from penstock.learning.dataset import joined, when
 from penstock.learning.predictions import Predictions
-from penstock.learning.reasons import with_reasons
+from penstock.learning.reasons import with_changes, with_reasons
 from penstock.learning.shelf import Shelf, Shelved
 from penstock.learning.spines import Given
 from penstock.learning.timeline import Timeline, now, timeline
 from penstock.learning.trained import Trained
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is told beside predictions, for all of them (True) or so many of the first.
+
+    ``explain``: the reasons. ``change``: which single change would change them, of the columns and tables ``act_on``
+    names (none: of what events can move).
+    """
+
+    explain: bool | int = False
+    change: bool | int = False
+    act_on: tuple[str, ...] = ()
+
+
+NOTHING = Beside()
 
 
 def predict(
@@ -29,16 +46,15 @@ def predict(
     *,
     at: int | None = None,
     entities: Sequence[object] | None = None,
-    explain: bool | int = False,
+    beside: Beside = NOTHING,
     how: How = AS_USUAL,
     cache: bool = True,
     progress: Progress = quiet,
 ) -> Predictions:
     """A prediction for every entity (or the ones named), from a model judged on the newest complete window.
 
-    From an instant in the past (``at``, or AS OF) the model, too, knows nothing that happened later. ``explain`` asks
-    for reasons: True for every row, a number for as many of the first rows. Who cannot be predicted for is found out
-    before anything is learnt.
+    From an instant in the past (``at``, or AS OF) the model, too, knows nothing that happened later. Who cannot be
+    predicted for is found out before anything is learnt.
     """
     asof = at if at is not None else query.as_of
     line = timeline(query, Survey(relational.rows, now() if asof is None else min(asof, now())))
@@ -57,10 +73,23 @@ def predict(
     table = _of(query, table, chosen, cutoff)
     notes = (*_missing(query, chosen, table, cutoff), *line.notes, *_gap(line, cutoff))
     answer = Predictions(query.canonical, query.task.value, table, shelved.evaluation, notes)
-    if explain is False:
-        return answer
-    progress("finding reasons", 0.95)
-    return with_reasons(answer, shelved.trained, query, relational, None if explain is True else explain)
+    return _told(answer, beside, shelved.trained, query, relational, progress)
+
+
+def _told(
+    answer: Predictions, beside: Beside, trained: Trained, query: Query, relational: Relational, progress: Progress
+) -> Predictions:
+    if beside.explain is not False:
+        progress("finding reasons", 0.95)
+        answer = with_reasons(answer, trained, query, relational, _most(beside.explain))
+    if beside.change is not False:
+        progress("finding what would change them", 0.97)
+        answer = with_changes(answer, trained, query, relational, _most(beside.change), act_on=beside.act_on)
+    return answer
+
+
+def _most(rows: bool | int) -> int | None:
+    return None if rows is True else rows
 
 
 def _answer(

@@ -16,6 +16,7 @@ from penstock.learning.dataset import Samples, joined, known
 from penstock.learning.evaluate import Evaluation
 from penstock.learning.evaluate import evaluate as judge
 from penstock.learning.findings import Finding, told
+from penstock.learning.frozen import at_own_cutoffs, frozen, frozen_note
 from penstock.learning.insight import insight
 from penstock.learning.models import Options
 from penstock.learning.spines import Given
@@ -38,6 +39,7 @@ class Gathered:
     features: FeatureSet
     notes: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+    regime: Regime = "seed-time"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def judged(query: Query, gathered: Gathered, trained: Trained, relational: Relat
         top_k=query.top_k,
         threads=relational.settings.threads,
         kinds=kinds(gathered.features),
+        regime=gathered.regime,
     )
     findings = (*gathered.findings, *audit(trained, gathered.test, gathered.findings))
     seen = insight(trained, gathered.features, gathered.test, evaluation.predictions)
@@ -131,10 +134,13 @@ def gather(
     features, findings = audited(query, relational, until, count, keep=keep)
     progress(f"computing {len(features)} features for {count:,} rows", 0.3)
     bare = [part.features for part in (train, validation, test)]
+    if how.regime == "frozen":
+        bare[2], notes = frozen(bare[2]), (*notes, frozen_note(test.cutoff))
     done = examples.parted_samples(query, features, bare, relational, within(progress, 0.3, 0.5))
+    done[2] = at_own_cutoffs(done[2], test.cutoff) if how.regime == "frozen" else done[2]
     telling = revealing(query, features, joined(known(done[0]), known(done[1])))
     if telling and not keep:
         features = without(features, frozenset(finding.what for finding in telling))
         done = [narrowed(part, features) for part in done]
     found = (*findings, *(kept(telling) if keep else telling))
-    return Gathered(done[0], done[1], done[2], features, (*notes, *features.notes), found)
+    return Gathered(done[0], done[1], done[2], features, (*notes, *features.notes), found, how.regime)

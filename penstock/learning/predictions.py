@@ -79,8 +79,8 @@ class Predictions:
         return {**told, "evaluation": self.evaluation.to_dict(), "notes": list(self.notes)}
 
     def reasons_text(self, rows: int) -> str:
-        """The reasons of the first rows, as text."""
-        if "reasons" not in self.table.column_names:
+        """The reasons of the first rows, and what would change them, as text."""
+        if not {"reasons", "changes"} & set(self.table.column_names):
             return ""
         return "\n".join(line for row in self.ordered().slice(0, rows).to_pylist() for line in _reasoned(row))
 
@@ -98,7 +98,8 @@ def _reasoned(row: dict[str, Any]) -> Sequence[str]:
     said = next(
         (f"{name} {row[name]:.3g}" for name in ("probability", "prediction", "score") if _number(row.get(name))), ""
     )
-    return [f"{row['entity']}: {said}", *(f"  {reason}" for reason in row["reasons"] or ())]
+    reasons, changes = (row.get(name) or () for name in ("reasons", "changes"))
+    return [f"{row['entity']}: {said}", *(f"  {reason}" for reason in reasons), *(f"  ⇄ {one}" for one in changes)]
 
 
 def _number(value: object) -> bool:
