@@ -82,7 +82,7 @@ def views(
     test: Samples,
     phrases: Mapping[str, Phrase] | None = None,
     *,
-    most: int = 4,
+    most: int = 6,
     said: Floats | None = None,
 ) -> tuple[View, ...]:
     """The cohorts of the ``most`` strongest features, one a family (`penstock.learning.explain.family`).

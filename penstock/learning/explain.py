@@ -172,7 +172,11 @@ def titled(phrase: str) -> str:
 
     >>> titled("days since the last orders in the last 90 days"), titled("orders in the last 30 days")
     ('days since the last order in the last 90 days', 'orders in the last 30 days')
+    >>> titled("days since the last orders relative to days between orders so far")
+    'days since the last order relative to days between orders so far'
     """
+    if " relative to " in phrase:
+        return " relative to ".join(map(titled, phrase.split(" relative to ")))
     since = re.match(r"((?:second|minute|hour|day|week|month)s since the last )(.*)", phrase)
     return phrase if since is None else since[1] + _singular(since[2])
 

@@ -76,7 +76,7 @@ def test_the_page_is_well_formed_and_has_every_part(evaluation: Evaluation):
         "Who the rows were",
         "What may know the future",
         "Rows and cutoffs",
-        "What was left out, and why",
+        "Notes, and what was left out",
         "Again",
     ]
     assert f"penstock evaluate shop.duckdb &#x27;{QUIET}&#x27; --report report.html" in text

@@ -208,7 +208,7 @@ def _coverage(evaluation: Evaluation) -> Markup:
     )
     rows = [[f"{number(b.low)} to {number(b.high)}", f"{b.rows:,}", percent(b.came)] for b in bins]
     below = details("The figures", table(["prediction", "rows", "inside"], rows, caption="Coverage by prediction"))
-    told = f"How often the interval held what came; it is meant to {COVERAGE:.0%} of the time (dashed)."
+    told = f"How often the interval held what came; it is meant to {100 * COVERAGE:.0f} % of the time (dashed)."
     return figure("Do the intervals hold?", told, drawn, below)
 
 

@@ -94,7 +94,7 @@ def _sections(evaluation: Evaluation, query: str | None, source: str | None) -> 
         section("Who the rows were", cohorts(evaluation), lead=cohorts_read(evaluation)),
         section("What may know the future", _audit(evaluation), lead=_AUDITED),
         section("Rows and cutoffs", _rows(evaluation)),
-        section("What was left out, and why", _left_out(evaluation)),
+        section("Notes, and what was left out", _left_out(evaluation)),
         section("Again", _again(query, source)),
     ]
 
@@ -125,9 +125,11 @@ def _audit(evaluation: Evaluation) -> Markup:
     found = _found(evaluation)
     if not found:
         return paragraph("Nothing was found that may know the future.")
-    rows = [[element("code", f.what), _DONE[f.action], f.kind, f.evidence] for f in found]
-    head = ["what", "what was done", "suspicion", "evidence"]
-    return table(head, rows, caption=f"{len(rows)} finding{'' if len(rows) == 1 else 's'}", numeric=len(head))
+    told = [
+        element("li", element("code", f.what), " ", element("b", _DONE[f.action]), f" ({f.kind}): {f.evidence}.")
+        for f in found
+    ]
+    return element("ul", told, class_="found")
 
 
 # ---------------------------------------------------------------- rows

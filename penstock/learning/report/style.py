@@ -65,7 +65,8 @@ svg line.gap{stroke:var(--other);stroke-width:1.5}
 svg line.span{stroke-width:3;stroke-opacity:.55;stroke:var(--own)} svg line.span.other{stroke:var(--other)}
 .scroll{overflow-x:auto;max-width:100%;position:relative}
 .scroll:focus-visible,summary:focus-visible{outline:2px solid var(--own);outline-offset:2px}
-table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums;width:100%}
+table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums;width:100%;
+overflow-wrap:normal} tbody th,td code{overflow-wrap:anywhere}
 .caption{color:var(--soft);font-size:.8125rem;margin:0 0 .3rem}
 th,td{padding:.36rem .8rem .36rem 0;border-bottom:1px solid var(--rule);vertical-align:top;text-align:left}
 th{font-weight:500} thead th{color:var(--soft);font-weight:400;vertical-align:bottom}
@@ -82,8 +83,7 @@ background:color-mix(in srgb,var(--own) calc(var(--share)*38%),transparent)}
 details{margin-top:.9rem} summary{cursor:pointer;color:var(--own);font-size:.875rem;width:fit-content}
 details>*+*{margin-top:.6rem}
 ul{margin:0;padding-left:1.15rem;max-width:46rem} li{margin-bottom:.45rem}
-.found{list-style:none;padding:0} .found li{border-left:3px solid var(--warm);padding-left:.8rem;margin-bottom:.7rem}
-.found .done{color:var(--soft)}
+.found{list-style:none;padding:0} .found li{border-left:3px solid var(--warm);padding-left:.8rem;margin-bottom:.7rem;max-width:46rem}
 footer{color:var(--soft);font-size:.8125rem;padding-top:.6rem;padding-bottom:3rem}
 @media (max-width:34rem){section{padding:1.1rem 1rem;border-radius:8px} header{padding-top:1.6rem}}
 @media print{body{background:#fff;font-size:10.5pt} section{border:0;padding:0;break-inside:auto}
