@@ -90,7 +90,9 @@ def test_each_command_speaks_json(source: str, tmp_path: Path):
     spine.write_text("entity,cutoff,mark\n2,2024-05-01,x\n1,2024-06-01,y\n", "utf-8")
     assert {table["name"] for table in told("graph", source)["tables"]} == {"users", "orders", "items"}
     assert len(told("labels", source, QUIET, "--at", "2024-05-01", "--at", "2024-06-01")) == 160
-    assert "COUNT(orders.*, -30, 0, days)" in told("features", source, QUIET, "--describe")
+    described = told("features", source, QUIET, "--describe")
+    assert "COUNT(orders.*, -30, 0, days)" in [one["feature"] for one in described]
+    assert {"feature", "phrase", "about", "family"} == set(described[0])
     rows = told("features", source, QUIET, "--spine", str(spine))
     assert [(row["entity"], row["mark"]) for row in rows] == [(2, "x"), (1, "y")]
     assert told("evaluate", source, QUIET)["task"] == "binary"
