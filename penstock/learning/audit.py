@@ -139,13 +139,13 @@ def _raw(graph: Graph, expression: Expr) -> bool:
 def audit(trained: Trained, test: Samples, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """What tells the test rows' answers by itself, though it did not the training rows': kept, and asked about.
 
-    Looked at are the columns the model uses and the feature it leans on most. The answers of test rows leave nothing
-    out: they only warn.
+    Looked at are the entity's own columns, used or not, and the feature the model leans on most. The answers of test
+    rows leave nothing out: they only warn.
     """
     said = {finding.what for finding in findings}
-    used = dict.fromkeys([*(f for f in trained.features if f in test.static), *(n for n, _ in trained.importance[:1])])
+    looked = dict.fromkeys([*test.static, *(name for name, _ in trained.importance[:1])])
     there = set(test.features.column_names) - said - set(test.own_past)
-    told = telling(trained.task, known(test), [name for name in used if name in there])
+    told = telling(trained.task, known(test), [name for name in looked if name in there])
     hint = "check that it is known at the cutoff, and not made from the answer"
     return tuple(
         Finding("too good", name, f"{evidence}, of the test rows; {hint}", "asked") for name, evidence in told.items()
