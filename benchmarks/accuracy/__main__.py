@@ -97,16 +97,17 @@ def reachable(asked: Asked, seat: Judge) -> dict[str, float]:
     return {"best reachable": seat.one(probability.to_numpy(), seat.primary)}
 
 
-def chosen(names: Sequence[str]) -> list[Task]:
+def chosen(names: Sequence[str], *, twins: bool = True) -> list[Task]:
     """The tasks whose names begin with one of these; all where none is given."""
-    return [task for task in TASKS if not names or any(task.name.startswith(name) for name in names)]
+    asked = [task for task in TASKS if twins or not task.kept]
+    return [task for task in asked if not names or any(task.name.startswith(name) for name in names)]
 
 
 def run(given: argparse.Namespace) -> tuple[list[Result], dict[str, str]]:
     """Every chosen task; those that cannot be asked, with the reason."""
     done = read(given.into)
     results, skipped = [], {}
-    for task in chosen(given.names):
+    for task in chosen(given.names, twins=not given.no_leaks):
         reason = absent(task)
         if reason is None and task.name not in done:
             try:
@@ -160,6 +161,7 @@ def frame(given: argparse.Namespace) -> dict[str, str]:
     loss = "Penstock is told so too" if given.told else "Penstock is told nothing, and answers with one model"
     told = {"machine": machine(), "effort": given.effort, "auto": auto, "loss": loss}
     told["featuretools"] = deep if given.with_featuretools else ""
+    told["poison"] = page.POISON if given.poison else ""
     return {**told, "most": f"{peers.MOST_ROWS:,}", "arguments": "".join(f" {text}" for text in _told(given))}
 
 
@@ -167,7 +169,7 @@ def _told(given: argparse.Namespace) -> list[str]:
     """The arguments that a run was given, without where to write."""
     flags = [
         f"--{name}"
-        for name in ("ours", "auto", "told", "poison", "with-featuretools")
+        for name in ("ours", "auto", "no-leaks", "told", "poison", "with-featuretools")
         if getattr(given, name.replace("-", "_"))
     ]
     effort = [] if given.effort == "fast" else [f"--effort {given.effort}"]
@@ -181,6 +183,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="default 0")
     parser.add_argument("--ours", action="store_true", help="leave out the peers that learn")
     parser.add_argument("--auto", action="store_true", help="hide no column from Penstock: it has to notice what leaks")
+    parser.add_argument("--no-leaks", action="store_true", help="leave out the tasks that keep what leaks")
     parser.add_argument("--told", action="store_true", help="tell Penstock which error counts: a model for each")
     parser.add_argument("--poison", action="store_true", help="try that no row after a test cutoff changes anything")
     parser.add_argument(

@@ -42,7 +42,16 @@ Beside Penstock:
 Task names that end in `+leaks` are asked once more with the columns kept that were taken when the data was dumped and
 so know the future ({leaking}). Their figures are
 not what one would see in practice; they show who makes use of a leak. In all other tasks those columns are hidden from
-everybody{auto}."""
+everybody{auto}.{poison}"""
+
+POISON = """
+
+**Poison.** For every task the model is trained on what lay before the test cutoff; then all rows that happened after it
+are rewritten in memory (half taken away, the rest scrambled, as many added), and the features made, their values for
+every training, validation and test row, and the predictions must be equal to the bit. Where rows have times of their
+own, this is tried at three of them. A row of a table without a clock counts as later if the row that it points to is;
+other rows without a clock are left alone, since no cutoff tells their versions apart (the leakage audit is for those).
+The graph is the one inferred from the database as it is."""
 
 FEATURETOOLS = """
 - **featuretools**: Deep Feature Synthesis (featuretools {version}, in an environment of its own), depth 2, with the

@@ -28,7 +28,11 @@ def main_table(results: Sequence[Result]) -> list[list[str]]:
     told = list(groups(list(results)))
     head = ["task", "train / test rows", "measure", f"{OURS} (90 %)", *(name for name, _ in told)]
     lines = [[*head, "lead over the best (90 %)", "coverage", "calibration error", "seconds"]]
-    return lines + [_line(result, told) for result in results]
+    lines += [_line(result, told) for result in results]
+    if not any(result.poison for result in results):
+        return lines
+    laws = ["poison", *("held" if r.poison == "held" else "**broken**" if r.poison else "" for r in results)]
+    return [[*line, law] for line, law in zip(lines, laws, strict=True)]
 
 
 def _line(result: Result, told: Sequence[tuple[str, tuple[str, ...]]]) -> list[str]:
