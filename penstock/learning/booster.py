@@ -96,6 +96,10 @@ class _Dataset:
             ctypes.byref(self.handle),
         )
         weakref.finalize(self, _library().LGBM_DatasetFree, self.handle)
+        self.tell(examples)
+
+    def tell(self, examples: Examples) -> None:
+        """Take the targets (groups, start) of these examples, whose matrix is the one that is in bins."""
         self._set("label", np.ascontiguousarray(examples.target, np.float32), _FLOAT32)
         if examples.groups is not None:
             self._set("group", np.ascontiguousarray(examples.groups, np.int32), _INT32)
@@ -106,6 +110,25 @@ class _Dataset:
         pointer = values.ctypes.data_as(ctypes.c_void_p)
         length = ctypes.c_int(len(values))
         _call("LGBM_DatasetSetField", self.handle, ctypes.c_char_p(name.encode()), pointer, length, ctypes.c_int(kind))
+
+
+Bins: TypeAlias = tuple[_Dataset, "_Dataset | None"]
+
+
+def binned(examples: Examples, validation: Examples | None, parameters: Parameters) -> Bins:
+    """Matrices in bins, to `train` on several times: other targets, other objectives, the same matrices.
+
+    Whatever says how bins are made (``max_bin``, ``min_data_in_leaf``, the categories) must stay the same.
+    """
+    told = _told(examples, parameters)
+    data = _Dataset(examples, told)
+    return data, None if validation is None else _Dataset(validation, told, like=data)
+
+
+def _told(examples: Examples, parameters: Parameters) -> dict[str, str | int | float | bool]:
+    told = {"deterministic": True, "force_row_wise": True, "verbosity": -1, **parameters}
+    told["num_threads"] = _worthwhile(int(parameters.get("num_threads", 0)), examples.values.size)
+    return told
 
 
 @dataclass(frozen=True)
@@ -125,20 +148,22 @@ def train(
     rounds: int,
     patience: int = 0,
     progress: Callable[[float], None] | None = None,
+    bins: Bins | None = None,
 ) -> Grown:
     """Grow up to ``rounds`` rounds of trees.
 
     With a validation set and ``patience``, stop when its metric (``parameters["metric"]``) has not improved for so
     many rounds, and keep the best. The same arguments give the same booster, whatever the machine is doing.
+    ``bins`` are what `binned` made of the same matrices.
     """
-    told = {"deterministic": True, "force_row_wise": True, "verbosity": -1, **parameters}
-    told["num_threads"] = _worthwhile(int(parameters.get("num_threads", 0)), examples.values.size)
-    data = _Dataset(examples, told)
+    told = _told(examples, parameters)
+    data, watched = bins or binned(examples, validation, parameters)
+    data.tell(examples)
     handle = ctypes.c_void_p()
     _call("LGBM_BoosterCreate", data.handle, ctypes.c_char_p(_text(told)), ctypes.byref(handle))
     held = _Held(handle)
-    watched = None if validation is None else _Dataset(validation, told, like=data)
-    if watched is not None:
+    if watched is not None and validation is not None:
+        watched.tell(validation)
         _call("LGBM_BoosterAddValidData", handle, watched.handle)
     sign = -1.0 if str(parameters.get("metric")).split("@")[0] in _BIGGER_IS_BETTER else 1.0
     best, best_round, finished = np.inf, 0, ctypes.c_int(0)

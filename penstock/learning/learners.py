@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penstock.learning.blend import Space
-from penstock.learning.booster import Examples, train
+from penstock.learning.booster import Bins, Examples, Grown, binned, train
 from penstock.learning.dataset import Rows
 from penstock.learning.folds import Fold
 from penstock.learning.linear import Design, Link, fit_linear
@@ -56,6 +56,15 @@ class Data:
         """The rows that a fold learns from; fewer with many classes, for each of which a round grows a tree."""
         most = max(_FEWEST_FOLD_ROWS, self.options.fold_rows * _CLASSES // max(_CLASSES, self.classes))
         return fold.rows[:: max(1, -(-len(fold.rows) // most))]
+
+    @cached_property
+    def trials(self) -> tuple[tuple[Part, Bins], ...]:
+        """A few rows of each fold, in bins once for all that is tried on them."""
+        found = []
+        for rows, later in self.parts:
+            part = _some(rows, _TRIAL_ROWS), _some(later, _TRIAL_ROWS)
+            found.append((part, binned(*part, parameters(self.options, part[0]))))
+        return tuple(found)
 
     @cached_property
     def whole(self) -> Examples:
@@ -122,16 +131,25 @@ class Trees:
         rows, later = data.parts[fold]
         rows = self._recent(rows, data.cutoff[data.learnt(data.folds[fold])])
         grown = grow(self._scaled(rows), self._scaled(later), self.told, data.options, _silent)
+        return self._judged(grown, data, fold)
+
+    def trial(self, data: Data, fold: int) -> Judged:
+        """As `judge`, with few rows and short: enough to compare."""
+        (some, later), bins = data.trials[fold]
+        told = {**parameters(data.options, some), "learning_rate": 0.2, **self.told}
+        grown = train(self._scaled(some), self._scaled(later), told, rounds=60, patience=8, bins=bins)
+        return self._judged(grown, data, fold)
+
+    def search(self, data: Data, fold: int, rows: int) -> Judged:
+        """As `trial`, with more rows and for longer: enough to tell parameters apart."""
+        some, later = (_some(part, rows) for part in data.parts[fold])
+        told = {**parameters(data.options, some), "learning_rate": 0.1, **self.told}
+        return self._judged(train(self._scaled(some), self._scaled(later), told, rounds=300, patience=15), data, fold)
+
+    def _judged(self, grown: Grown, data: Data, fold: int) -> Judged:
+        later = data.parts[fold][1]
         said = grown.booster.predict(later.values, threads=data.options.threads)
         return Judged(self._back(said, later), grown.rounds)
-
-    def trial(self, data: Data, fold: int, *, rows: int = _TRIAL_ROWS, rounds: int = 60, patience: int = 8) -> Judged:
-        """As `judge`, with few rows and short: enough to compare."""
-        some, later = (_some(part, rows) for part in data.parts[fold])
-        told = {**parameters(data.options, some), "learning_rate": 0.2, **self.told}
-        grown = train(self._scaled(some), self._scaled(later), told, rounds=rounds, patience=patience)
-        whole = data.parts[fold][1]
-        return Judged(self._back(grown.booster.predict(whole.values, threads=data.options.threads), whole))
 
     def make(self, data: Data, rounds: int) -> Boosted:
         """As many rounds as the folds took, once a seed."""

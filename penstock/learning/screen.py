@@ -9,13 +9,13 @@ never saw.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from penstock.learning.booster import Booster, Examples, train
+from penstock.learning.booster import Examples, binned, train
 from penstock.learning.dataset import Rows, Samples, drawn
 from penstock.learning.finish import Classes, Labels, truth_of
 from penstock.learning.matrix import Encoding, Values, learn
@@ -132,9 +132,12 @@ def _strongest(trial: _Trial, values: Values, most: int) -> tuple[list[str], lis
     outcomes, after = views(trial.task, later, trial.sample), encoding.encode(with_step(later))
     shares, harm = np.zeros((2, len(encoding.features))), np.zeros(len(encoding.features))
     for number, rows in enumerate(_halves(trial.sample)):
-        half = np.asfortranarray(values[rows])
+        half = Examples(np.asfortranarray(values[rows]), np.zeros(len(rows)), encoding.categorical)
+        bins = binned(half, None, _told(trial.options))
         for (objective, target), (_, truth) in zip(asked, outcomes, strict=True):
-            booster = _grown(half, target[rows], objective, trial, len(asked))
+            told = {**_told(trial.options), "objective": objective}
+            rounds = max(_FEWEST_ROUNDS, _ROUNDS // len(asked))
+            booster = train(replace(half, target=target[rows]), None, told, rounds=rounds, bins=bins).booster
             gains = np.bincount(encoding.owners, booster.importance(len(encoding.encoders)))
             shares[number] += gains / max(gains.sum(), 1e-12)
             harm += _harm(booster.contributions(after, threads=trial.options.threads), encoding, objective, truth)
@@ -145,10 +148,8 @@ def _strongest(trial: _Trial, values: Values, most: int) -> tuple[list[str], lis
     return names, [encoding.features[place] for place in np.flatnonzero(lucky)]
 
 
-def _grown(values: Values, target: Floats, objective: str, trial: _Trial, among: int) -> Booster:
-    told = {**_TOLD, "objective": objective, "seed": trial.options.seed, "num_threads": trial.options.threads}
-    examples = Examples(values, target, trial.encoding.categorical)
-    return train(examples, None, told, rounds=max(_FEWEST_ROUNDS, _ROUNDS // among)).booster
+def _told(options: Options) -> dict[str, str | int | float | bool]:
+    return {**_TOLD, "seed": options.seed, "num_threads": options.threads}
 
 
 def _halves(sample: Samples) -> tuple[Rows, Rows]:

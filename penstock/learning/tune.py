@@ -21,7 +21,6 @@ Clock: TypeAlias = Callable[[], float]
 Told: TypeAlias = dict[str, Any]
 
 _ROWS = {"fast": 4_000, "normal": 10_000, "best": 30_000}
-_ROUNDS, _PATIENCE, _RATE = 300, 15, 0.1
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,8 @@ def _asked(trial: Any) -> Told:
 
 
 def _tried(trees: Trees, data: Data, loss: Loss, told: Told) -> float:
-    quick = replace(trees, told={**trees.told, **told, "learning_rate": _RATE})
-    rows = _ROWS[data.options.effort]
-    said = [quick.trial(data, fold, rows=rows, rounds=_ROUNDS, patience=_PATIENCE).said
-            for fold in range(len(data.folds))]  # fmt: skip
+    rows, tried = _ROWS[data.options.effort], replace(trees, told={**trees.told, **told})
+    said = [tried.search(data, fold, rows).said for fold in range(len(data.folds))]
     return float(np.mean([loss(one, fold) for fold, one in enumerate(said)]))
 
 

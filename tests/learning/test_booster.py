@@ -4,11 +4,12 @@ import copy
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from penstock.learning.booster import Booster, Examples, train
+from penstock.learning.booster import Booster, Examples, binned, train
 
 TOLD = {"objective": "binary", "metric": "binary_logloss", "seed": 1, "num_threads": 2, "num_leaves": 7}
 
@@ -39,6 +40,16 @@ def test_it_stops_when_validation_stops_improving(grown):
     assert longer.rounds < 400
     assert grown.rounds <= 60
     assert 0 < longer.loss <= grown.loss
+
+
+def test_matrices_in_bins_serve_for_other_targets_and_objectives(grown):
+    bins = binned(examples(), examples(seed=1), TOLD)
+    flipped = [replace(part, target=1 - part.target) for part in (examples(), examples(seed=1))]
+    squared = {**TOLD, "objective": "regression", "metric": "l2"}
+    for given, told in (((examples(), examples(seed=1)), TOLD), (flipped, squared), (flipped, TOLD)):
+        shared = train(*given, told, rounds=60, patience=10, bins=bins)
+        assert shared == train(*given, told, rounds=60, patience=10)
+    assert train(examples(), examples(seed=1), TOLD, rounds=60, patience=10, bins=bins) == grown
 
 
 def test_contributions_sum_to_the_raw_score(grown):
