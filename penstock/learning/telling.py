@@ -39,13 +39,12 @@ def telling(task: str, samples: Samples, names: Iterable[str]) -> dict[str, str]
 
 def _told(task: str, target: Any, values: Any) -> str:
     """How well a column tells the answer, in words; empty if not too well."""
-    if task != "regression" and (share := _agreement(target, values)) > TOO_GOOD:
-        return f"it gives the answer of {share:.1%} of the rows"
-    if task == "multiclass" or not _ordered(values.type):
-        return ""
-    strength = _strength(task, truth_of(target), numbers(values))
-    measure = "AUROC" if task == "binary" else "rank correlation"
-    return f"it reaches {measure} {strength:.3f}" if strength > TOO_GOOD else ""
+    if task != "multiclass" and _ordered(values.type):
+        strength = _strength(task, truth_of(target), numbers(values))
+        if strength > TOO_GOOD:
+            return f"it reaches {'AUROC' if task == 'binary' else 'rank correlation'} {strength:.3f}"
+    share = 0.0 if task == "regression" else _agreement(target, values)
+    return f"it gives the answer of {share:.1%} of the rows" if share > TOO_GOOD else ""
 
 
 def _ordered(dtype: pa.DataType) -> bool:
