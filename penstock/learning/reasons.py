@@ -49,7 +49,7 @@ def with_changes(
     most: int | None,
     *,
     act_on: Sequence[str] = (),
-    threshold: float | None = 0.5,
+    threshold: float | None = None,
 ) -> Predictions:
     """The predictions with a column ``changes``: what would change the first ``most`` of them (None: all).
 

@@ -36,8 +36,10 @@ CAVEAT = (
     "change would cause it."
 )
 
-FEATURES = 40
+FEATURES = 24
 """How many features are tried, the strongest first."""
+ROWS = 200
+"""How many rows are varied in one go."""
 _MOVABLE = frozenset({"COUNT", "SUM", "AVG", "MIN", "MAX", "MEDIAN", "COUNT_DISTINCT"})
 _ONLY_UP, _ONLY_DOWN = frozenset({"COUNT", "COUNT_DISTINCT", "MAX"}), frozenset({"MIN"})
 _LEAST = 0.005
@@ -132,31 +134,26 @@ def changes(
     seen: Grids,
     *,
     act_on: Sequence[str] = (),
-    threshold: float | None = 0.5,
+    threshold: float | None = None,
     most: int = 3,
     threads: int = 0,
 ) -> list[list[Change]]:
     """For each row the ``most`` telling single changes, one of each family of features.
 
-    First those that move a probability across ``threshold`` (of classes: that make another class the likeliest), the
-    smallest first; then those that move it furthest towards there. Of numbers, those that move it furthest; a
-    ``threshold`` of 0.5 is none for them. ``seen`` are the values to choose from (`grids` of training rows).
-    A ranking has none. Costs one scoring of rows × features × values.
+    First those that move the answer across ``threshold`` (None: one half of a probability, nothing of a number; of
+    classes those that make another class the likeliest), the smallest first; then those that move it furthest that
+    way. ``seen`` are the values to choose from (`penstock.learning.seen.grids` of training rows). A ranking has none.
+    Costs one scoring of rows × features × values, some ten milliseconds a row.
     """
-    if trained.task == "ranking" or not len(samples):
+    if trained.task == "ranking":
         return [[] for _ in range(len(samples))]
     movable, asked = actionable(features, act_on), dict(seen)
     names = [n for n, _ in trained.importance if n in movable and n in asked and n in samples.features.column_names]
-    names = names[:FEATURES]
-    threshold = None if isinstance(trained.finish, Amount) and threshold == 0.5 else threshold
-    variants = _varied(samples, names, asked, movable, trained.features, features)
-    before = _answers(trained, samples, threads)
-    if not len(variants.row):
-        return [[] for _ in range(len(samples))]
-    after = _answers(trained, variants.samples, threads)
-    judged = _Judged.of(trained, before, after, variants, threshold)
-    told = _Told(trained, samples, names, asked, movable, features)
-    return [told.of(row, judged, variants, most) for row in range(len(samples))]
+    if threshold is None and not isinstance(trained.finish, Amount):
+        threshold = 0.5
+    parts = [samples.take(np.arange(i, min(i + ROWS, len(samples)))) for i in range(0, len(samples), ROWS)]
+    tolds = [_Told(trained, part, names[:FEATURES], asked, movable, features.expressions) for part in parts]
+    return [mine for told in tolds for mine in told.changes(threshold, most, threads)]
 
 
 def _answers(trained: Trained, samples: Samples, threads: int) -> Floats:
@@ -193,14 +190,25 @@ class _Judged:
 
 @dataclass(frozen=True)
 class _Told:
-    """All that is needed to say a change in words."""
+    """All that is needed to find the changes of some rows, and to say them in words."""
 
     trained: Trained
     samples: Samples
     names: Sequence[str]
     grids: Mapping[str, tuple[Any, ...]]
     movable: Mapping[str, Expr]
-    features: FeatureSet
+    features: Mapping[str, Expr]
+
+    def changes(self, threshold: float | None, most: int, threads: int) -> list[list[Change]]:
+        """The changes of every row."""
+        used = self.trained.features
+        variants = _varied(self.samples, self.names, self.grids, self.movable, used, self.features)
+        if not len(variants.row):
+            return [[] for _ in range(len(self.samples))]
+        before = _answers(self.trained, self.samples, threads)
+        after = _answers(self.trained, variants.samples, threads)
+        judged = _Judged.of(self.trained, before, after, variants, threshold)
+        return [self.of(row, judged, variants, most) for row in range(len(self.samples))]
 
     def of(self, row: int, judged: _Judged, variants: Variants, most: int) -> list[Change]:
         """The changes of one row."""
@@ -275,7 +283,7 @@ def _varied(
     seen: Mapping[str, tuple[Any, ...]],
     movable: Mapping[str, Expr],
     used: Sequence[str],
-    features: FeatureSet,
+    features: Mapping[str, Expr],
 ) -> Variants:
     """Every row with every feature at every value of its grid that it may go to, feature after feature."""
     parts = [_moves_of(samples, name, seen[name], movable[name]) for name in names]
@@ -327,7 +335,7 @@ def _columns_moved(
     stop: int,
     movable: Mapping[str, Expr],
     used: Sequence[str],
-    features: FeatureSet,
+    features: Mapping[str, Expr],
 ) -> Iterator[tuple[str, Any]]:
     """The new values of a feature, and of those that move with it, in the variants from ``start`` to ``stop``."""
     block = moved.features.slice(start, stop - start)
@@ -362,13 +370,13 @@ def _typed(values: Sequence[Any], kind: pa.DataType) -> Any:
 # ---------------------------------------------------------------- what moves together
 
 
-def _together(expression: Expr, features: FeatureSet, used: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def _together(expression: Expr, features: Mapping[str, Expr], used: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """The features that say the same fact in other words, each with how it moves: (old, new, its own) → its new."""
     if not isinstance(expression, Aggregate) or expression.function not in ("COUNT", "SUM"):
         return
     mine = _span(expression)
     for name in used:
-        other = features.expressions.get(name)
+        other = features.get(name)
         if not isinstance(other, Aggregate) or other == expression or not _same_rows(expression, other):
             continue
         if other.function == expression.function and other.value == expression.value:

@@ -218,7 +218,7 @@ def test_the_same_fact_in_other_words_moves_along(read, row, after, value):
         for mine in changes(trained, one_row(*row), SET, only, threshold=threshold):
             for change in mine:
                 assert change.would == pytest.approx(0.2 + 0.001 * value)
-    varied = _varied(one_row(*row), [str(MONTH)], dict(only), actionable(SET), NAMES, SET)
+    varied = _varied(one_row(*row), [str(MONTH)], dict(only), actionable(SET), NAMES, SET.expressions)
     assert varied.samples.features[str(MONTH)].to_pylist() == [after]
     assert varied.samples.features[str(read)].to_pylist() == [value]
 

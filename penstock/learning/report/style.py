@@ -83,7 +83,8 @@ background:color-mix(in srgb,var(--own) calc(var(--share)*38%),transparent)}
 details{margin-top:.9rem} summary{cursor:pointer;color:var(--own);font-size:.875rem;width:fit-content}
 details>*+*{margin-top:.6rem}
 ul{margin:0;padding-left:1.15rem;max-width:46rem} li{margin-bottom:.45rem}
-.found{list-style:none;padding:0} .found li{border-left:3px solid var(--warm);padding-left:.8rem;margin-bottom:.7rem;max-width:46rem}
+.found{list-style:none;padding:0}
+.found li{border-left:3px solid var(--warm);padding-left:.8rem;margin-bottom:.7rem;max-width:46rem}
 footer{color:var(--soft);font-size:.8125rem;padding-top:.6rem;padding-bottom:3rem}
 @media (max-width:34rem){section{padding:1.1rem 1rem;border-radius:8px} header{padding-top:1.6rem}}
 @media print{body{background:#fff;font-size:10.5pt} section{border:0;padding:0;break-inside:auto}
