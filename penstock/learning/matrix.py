@@ -248,7 +248,12 @@ def _categories(
         yield frequency, frequency.encode(column)
     shared = [value for value, owned in zip(values, (counts > 1) & (entities > 1), strict=True) if owned]
     if past is not None and len(shared) > FEW_CATEGORIES:
-        yield from rates(name, column, shared, past)
+        yield from _borne_out(past, rates(name, column, shared, past))
+
+
+def _borne_out(past: Past, told: Iterator[tuple[Rate | Theme, Values]]) -> Iterator[tuple[Encoder, Values]]:
+    """Those that what came of the training rows bears out."""
+    yield from ((encoder, values) for encoder, values in told if past.bears_out(encoder.outcome, values))
 
 
 def _reads_as_text(column: Column) -> bool:
@@ -271,7 +276,7 @@ def _readings(name: str, column: Column, past: Past | None) -> Iterator[tuple[En
         counts = known.count(column)
         yield from ((theme, theme.of(counts)) for theme in textual.themes(known, column))
     if known is not None and past is not None:
-        yield from slants(known, column, past)
+        yield from _borne_out(past, slants(known, column, past))
 
 
 def _counted(column: Column, owners: Column | None) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:

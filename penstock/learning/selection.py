@@ -27,10 +27,10 @@ from penstock.learning.textual import Size, Theme
 Floats: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = tuple[int, ...]
 
-SAMPLE = 10_000
+SAMPLE, LATER = 6_000, 10_000
 _SURE = 0.5
 _USELESS = "it does not help to predict later rows"
-_ROUNDS, _PATIENCE, _FEWEST_ROUNDS = 150, 10, 40
+_ROUNDS, _PATIENCE, _FEWEST_ROUNDS = 100, 10, 40
 _METRICS = {"binary": "binary_logloss", "regression": "l2"}
 _TOLD: Mapping[str, Any] = {"learning_rate": 0.15, "max_bin": 31}
 
@@ -46,7 +46,7 @@ class Trial:
     def beats(self, other: Trial) -> bool:
         """Whether it is better by more than `_SURE` standard errors of the difference, each view counting the same."""
         better = ((other.losses - self.losses) / np.maximum(other.losses.mean(axis=0), 1e-12)).mean(axis=1)
-        return float(better.mean()) > _SURE * float(better.std()) / max(1, len(better)) ** 0.5
+        return bool(better.mean() > _SURE * better.std() / np.sqrt(max(1, len(better))))
 
 
 def chosen(
@@ -74,7 +74,7 @@ def _best(
     task: str, encoding: Encoding, groups: _Groups, parts: Sequence[tuple[Samples, Values]], options: Options
 ) -> Places:
     """The columns of the best trial, without those that were to choose from and no tree used."""
-    sides = [_side(task, *part, parts[0][0], options) for part in parts]
+    sides = [_side(task, *part, parts[0][0], most, options) for part, most in zip(parts, (SAMPLE, LATER), strict=True)]
     optional = {*groups.rates, *groups.texts}
     every = tuple(range(len(encoding.encoders)))
     plain = tuple(place for place in every if place not in optional)
@@ -128,9 +128,11 @@ def _groups(encoding: Encoding) -> _Groups:
     )
 
 
-def _side(task: str, samples: Samples, values: Values, like: Samples, options: Options) -> tuple[Values, list[View]]:
+def _side(
+    task: str, samples: Samples, values: Values, like: Samples, most: int, options: Options
+) -> tuple[Values, list[View]]:
     """A sample of rows: their part of the matrix, and what a short trial learns of them (the classes of ``like``)."""
-    picked = drawn(samples, SAMPLE, options.seed)
+    picked = drawn(samples, most, options.seed)
     return np.asfortranarray(values[picked]), views(task, samples.take(picked), like)
 
 

@@ -41,8 +41,8 @@ def slants(known: Words, column: Column, past: Past) -> Iterator[tuple[Theme, Va
         own = np.zeros(len(place))
         for fitting, told in _turns(past):
             own[told] = np.append(matrix @ work.weights(fitting), 0.0)[place[told]]
-        own = np.where(place < 0, np.nan, np.round(own * _STEPS) / _STEPS)
-        yield Theme.weighing(known, work.weights(np.ones(len(place), bool)), outcome), own.astype(np.float32)
+        values = np.where(place < 0, np.nan, np.round(own * _STEPS) / _STEPS).astype(np.float32)
+        yield Theme.weighing(known, work.weights(np.ones(len(place), bool)), outcome), values
 
 
 def _turns(past: Past) -> Iterator[tuple[Bools, Bools]]:

@@ -28,6 +28,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 MOST_RATED = 10_000
 FOLDS = 5
+LEAST = 0.003
 _FINE, _COARSE = 2.0**16, 2.0**8
 _LIMIT = 1000.0
 _WEAKEST, _STRONGEST = 1.0, 1e6
@@ -53,6 +54,16 @@ class Past:
     def of(cls, truth: Floats, cutoff: Instants, horizon: int, entity: Any) -> Past:
         """The past of these rows, with a fold for each entity by its hash."""
         return cls(truth, cutoff, horizon, (hashed(entity, 0) % np.uint64(FOLDS)).astype(np.int64))
+
+    def bears_out(self, outcome: int, told: Values) -> bool:
+        """Whether what rows were told explains at least `LEAST` of how their outcome differs within their cutoff."""
+        place = np.unique(self.cutoff, return_inverse=True)[1]
+        if place.max(initial=-1) + 1 > len(place) / 2:  # rows with times of their own
+            place = np.zeros(len(place), np.int64)
+        known = np.nan_to_num(told.astype(float))
+        first, second = (_centred(part, place) for part in (known, self.truth[:, outcome]))
+        across, sizes = float((first * second).sum()), float((first**2).sum() * (second**2).sum())
+        return across > 0 and across**2 >= LEAST * sizes
 
     def known_before(self) -> tuple[Rows, Rows]:
         """Each row's place among the cutoffs, and for each cutoff how many of the oldest were complete by then.
@@ -97,6 +108,12 @@ def rates(feature: str, column: Column, values: list[str], past: Past) -> Iterat
         own = tally.by_time() if by_time else _by_fold(code, len(told) + 2, truth, past.fold)
         final = tally.rates(tally.cutoffs)
         yield Rate(feature, outcome, told, tuple(final[1:-1].tolist()), float(final[-1])), own
+
+
+def _centred(numbers: Floats, group: Rows) -> Floats:
+    means = np.bincount(group, weights=numbers) / np.maximum(np.bincount(group), 1)
+    centred: Floats = numbers - means[group]
+    return centred
 
 
 def _places(column: Column, values: tuple[str, ...]) -> Rows:
