@@ -30,8 +30,10 @@ even if a later model is off by a little everywhere, so another way must be narr
 _ROWS_PER_BIN = 100
 _MOST_BINS = 10
 _TAILS = np.linspace(0.0, 1.0, 11)
-_LEVELS = np.round(np.arange(0.80, 0.975, 0.01), 2)
+_LEVELS = np.round(np.arange(0.80, 0.995, 0.01), 2)
 _FOLDS = 5
+_FEWEST = 10
+_ENOUGH = 1_000  # calibration rows from which on the newest window is better alone than with an older one beside it
 _LOOKED_AT = 200
 _AIM = 0.91  # a little more: new rows come later, and models were chosen by how well they did on the rows at hand
 _MANY = 8  # whole numbers from which on an error can be told apart from a label
@@ -122,18 +124,53 @@ class _Form:
         return float(sizes[first]), float(sizes[first + count - 1])
 
 
-def conformal(prediction: Floats, truth: Floats, labels: Floats, group: Groups | None = None) -> Conformal:
+def conformal(
+    prediction: Floats, truth: Floats, labels: Floats, group: Groups | None = None, cutoff: Groups | None = None
+) -> Conformal:
     """Fit on calibration rows. ``labels`` are all that is known of the target: its spread and where it never goes.
 
-    The order of the rows does not matter.
+    Where the rows are of several windows (by ``cutoff``), the newest that are enough are fitted to, at the level at
+    which each window is covered by what the others give. The order of the rows does not matter.
     """
     groups = np.zeros(len(truth), np.int64) if group is None else group
+    bare, cutoffs = _bare(labels), np.zeros(len(truth), np.int64) if cutoff is None else cutoff
+    level = _level(bare, _parts(prediction, truth, groups, cutoffs))
+    rows = newest(cutoffs, groups)
+    return _fitted(bare, _parts(prediction[rows], truth[rows], groups[rows], cutoffs[rows]), level)
+
+
+def newest(cutoff: Groups, group: Groups | None = None) -> Groups:
+    """The rows of the newest windows that together have enough rows (in each group) to calibrate on."""
+    if not len(cutoff):
+        return np.zeros(0, np.int64)
+    wanted = _ENOUGH * (1 if group is None else len(np.unique(group)))
+    times, counts = np.unique(cutoff, return_counts=True)
+    enough = np.cumsum(counts[::-1]) >= wanted
+    first = times[::-1][int(np.argmax(enough))] if enough.any() else times[0]
+    return np.flatnonzero(cutoff >= first)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The rows of one group, in an order that does not depend on the one they came in; ``fold`` parts them."""
+
+    prediction: Floats
+    truth: Floats
+    fold: Groups
+
+    def take(self, rows: Groups) -> _Part:
+        return _Part(self.prediction[rows], self.truth[rows], self.fold[rows])
+
+
+def _parts(prediction: Floats, truth: Floats, groups: Groups, cutoff: Groups) -> list[_Part]:
+    """The rows by group. Folds are windows, those with few rows apart together with the next; or rows in turn."""
+    times, counts = np.unique(cutoff, return_counts=True)
+    window = (np.cumsum(counts) - counts) // max(_ENOUGH, -(-len(cutoff) // _FOLDS))
+    fold = window[np.searchsorted(times, cutoff)]
     order = np.lexsort((truth, prediction, groups))
-    prediction, truth, groups = prediction[order], truth[order], groups[order]
-    bare = _bare(labels)
-    parts = [(prediction[groups == g], truth[groups == g]) for g in range(int(groups.max()) + 1)]
-    level = _level(bare, parts)
-    return _fitted(bare, parts, level)
+    turns = np.arange(len(truth)) % _FOLDS if len(np.unique(fold)) < 2 else fold[order]
+    whole = _Part(prediction[order], truth[order], turns)
+    return [whole.take(np.flatnonzero(groups[order] == g)) for g in range(int(groups.max()) + 1)]
 
 
 def _bare(labels: Floats) -> Conformal:
@@ -145,16 +182,13 @@ def _bare(labels: Floats) -> Conformal:
     return Conformal((), (), (), (), unit_of(labels), spread, least, most, whole)
 
 
-Part: TypeAlias = tuple[Floats, Floats]
-
-
-def _fitted(bare: Conformal, parts: list[Part], level: float) -> Conformal:
+def _fitted(bare: Conformal, parts: list[_Part], level: float) -> Conformal:
     """Bins of each group, each with the interval of its rows at a level."""
-    binned = [_bins(prediction) for prediction, _ in parts]
+    binned = [_bins(part.prediction) for part in parts]
     edges = tuple(tuple(cuts.tolist()) for cuts, _ in binned)
     found = [
-        [_interval(bare, prediction[rows], truth[rows], level) for rows in cells]
-        for (prediction, truth), (_, cells) in zip(parts, binned, strict=True)
+        [_interval(bare, part.prediction[rows], part.truth[rows], level) for rows in cells]
+        for part, (_, cells) in zip(parts, binned, strict=True)
     ]
     ways, below, above = (tuple(tuple(cell[i] for cell in group) for group in found) for i in range(3))
     return replace(bare, edges=edges, ways=ways, below=below, above=above)
@@ -208,29 +242,29 @@ def _each(
     return found[0].reshape(shape), found[1].reshape(shape)
 
 
-def _level(bare: Conformal, parts: list[Part]) -> float:
+def _level(bare: Conformal, parts: list[_Part]) -> float:
     """The level of fit at which rows left out of it are covered as often as promised; the nearest there is."""
     covered, rows = np.zeros(len(_LEVELS)), 0
-    for prediction, truth in parts:
-        for cell in _bins(prediction)[1]:
-            covered += _left_out(bare, prediction[cell], truth[cell])
-            rows += len(cell)
+    for part in parts:
+        for cell in _bins(part.prediction)[1]:
+            found = _left_out(bare, part.take(cell))
+            covered, rows = covered + found[0], rows + found[1]
     off = covered / max(1, rows) - _AIM
     off = np.where(off < 0, -_TOO_FEW * off, off)
     return float(_LEVELS[np.lexsort((np.abs(_LEVELS - COVERAGE), np.round(off, 3)))[0]])
 
 
-def _left_out(bare: Conformal, prediction: Floats, truth: Floats) -> Floats:
-    """How many rows of a bin are covered, at each level, by the interval that the other rows give."""
-    covered = np.zeros(len(_LEVELS))
-    fold = np.arange(len(truth)) % _FOLDS
-    for number in range(_FOLDS):
-        out, rest = fold == number, fold != number
-        if not out.any() or not rest.any():
+def _left_out(bare: Conformal, part: _Part) -> tuple[Floats, int]:
+    """How many rows of a bin are covered, at each level, by the interval that the other folds give; of how many."""
+    covered, rows = np.zeros(len(_LEVELS)), 0
+    for number in np.unique(part.fold):
+        out, rest = (part.take(np.flatnonzero(mask)) for mask in (part.fold == number, part.fold != number))
+        if len(rest.truth) < _FEWEST:
             continue
-        sizes = _sizes(prediction[rest], truth[rest], bare.unit)
-        form = _narrowest(bare, prediction[rest], sizes)
+        sizes = _sizes(rest.prediction, rest.truth, bare.unit)
+        form = _narrowest(bare, rest.prediction, sizes)
         ends = [form.bounds(sizes[form.way], level) for level in _LEVELS]
-        low, high = _each(bare, prediction[out], [form.way] * len(ends), ends)
-        covered += np.sum((truth[out] >= low) & (truth[out] <= high), axis=1)
-    return covered
+        low, high = _each(bare, out.prediction, [form.way] * len(ends), ends)
+        covered += np.sum((out.truth >= low) & (out.truth <= high), axis=1)
+        rows += len(out.truth)
+    return covered, rows

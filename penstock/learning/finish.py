@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from penstock.learning import calibrate
 from penstock.learning.calibrate import Floats, VennAbers
-from penstock.learning.conformal import Conformal, conformal
+from penstock.learning.conformal import Conformal, conformal, newest
 from penstock.learning.dataset import Array, Rows
 from penstock.learning.matrix import numbers
 
@@ -26,8 +26,6 @@ Answer: TypeAlias = dict[str, Any]
 MOST_CLASSES = 50
 MOST_LABELS = 30
 _RARE = 5
-_ENOUGH = 1_000
-"""Calibration rows from which on the newest window is better alone than with an older one beside it."""
 
 
 class Finish(Protocol):
@@ -220,34 +218,22 @@ def chance(held_out: Floats, truth: Floats, rate: float, cutoff: Rows | None = N
 
     Where the rows are of several windows (by ``cutoff``), the newest that are enough count.
     """
-    rows = newest(cutoff)
+    rows = slice(None) if cutoff is None else newest(cutoff)
     return Chance(calibrate.venn_abers(held_out[rows], truth[rows]), rate)
 
 
 def amount(held_out: Floats, truth: Floats, labels: Floats, group: Rows | None, cutoff: Rows | None = None) -> Amount:
     """Fit on calibration rows; ``labels`` are all targets known.
 
-    Where the rows are of several windows (by ``cutoff``), the newest that are enough count.
+    Where the rows are of several windows (by ``cutoff``), the newest that are enough count most.
     """
-    rows = newest(cutoff, group)
-    bounds = conformal(held_out[rows], truth[rows], labels, None if group is None else group[rows])
+    bounds = conformal(held_out, truth, labels, group, cutoff)
     return Amount(bounds, float(labels.mean()), float(np.median(labels)))
-
-
-def newest(cutoff: Rows | None, group: Rows | None = None) -> Rows | slice:
-    """The rows of the newest windows that together have enough rows (in each group) to calibrate on."""
-    if cutoff is None or not len(cutoff):
-        return slice(None)
-    wanted = _ENOUGH * (1 if group is None else len(np.unique(group)))
-    times, counts = np.unique(cutoff, return_counts=True)
-    enough = np.cumsum(counts[::-1]) >= wanted
-    first = times[::-1][int(np.argmax(enough))] if enough.any() else times[0]
-    return np.flatnonzero(cutoff >= first)
 
 
 def classes(finish: Classes, held_out: Floats, truth: Rows, cutoff: Rows | None = None) -> Classes:
     """The classes with the power that fits the calibration rows, of several windows the newest that are enough."""
-    rows = newest(cutoff)
+    rows = slice(None) if cutoff is None else newest(cutoff)
     return replace(finish, power=calibrate.temperature(held_out[rows], truth[rows]))
 
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.learning import finish
-from penstock.learning.conformal import Conformal, conformal
+from penstock.learning.conformal import Conformal, conformal, newest
 
 coarse = st.integers(-8, 40).map(lambda n: n / 4)
 pairs = st.lists(st.tuples(coarse, coarse), min_size=1, max_size=60)
@@ -95,6 +94,8 @@ def test_the_order_of_calibration_rows_does_not_matter(rows, lot):
     mixed = lot.sample(rows, len(rows))
     (p, t), (q, u) = np.array(rows).T, np.array(mixed).T
     assert conformal(p, t, t) == conformal(q, u, t)
+    early = [np.round(4 * column).astype(np.int64) % 2 for column in (p + t, q + u)]  # windows follow from the rows
+    assert conformal(p, t, t, None, early[0]) == conformal(q, u, t, None, early[1])
 
 
 @given(st.lists(st.tuples(coarse, st.integers(0, 6)), min_size=1, max_size=80))
@@ -127,14 +128,26 @@ def test_each_step_of_a_forecast_has_its_own_interval():
 
 def test_the_newest_window_counts_if_it_has_enough_rows():
     cutoff = np.repeat([10, 20, 30], [500, 2000, 900])
-    assert finish.newest(cutoff).tolist() == list(range(500, 3400))
-    assert finish.newest(np.repeat([10, 20], [5000, 1000])).tolist() == list(range(5000, 6000))
-    assert len(finish.newest(np.repeat([10, 20], [50, 60]))) == 110
+    assert newest(cutoff).tolist() == list(range(500, 3400))
+    assert newest(np.repeat([10, 20], [5000, 1000])).tolist() == list(range(5000, 6000))
+    assert len(newest(np.repeat([10, 20], [50, 60]))) == 110
     steps = np.tile([0, 1], 1700)
-    assert finish.newest(cutoff, steps).tolist() == list(range(500, 3400))
-    truth = np.where(cutoff == 30, 5.0, 0.0) + np.arange(3400) / 1000
-    told = finish.amount(np.zeros(3400), truth, truth, None, np.where(cutoff == 30, 30, 0) + np.arange(3400) // 2400)
-    assert told.bounds == conformal(np.zeros(1000), truth[2400:], truth)
+    assert newest(cutoff, steps).tolist() == list(range(500, 3400))
+
+
+def test_windows_that_differ_widen_the_interval():
+    rng = np.random.default_rng(8)
+    cutoff = np.repeat([10, 20, 30], 1500)
+    prediction = rng.normal(size=4500)
+    alike = prediction + rng.normal(size=4500)
+    shaken = alike + np.repeat([-1.0, 1.0, 0.0], 1500)
+    calm, wary = (conformal(prediction, truth, truth, None, cutoff) for truth in (alike, shaken))
+    newest_alone = conformal(prediction[3000:], shaken[3000:], shaken)
+    asked = np.linspace(-2, 2, 50)
+    widths = [np.mean(np.subtract(*fitted.interval(asked)[::-1])) for fitted in (calm, wary, newest_alone)]
+    assert widths[1] > 1.15 * widths[0]
+    assert widths[1] > 1.15 * widths[2]
+    assert widths[0] == pytest.approx(widths[2], rel=0.1)
 
 
 def test_intervals_go_to_json_and_back():
