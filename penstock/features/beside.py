@@ -25,6 +25,8 @@ MOST_ROWS = 8_000_000
 MOST_NUMBERS = 4
 FEWEST_ALIKE, MOST_ALIKE = 2, 500
 """How many different values a column may have for entities that share one to be peers."""
+FEWEST_PEERS = 5
+"""How many entities a value has at least, on the average."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,11 @@ def _alike(ground: Ground) -> list[Field]:
         for f in ground.fields(ground.graph.table(hops[-1].to), Kind.CATEGORICAL, hops=hops)
     ]
     target = {node.column for node in ground.query.target.walk() if isinstance(node, Field)}
+    most = min(MOST_ALIKE, ground.survey.count(ground.entity.name) // FEWEST_PEERS)
     chosen = []
     for field in [*own[:3], *above[:2]]:
         distinct = ground.survey.profile(field.table, field.column).distinct
-        if FEWEST_ALIKE <= distinct <= MOST_ALIKE and (field.hops or field.column not in target):
+        if FEWEST_ALIKE <= distinct <= most and (field.hops or field.column not in target):
             chosen.append(field)
     return chosen
 
@@ -167,11 +170,8 @@ def _rows_of(ground: Ground, others: Others, family: str, rank: int) -> Iterator
 
 
 def _brief(ground: Ground, stream: Stream, family: str, rank: int) -> Iterator[Feature]:
-    """How many, how long ago, the level of their numbers, and their commonest categories' shares.
-
-    Where a column is asked about, what happened at the row's own moment may be the answer: it is left out.
-    """
-    windows = ground.lookbacks.before if ground.query.static else ground.lookbacks.few
+    """How many, how long ago, the level of their numbers, and their commonest categories' shares."""
+    windows = ground.past
     target = _asked(ground) if stream.table == ground.entity.name else set()
     table = ground.graph.table(stream.table)
     yield from (ground.feature(family, "COUNT", stream, None, w, rank) for w in windows)
@@ -180,7 +180,7 @@ def _brief(ground: Ground, stream: Stream, family: str, rank: int) -> Iterator[F
     for place, field in enumerate(numbers[:MOST_NUMBERS]):
         yield from (ground.feature(family, "AVG", stream, field, w, rank + place // 2) for w in windows)
         yield ground.feature(family, "LAST", stream, field, windows[-1], rank + place // 2)
-        if windows == ground.lookbacks.few:
+        if not ground.query.static:
             yield ground.feature(family, "AVG", stream, field, LAST_FEW, rank + place // 2)
     categories = [f for f in ground.fields(table, Kind.CATEGORICAL) if f.column not in target]
     for field in categories[:2]:
@@ -222,7 +222,7 @@ def _usual(ground: Ground) -> Iterator[Feature]:
             continue
         for field, other in _elsewhere(ground, events, link):
             for function, rank in (("LAST", 3), ("MODE", 4)):
-                anchor = ground.aggregate(function, Stream(ground.entity.name, (link,)), field, ground.lookbacks.ever)
+                anchor = ground.aggregate(function, Stream(ground.entity.name, (link,)), field, ground.past[-1])
                 for hops in [hops for hops in ground.paths(other.to) if len(hops) == 1][:3]:
                     stream = Stream(other.to, hops, anchor=anchor)
                     if clocked(ground.graph, stream):

@@ -29,6 +29,14 @@ class Ground:
     _paths: dict[str, tuple[tuple[Link, ...], ...]] = field(default_factory=dict, repr=False)
 
     @property
+    def past(self) -> tuple[Lookback, ...]:
+        """The few windows for rows of others.
+
+        Where a column is asked about, what happened at the row's own moment may be the answer: it is left out.
+        """
+        return self.lookbacks.before if self.query.static else self.lookbacks.few
+
+    @property
     def graph(self) -> Graph:
         """The schema."""
         return self.query.graph
