@@ -28,12 +28,36 @@ def _times(noun: str) -> Said:
     )
 
 
+def _fading(noun: str) -> Said:
+    return lambda value: (
+        f"never {noun}" if value == 0 else f"{noun} {shown(round(value, 2))} times, old ones counting less"
+    )
+
+
 def _days(noun: str) -> Said:
     return lambda value: f"{noun}: {shown(round(value, 1))} {'day' if round(value, 1) == 1 else 'days'} ago"
 
 
 def _is(noun: str) -> Said:
     return lambda value: f"{noun} is {shown(value)}"
+
+
+def _part(noun: str) -> Said:
+    """A share of something.
+
+    >>> _part("of all that was met")(0.0225)
+    '2.2 % of all that was met'
+    """
+    return lambda value: f"{100 * value:.1f} % {noun}"
+
+
+def _rise(value: float) -> str:
+    """How much of late, compared with what is usual.
+
+    >>> _rise(2.29), _rise(0.5)
+    ('rising: 2.3 times what is usual of late', 'falling: 0.5 times what is usual of late')
+    """
+    return f"{'rising' if value >= 1 else 'falling'}: {value:.1f} times what is usual of late"
 
 
 def _place(noun: str, unknown: int) -> Said:
@@ -49,32 +73,32 @@ ORDERS: Mapping[str, tuple[str, Said]] = {
     "own count": ("how often it was met before", _times("met before")),
     "own count, 1 horizon": ("how often it was met lately", _times("met in the last horizon")),
     "own count, 3 horizons": ("how often it was met in three horizons", _times("met in the last three horizons")),
-    "own count, fading": ("how often it was met, lately most of all", _is("fading count of meetings")),
+    "own count, fading": ("how often it was met, lately most of all", _fading("met")),
     "days since own last": ("days since it was last met", _days("last met")),
     "days since own first": ("days since it was first met", _days("first met")),
     "own mean gap, days": ("days between two meetings", _is("days between two meetings")),
     "own last over mean gap": ("time since the last meeting, in usual gaps", _is("time since, in usual gaps,")),
-    "own share": ("its share of all that was met", _is("share of all that was met")),
+    "own share": ("its share of all that was met", _part("of all that was met")),
     "own place by fading count": ("its place among what was met", _place("among what was met", 50)),
     "met together": ("how much it goes with what was met lately", _is("how much it goes with what was met lately")),
     "place by met together": ("its place among what goes with it", _place("among what goes with what was met", 300)),
     "entities, 1 horizon": ("how many met it lately", _many("met it in the last horizon")),
     "entities, 3 horizons": ("how many met it in three horizons", _many("met it in the last three horizons")),
     "entities ever": ("how many ever met it", _many("ever met it")),
-    "rise": ("whether it is rising", _is("its rise, 1 being steady,")),
+    "rise": ("whether it is rising", _rise),
     "place by entities": ("its place by popularity", _place("by popularity", 1 << 62)),
     "days since anyone's first": ("days since anybody first met it", _days("first met by anybody")),
     "days since anyone's last": ("days since anybody last met it", _days("last met by anybody")),
-    "share of entities that come back": ("how many come back to it", _is("share of those that come back to it")),
+    "share of entities that come back": ("how many come back to it", _part("of those who met it come back")),
     "entity's rows": ("how much the entity has met", _is("how much was met so far")),
     "entity's items": ("how many different items the entity has met", _is("different items met so far")),
     "entity's rows, 1 horizon": ("how much the entity has met lately", _is("how much was met lately")),
     "days since entity's last": ("days since the entity met anything", _days("anything last met")),
-    "entity's new items share": ("how much of what the entity meets is new", _is("share of what is met that is new")),
+    "entity's new items share": ("how much of what the entity meets is new", _part("of what is met is new")),
     "count the other way round": ("how often it met the entity", _times("met the other way round")),
     "the other way round, fading": (
         "how often it met the entity, lately most of all",
-        _is("fading count the other way"),
+        _fading("met the other way round"),
     ),
     "days since last the other way round": ("days since it last met the entity", _days("last met the other way round")),
     "drawn by factors": ("how well it fits what was met", _is("how well it fits what was met")),
