@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from penstock.errors import RequestError
 from penstock.learning.bootstrap import draws
 from penstock.learning.dataset import Rows
-from penstock.learning.difference import Difference, arrow, difference
+from penstock.learning.difference import Difference, arrow, difference, signed
 from penstock.learning.evaluation import Evaluation
 from penstock.learning.outcomes import Outcomes, places_hit
 
@@ -54,10 +54,10 @@ class Comparison:
     def _table(self) -> list[str]:
         lines: list[tuple[str, ...]] = [("", "first", "second", "difference", "90 % interval", "first better in")]
         for d in self.differences:
-            ends = "–" if math.isnan(d.low) else f"{d.low:+,.3g} to {d.high:+,.3g}"
+            ends = "–" if math.isnan(d.low) else f"{signed(d.low)} to {signed(d.high)}"
             better = "–" if math.isnan(d.better) else f"{d.better:.0%}"
             pair = (f"{side[d.metric]:,.3f}" for side in (self.first, self.second))
-            lines.append((f"{d.metric} {arrow(d.metric)}".strip(), *pair, f"{d.value:+,.3g}", ends, better))
+            lines.append((f"{d.metric} {arrow(d.metric)}".strip(), *pair, signed(d.value), ends, better))
         widths = [max(len(line[i]) for line in lines) for i in range(6)]
         return ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
 

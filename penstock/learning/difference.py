@@ -59,7 +59,7 @@ class Difference:
         return {1: "better", 0: "as good", -1: "worse"}[told * side]
 
     def __str__(self) -> str:
-        return f"{self.metric} {self.value:+,.3g} ({self.low:+,.3g} to {self.high:+,.3g})"
+        return f"{self.metric} {signed(self.value)} ({signed(self.low)} to {signed(self.high)})"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON; what is undefined is None."""
@@ -70,6 +70,18 @@ class Difference:
         """What `to_dict` wrote."""
         told: dict[str, Any] = {name: math.nan if value is None else value for name, value in plain.items()}
         return cls(**told)
+
+
+def signed(value: float) -> str:
+    """A difference as people read it; – where it is undefined.
+
+    >>> signed(0.0312), signed(-1234.5), signed(-1e-9), signed(float("nan"))
+    ('+0.031', '-1,234', '0.000', '–')
+    """
+    if math.isnan(value):
+        return "–"
+    told = f"{value:+,.3f}" if abs(value) < 1000 else f"{value:+,.0f}"
+    return told.lstrip("+-") if float(told.replace(",", "")) == 0 else told
 
 
 def _undefined(value: Any) -> bool:

@@ -168,7 +168,7 @@ def test_a_difference_is_more_than_noise_where_its_interval_leaves_zero_out(metr
     assert told.better == share if share is not None else np.isnan(told.better)
     back = Difference.from_dict(told.to_dict())
     assert back == told or share is None
-    assert str(told).startswith(f"{metric} +{'0.1' if first[0] > 0.5 else '0'} (")
+    assert str(told).startswith(f"{metric} {'+0.100' if first[0] > 0.5 else '0.000'} (")
 
 
 def test_a_mean_without_weight_is_undefined():
