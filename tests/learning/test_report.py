@@ -8,6 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -19,6 +20,7 @@ from penstock.cli import main
 from penstock.errors import RequestError
 from penstock.learning.evaluation import Evaluation
 from penstock.learning.findings import Finding
+from penstock.learning.reliability import reliability
 from penstock.learning.report import html, write_page
 from penstock.learning.report.markup import element, joined
 from penstock.learning.report.plots import Bar, Dot, Lane, bars, dots, lanes, wrapped
@@ -122,6 +124,39 @@ def test_findings_say_what_was_done(evaluation: Evaluation):
         assert "<code>users.&lt;b&gt;</code>" in text
         assert "left out" in text
         assert "Nothing was found" not in text
+
+
+def test_several_test_windows_are_listed_with_mean_and_spread(evaluation: Evaluation):
+    windows = ({**evaluation.metrics, "auroc": 0.5}, {**evaluation.metrics, "auroc": 0.75})
+    cutoffs = {**evaluation.cutoffs, "windows": (100 * DAY, 70 * DAY)}
+    text = html(replace(evaluation, windows=windows, cutoffs=cutoffs))
+    Outline(text)
+    assert "1970-04-11" in text
+    assert "0.625 ± 0.177" in text
+
+
+ODD = st.sampled_from([0.0, 1.0, 0.5, 1e-9, 0.25])
+NUMBER = st.one_of(st.sampled_from([0.0, 1.0, -3.5, 1e9, -1e-9]), FINITE)
+
+
+@given(st.lists(st.tuples(st.one_of(st.none(), st.booleans()), ODD), min_size=1, max_size=30))
+def test_however_odd_the_probabilities_there_is_a_page(evaluation: Evaluation, rows: list[tuple[bool | None, float]]):
+    said = [p for _, p in rows]
+    table = pa.table({"target": pa.array([t for t, _ in rows], pa.bool_()), "probability": said})
+    bins = reliability(np.array([p for t, p in rows if t is not None]), np.array([t for t, _ in rows if t is not None]))
+    Outline(html(replace(evaluation, predictions=table, reliability=bins)))
+
+
+@given(st.lists(st.tuples(st.one_of(st.none(), NUMBER), NUMBER), min_size=1, max_size=30))
+def test_however_odd_the_numbers_there_is_a_page(evaluation: Evaluation, rows: list[tuple[float | None, float]]):
+    table = pa.table({"target": pa.array([t for t, _ in rows], pa.float64()), "prediction": [p for _, p in rows]})
+    known = np.array([(t, p) for t, p in rows if t is not None], float).reshape(-1, 2)
+    bins = reliability(known[:, 1], (np.abs(known[:, 0] - known[:, 1]) < 1).astype(float))
+    step = pa.array(np.arange(len(rows)) % 3 + 1)
+    odd = replace(evaluation, task="forecasting", predictions=table.append_column("step", step), reliability=bins)
+    text = html(odd)
+    Outline(text)
+    assert "nan" not in re.sub(r"<style>.*?</style>|<title>.*?</title>|<desc>.*?</desc>", "", text)
 
 
 def test_the_best_baseline_is_the_one_the_lead_is_counted_against(evaluation: Evaluation):
