@@ -138,9 +138,10 @@ def gather(
         bare[2], notes = frozen(bare[2]), (*notes, frozen_note(test.cutoff))
     done = examples.parted_samples(query, features, bare, relational, within(progress, 0.3, 0.5))
     done[2] = at_own_cutoffs(done[2], test.cutoff) if how.regime == "frozen" else done[2]
-    telling = revealing(query, features, joined(known(done[0]), known(done[1])))
-    if telling and not keep:
-        features = without(features, frozenset(finding.what for finding in telling))
+    telling = revealing(query, features, joined(known(done[0]), known(done[1])), relational.rows)
+    out = frozenset(finding.what for finding in telling if finding.action == "dropped")
+    if out and not keep:
+        features = without(features, out)
         done = [narrowed(part, features) for part in done]
     found = (*findings, *(kept(telling) if keep else telling))
     return Gathered(done[0], done[1], done[2], features, (*notes, *features.notes), found, how.regime)

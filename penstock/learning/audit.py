@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import pyarrow.compute as pc
+
 from penstock.engine.relational import Relational
 from penstock.expression import Expr
 from penstock.features.definitions import FeatureSet
@@ -22,8 +24,11 @@ from penstock.learning.leakage import inspect, undated
 from penstock.learning.moment import same_moment
 from penstock.learning.telling import telling
 from penstock.learning.trained import Trained
-from penstock.plan import Age, Aggregate, Field, Stream
+from penstock.plan import Age, Aggregate, Field, Rows, Stream
 from penstock.schema import Graph, Link
+
+FEWEST_ASKED = 5
+"""Rows whose answer is not known, to tell what is known of them."""
 
 
 def audited(
@@ -119,14 +124,30 @@ def _fields(expression: Expr) -> Iterator[Field]:
 # ---------------------------------------------------------------- what tells the answer alone
 
 
-def revealing(query: Query, features: FeatureSet, samples: Samples) -> tuple[Finding, ...]:
+def revealing(query: Query, features: FeatureSet, samples: Samples, rows: Rows) -> tuple[Finding, ...]:
     """Features that tell the training rows' answers by themselves and count no dated rows: to be left out.
 
-    A feature that is too good but counts what had happened by the cutoff is no leak, nor is the row's own age.
+    A feature that is too good but counts what had happened by the cutoff is no leak, nor is the row's own age. Where
+    a column is filled in, another that is known where that one is not stays, and is asked about: it may be just what
+    is hoped for.
     """
     suspects = [f.name for f in features.features if not f.past and _raw(query.graph, f.expression)]
     told = telling(query.task.value, samples, suspects)
-    return tuple(Finding("too good", name, evidence, "dropped") for name, evidence in told.items())
+    helpful = {name for name in told if query.static and _known_where_asked(query, rows, features.expressions[name])}
+    return tuple(
+        Finding("too good", name, evidence, "asked" if name in helpful else "dropped")
+        for name, evidence in told.items()
+    )
+
+
+def _known_where_asked(query: Query, rows: Rows, expression: Expr) -> bool:
+    """Whether a column of the entity's own row is mostly known in rows whose answer is not, of which there are some."""
+    target = [node for node in query.target.walk() if isinstance(node, Field)]
+    if not isinstance(expression, Field) or expression.hops or not target:
+        return False
+    read = rows.read(query.entity, list(dict.fromkeys([expression.column, *(field.column for field in target)])))
+    unknown = read.filter(pc.is_null(read[target[0].column]))[expression.column]
+    return len(unknown) >= FEWEST_ASKED and unknown.null_count < len(unknown) / 2
 
 
 def _raw(graph: Graph, expression: Expr) -> bool:

@@ -18,6 +18,7 @@ from penstock import lake
 from penstock.errors import RequestError
 from penstock.learning.dataset import dates
 from penstock.learning.difference import Difference, arrow
+from penstock.learning.findings import Finding
 from penstock.learning.insight import Insight
 from penstock.learning.reliability import Bin
 from penstock.learning.reliability import table as reliability_table
@@ -64,7 +65,7 @@ class Evaluation:
     reliability: tuple[Bin, ...] = ()
     intervals: dict[str, Interval] = field(default_factory=dict)
     lead: Difference | None = None
-    findings: tuple[Any, ...] = ()
+    findings: tuple[Finding, ...] = ()
     windows: tuple[Metrics, ...] = ()
     insight: Insight | None = None
 
@@ -165,7 +166,7 @@ class Evaluation:
             "reliability": [part.to_dict() for part in self.reliability],
             "intervals": {name: [*map(_or_none, ends)] for name, ends in self.intervals.items()},
             "lead": None if self.lead is None else self.lead.to_dict(),
-            "findings": [f if isinstance(f, Mapping) else f.to_dict() for f in self.findings],
+            "findings": [finding.to_dict() for finding in self.findings],
             "windows": [_plain(window) for window in self.windows],
             "insight": None if self.insight is None else self.insight.to_dict(),
         }
@@ -185,7 +186,7 @@ class Evaluation:
             reliability=tuple(map(Bin.from_dict, plain.get("reliability", ()))),
             intervals={name: (_number(low), _number(high)) for name, (low, high) in plain.get("intervals", {}).items()},
             lead=None if lead is None else Difference.from_dict(lead),
-            findings=tuple(plain.get("findings", ())),
+            findings=tuple(map(Finding.from_dict, plain.get("findings", ()))),
             windows=tuple(map(_measured, plain.get("windows", ()))),
             insight=None if insight is None else Insight.from_dict(insight),
             **told,
