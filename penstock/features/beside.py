@@ -248,20 +248,27 @@ def _differences(ground: Ground, towards: list[tuple[Field, Link]]) -> Iterator[
         for second, other in towards[place + 1 :]:
             if link.to != other.to or first.hops or second.hops:
                 continue
-            for feature in _rows_of(ground, Others(first, link.to), "one parent against another", 2):
-                mirrored = _of(feature.expression, first, second)
-                if isinstance(feature.expression, Aggregate | Arithmetic) and mirrored is not None:
-                    against = Arithmetic("-", feature.expression, mirrored)
-                    yield replace(feature, expression=against, rank=feature.rank + 1)
+            for feature in _either(ground, first, link):
+                mirrored = _of(feature.expression, second)
+                if mirrored is not None:
+                    yield replace(feature, expression=Arithmetic("-", feature.expression, mirrored))
 
 
-def _of(expression: Expr, first: Field, second: Field) -> Expr | None:
-    """The same about another anchor; None of what is no number."""
-    if isinstance(expression, Arithmetic):
-        left, right = _of(expression.left, first, second), _of(expression.right, first, second)
-        return None if left is None or right is None else replace(expression, left=left, right=right)
+def _either(ground: Ground, field: Field, link: Link) -> Iterator[Feature]:
+    family = "one parent against another"
+    for hops in _back(ground, field, link):
+        yield from _target(ground, Others(field, link.to, hops), family, 2)
+    yield from _rows_of(ground, Others(field, link.to), family, 3)
+
+
+def _of(expression: Expr, anchor: Field) -> Expr | None:
+    """The same about another parent; None of what is no number."""
+    if isinstance(expression, Arithmetic | Call):
+        mirrored = {part: _of(part, anchor) for part in expression.children}
+        return None if None in mirrored.values() else expression.over(lambda part: mirrored[part] or part)
     if isinstance(expression, Aggregate) and expression.dtype in (Dtype.INT, Dtype.FLOAT):
-        return replace(expression, stream=replace(expression.stream, anchor=second))
+        own = expression.stream.anchor is None
+        return expression if own else replace(expression, stream=replace(expression.stream, anchor=anchor))
     return None
 
 

@@ -13,7 +13,7 @@ from penstock.features.definitions import Feature, FeatureSet
 from penstock.features.ground import Ground
 from penstock.features.lookbacks import windows
 from penstock.features.survey import Survey
-from penstock.features.ways import paths
+from penstock.features.ways import paths, pointers
 from penstock.language import Query
 from penstock.window import Unit
 
@@ -32,7 +32,19 @@ def _ground(query: Query, survey: Survey) -> Ground:
     spans = [s for t in query.graph if (s := survey.span(t.name)) is not None]
     end = max((high for _, high in spans), default=0)
     span = end - min((low for low, _ in spans), default=0)
-    return Ground(query, survey, windows(query.horizon_microseconds or 30 * Unit.DAYS.microseconds, span), span, end)
+    horizon = query.horizon_microseconds or _usual_gap(query, survey)
+    return Ground(query, survey, windows(horizon, span), span, end)
+
+
+def _usual_gap(query: Query, survey: Survey) -> int:
+    """In place of a horizon: how long a parent of the entities goes without one, on the average, twice over."""
+    table, longest = query.graph.table(query.entity), 0
+    for field, _ in pointers(query.graph, table.name, 0):
+        low, high = survey.span(table.name) or (0, 0)
+        each = survey.profile(field.table, field.column).distinct / max(1, survey.count(table.name))
+        longest = max(longest, int((high - low) * min(each, 1.0)))
+    day = Unit.DAYS.microseconds
+    return max(day, 2 * longest) if longest else 30 * day
 
 
 def _made(ground: Ground) -> Iterator[Feature]:
