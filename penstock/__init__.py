@@ -28,9 +28,11 @@ from penstock import errors, settings
 
 if TYPE_CHECKING:
     from penstock.database import Database, connect
+    from penstock.learning.compare import compare
+    from penstock.learning.evaluation import Evaluation
 
 __version__ = settings.VERSION
-__all__ = ["Database", "__version__", "connect", "errors"]
+__all__ = ["Database", "Evaluation", "__version__", "compare", "connect", "errors"]
 
 
 def __getattr__(name: str) -> Any:
@@ -39,4 +41,8 @@ def __getattr__(name: str) -> Any:
         from penstock import database
 
         return getattr(database, name)
+    if name in ("Evaluation", "compare"):
+        from penstock.learning import compare
+
+        return getattr(compare, name)
     raise AttributeError(f"module 'penstock' has no attribute {name!r}")

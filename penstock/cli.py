@@ -265,10 +265,11 @@ def features(query: str, spine: str | None, describe: bool, out: str | None, as_
 @click.option("--frozen", is_flag=True, help="Test rows see nothing after the first test cutoff.")
 @_learning
 @click.option("--out", metavar="FILE|URL#TABLE", callback=_destination, help="Write the test predictions there.")
+@click.option("--save", metavar="FILE.parquet", callback=_page, help="Keep the evaluation, to compare it with others.")
 @click.option("--report", metavar="FILE.html", callback=_page, help="Write all there is to see as one page.")
 def evaluate(
     query: str, dialect: str | None, train: str | None, validation: str | None, test: str | None, windows: int,
-    frozen: bool, out: str | None, report: str | None, as_json: bool, **where: Any,
+    frozen: bool, out: str | None, save: str | None, report: str | None, as_json: bool, **where: Any,
 ) -> None:  # fmt: skip
     """How good predictions of QUERY have been: a backtest on the newest complete window, beside trivial baselines.
 
@@ -280,12 +281,31 @@ def evaluate(
         evaluation = db.evaluate(asked, train, validation, test, windows=windows, progress=progress, **how)
     if out:
         evaluation.write(out)
+    if save:
+        evaluation.save(save)
     if report:
         from penstock.learning.report import write_page
 
         write_page(evaluation, report, query=query, source=where["source"])
         click.echo(f"wrote {report}", err=True)
     _echo_json(evaluation.to_dict(), indent=2) if as_json else click.echo(str(evaluation))
+
+
+@main.command()
+@click.argument("first")
+@click.argument("second")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+def compare(first: str, second: str, seed: int, as_json: bool) -> None:
+    """Which of two evaluations of the same rows is better, and whether by more than noise.
+
+    FIRST and SECOND are files that penstock evaluate --save wrote.
+    """
+    from penstock.learning.compare import compare as compared
+    from penstock.learning.evaluation import Evaluation
+
+    found = compared(Evaluation.load(first), Evaluation.load(second), seed)
+    _echo_json(found.to_dict(), indent=2) if as_json else click.echo(str(found))
 
 
 @main.command()
