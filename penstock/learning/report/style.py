@@ -75,7 +75,7 @@ th:last-child,td:last-child{padding-right:0}
 tbody th{min-width:8rem}
 tr.own th,tr.own td,b{font-weight:650}
 .best{color:var(--good);font-weight:650}
-.matrix td{text-align:center;padding:.36rem .5rem;
+.matrix td{text-align:center;white-space:nowrap;padding:.36rem .5rem;
 background:color-mix(in srgb,var(--own) calc(var(--share)*38%),transparent)}
 .matrix{width:auto} .matrix td,.matrix thead th{min-width:4.6rem} .matrix br+*{color:var(--ink)}
 .matrix thead th{text-align:center;padding:.36rem .5rem;max-width:9rem;overflow-wrap:break-word}
