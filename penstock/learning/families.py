@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from penstock.learning.blend import Loss
-from penstock.learning.choose import blended, chance_loss, class_loss, number_loss, shortlist
+from penstock.learning.choose import blended, chance_loss, class_loss, levelled, number_loss, shortlist
 from penstock.learning.learners import Data, Learner, Line, Pasts, Trees
 from penstock.learning.models import Fit, Progress, rate
 from penstock.learning.named import KNOWN, Owns
@@ -31,7 +31,8 @@ def chances(data: Data, progress: Progress) -> Fit:
         lines.append(Line("linear, held short", "logistic", _STRONG))
     past: list[Learner] = [Pasts("own past rate", 1.0)] if data.past else []
     rest = [*lines, *past, Pasts("the usual rate", None)]
-    return _chosen(data, [trees], rest, chance_loss(data), progress)
+    found = _chosen(data, [trees], rest, chance_loss(data), progress)
+    return replace(found, held_out=levelled(data, found.held_out))
 
 
 def several(data: Data, progress: Progress) -> Fit:

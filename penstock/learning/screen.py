@@ -60,8 +60,7 @@ def survivors(
     chosen = encoding.only([name for name in encoding.features if name not in fleeting])
     if len(chosen.features) > most:
         kept, lucky = _strongest(_Trial(task, chosen, sample, later, options), encoding.part(values, chosen), most)
-        if task in ("regression", "forecasting", "multilabel"):
-            kept += [name for name in chosen.features if name in sample.own_past and name not in kept]
+        kept += [name for name in chosen.features if name in sample.own_past and name not in kept]
         lucky = [name for name in lucky if name not in kept]
         dropped += [(name, "it helped in one half of training only, and hurts on later rows") for name in lucky]
         left = [name for name in chosen.features if name not in kept and name not in lucky]

@@ -29,6 +29,8 @@ Places: TypeAlias = tuple[int, ...]
 
 SAMPLE, LATER = 6_000, 10_000
 _SURE = 0.5
+_MANY = ("multiclass", "multilabel")
+"""Tasks with more answers than a short trial looks at: rates are of the commonest, only codes tell all apart."""
 _USELESS = "it does not help to predict later rows"
 _ROUNDS, _PATIENCE, _FEWEST_ROUNDS = 100, 10, 40
 _METRICS = {"binary": "binary_logloss", "regression": "l2"}
@@ -79,7 +81,7 @@ def _best(
     every = tuple(range(len(encoding.encoders)))
     plain = tuple(place for place in every if place not in optional)
     best = _tried(encoding, sides, plain or every, options)
-    for places in groups.rivals(plain) if plain else ():
+    for places in groups.rivals(plain, instead=task not in _MANY) if plain else ():
         rival = _tried(encoding, sides, places, options)
         best = rival if rival.beats(best) else best
     settled = best.places
@@ -104,11 +106,11 @@ class _Groups:
         """All that is read from texts."""
         return tuple(sorted(self.themes + self.slants))
 
-    def rivals(self, plain: Places) -> Iterator[Places]:
-        """What to try against codes alone: codes and rates; rates instead of codes."""
+    def rivals(self, plain: Places, *, instead: bool) -> Iterator[Places]:
+        """What to try against codes alone: codes and rates; and, if they may be, rates instead of codes."""
         if self.rates:
             yield tuple(sorted(plain + self.rates))
-        if self.rates and self.codes:
+        if self.rates and self.codes and instead:
             yield tuple(sorted({*plain, *self.rates} - {*self.codes}))
 
     def readings(self) -> Iterator[Places]:

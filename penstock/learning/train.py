@@ -191,8 +191,8 @@ def _chance(prepared: _Prepared, options: Options, progress: models.Progress) ->
     targets = truth_of(prepared.train.target), truth_of(prepared.validation.target)
     data = _data(prepared, options, "chance", targets, past=_past(prepared))
     fitted = chances(data, progress)
-    truth, cutoff = data.examples.target[fitted.rows], data.cutoff[fitted.rows]
-    return fitted, finishes.chance(fitted.held_out, truth, float(targets[0].mean()), cutoff)
+    truth = data.examples.target[fitted.rows]
+    return fitted, finishes.chance(fitted.held_out, truth, float(targets[0].mean()))
 
 
 def _amount(prepared: _Prepared, options: Options, progress: models.Progress) -> tuple[Fit, Finish]:
