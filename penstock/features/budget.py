@@ -9,10 +9,10 @@ from penstock.aggregates import AGGREGATES, Family
 from penstock.features.definitions import Feature
 from penstock.plan import aggregates
 
-MOST_FEATURES, FEWEST_FEATURES = 1_500, 300
+MOST_FEATURES, FEWEST_FEATURES = 800, 300
 MOST_VALUES = 75_000_000
 """Features times rows: as many values fit in about half a gigabyte."""
-MOST_COSTLY = 500
+MOST_COSTLY = 300
 """Of features that keep more than a few sums for a window: extremes, frequencies, medians, trends."""
 _CHEAP = {Family.COUNT, Family.SUMS, Family.ORDER, Family.AGE}
 
@@ -20,8 +20,8 @@ _CHEAP = {Family.COUNT, Family.SUMS, Family.ORDER, Family.AGE}
 def most_features(rows: int | None) -> int:
     """How many features are affordable for so many rows.
 
-    >>> most_features(None), most_features(100_000), most_features(10_000_000)
-    (1500, 750, 300)
+    >>> most_features(None), most_features(150_000), most_features(10_000_000)
+    (800, 500, 300)
     """
     return MOST_FEATURES if not rows else max(FEWEST_FEATURES, min(MOST_FEATURES, MOST_VALUES // rows))
 

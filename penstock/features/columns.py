@@ -32,8 +32,11 @@ def _column_of(feature: Feature) -> str:
 
 
 def _columns(ground: Ground, table: Table, hops: tuple[Link, ...], family: str, rank: int) -> Iterator[Feature]:
-    """Numbers, categories, texts, and how long ago each instant was."""
-    for column in ground.survey.usable(table, (Kind.NUMERICAL, Kind.CATEGORICAL, Kind.TEXT)):
+    """Numbers, categories, texts, whom the row points to, and how long ago each instant was."""
+    pointing = {link.columns[0] for link in ground.graph.links_from(table.name) if len(link.columns) == 1}
+    for column in ground.survey.usable(table, (Kind.NUMERICAL, Kind.CATEGORICAL, Kind.TEXT, Kind.ID)):
+        if column.kind is Kind.ID and column.name not in pointing:
+            continue
         yield Feature(Field(table.name, column.name, column.dtype, column.kind, hops), family=family, rank=rank)
     for column in table.columns:
         if column.dtype is Dtype.TIMESTAMP and column.name not in (table.known, table.ends):

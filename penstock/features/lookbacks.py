@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from penstock.window import Lookback, Unit
 
 MOST_WINDOWS = 10
+_MOST_SECONDS = 2**31
+"""A window of the language is not longer, in its own unit."""
 _SHORTEST = 0.25
 """The first window, as a share of the horizon."""
 
@@ -33,8 +35,9 @@ class Windows:
     def before(self) -> tuple[Lookback, ...]:
         """The few once more, but that they end a second before the cutoff: what happened just then is left out."""
         lengths = [w.microseconds for w in self.few]
-        seconds = [None if length is None else -(length // Unit.SECONDS.microseconds) for length in lengths]
-        return tuple(Lookback(start, -1, Unit.SECONDS) for start in seconds if start is None or start < -1)
+        seconds = [None if length is None else length // Unit.SECONDS.microseconds for length in lengths]
+        fitting = [length for length in seconds if length is None or 1 < length < _MOST_SECONDS]
+        return tuple(Lookback(None if length is None else -length, -1, Unit.SECONDS) for length in fitting)
 
 
 def windows(horizon: int, span: int) -> Windows:
