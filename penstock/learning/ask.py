@@ -101,7 +101,7 @@ def kinds(features: FeatureSet) -> dict[str, Kind]:
     for name, expression in features.expressions.items():
         value = getattr(expression, "value", expression)
         kind, function = getattr(value, "kind", None), getattr(expression, "function", None)
-        if kind is Kind.CATEGORICAL and function in (None, "MODE", "FIRST", "LAST", "LAST_N"):
+        if kind in (Kind.CATEGORICAL, Kind.ID) and function in (None, "MODE", "FIRST", "LAST", "LAST_N"):
             found[name] = Kind.CATEGORICAL
         elif kind is Kind.TEXT and function in (None, "FIRST", "LAST", "LAST_N"):
             found[name] = Kind.TEXT
