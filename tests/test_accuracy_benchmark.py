@@ -189,7 +189,12 @@ def test_poison_rewrites_every_later_row_and_no_earlier_one():
 def test_rows_without_a_clock_are_later_if_what_they_point_to_is():
     orders = pa.table({"order_id": [1, 2], "placed_at": pa.array([START, START + DAY], pa.timestamp("us"))})
     db = penstock.connect({"orders": orders, "lines": pa.table({"line_id": [5, 6, 7], "order_id": [1, 2, 2]})})
-    assert poison.later(db.graph, tasks.tables(db), START)["lines"].tolist() == [False, True, True]
+    clean = tasks.tables(db)
+    after = poison.later(db.graph, clean, START)
+    assert after["lines"].tolist() == [False, True, True]
+    dirty = poison.poisoned(db.graph, clean, after, START, seed=0)["lines"]
+    assert dirty["order_id"].to_pylist().count(1) == 1
+    assert dirty.num_rows > 3
 
 
 def test_a_single_changed_bit_is_seen():

@@ -200,11 +200,20 @@ class _Scramble:
         if name == self.table.happened:
             return self._times(column)
         if link is not None:
-            keys = self.rows[link.to][self.graph.table(link.to).keys[0]]
+            keys = self._parents(link.to)
             return keys.take(pa.array(self.random.integers(0, len(keys), len(column)))).cast(column.type)
         if name in self.table.keys:
             return self._keys(name, column) if fresh else column
         return self._values(column)
+
+    def _parents(self, name: str) -> pa.ChunkedArray:
+        """The keys that rows may point to: without a clock of their own, only those of later rows, to stay later."""
+        parent = self.graph.table(name)
+        keys = self.rows[name][parent.keys[0]]
+        if self.table.happened is not None or parent.happened is None:
+            return keys
+        after = keys.filter(pa.array(_after(self.rows[name][parent.happened], self.cutoff)))
+        return after if len(after) else keys
 
     def _times(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         moments = self.cutoff + self.random.integers(1, 500 * _DAY, len(column))
