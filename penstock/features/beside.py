@@ -195,6 +195,7 @@ def _asked(ground: Ground) -> set[str]:
 def _against(ground: Ground, peers: list[Others]) -> Iterator[Feature]:
     """The entity against the mean of its peers at the same cutoff: its rows and their numbers."""
     if ground.query.static:
+        yield from _columns_against(ground, [others for others in peers if others.anchor != Peers()])
         return
     streams = [Stream(ground.entity.name, hops) for hops in ground.paths(ground.entity.name) if len(hops) == 1]
     for others in peers:
@@ -209,6 +210,17 @@ def _against(ground: Ground, peers: list[Others]) -> Iterator[Feature]:
                 for window in ground.lookbacks.few:
                     pair = [ground.aggregate("AVG", s, field, window) for s in (own, theirs)]
                     yield Feature(Arithmetic("/", *pair), family="against peers", rank=4)
+
+
+def _columns_against(ground: Ground, peers: list[Others]) -> Iterator[Feature]:
+    """The entity's own numbers against the mean of its peers' before it."""
+    if ground.entity.happened is None:
+        return
+    numbers = [field for field in ground.fields(ground.entity, Kind.NUMERICAL) if field.column not in _asked(ground)]
+    for others in peers:
+        for field in numbers[:MOST_NUMBERS]:
+            mean = ground.aggregate("AVG", others.stream(), field, ground.past[-1])
+            yield Feature(Arithmetic("/", field, mean), family="against peers", rank=3)
 
 
 # ---------------------------------------------------------------- sideways

@@ -22,9 +22,10 @@ _SEASONS = (7 * _DAY, 365 * _DAY)
 
 def own_past(ground: Ground) -> Iterator[Feature]:
     """The target itself, shifted back by one horizon at a time as far as the data reaches, and by a week or a year."""
-    query, horizon = ground.query, ground.query.horizon_microseconds
-    if not horizon:
+    query, period = ground.query, ground.query.period
+    if period is None:
         return
+    horizon = period.end * period.unit.microseconds  # of a forecast, one step
     most = MOST_LAGS if query.label.dtype is not Dtype.LIST else 4
     lags = [k for k in range(1, most + 1) if (k + 1) * horizon <= ground.span]
     moved = [past for k in lags if (past := query.past(k)) is not None]

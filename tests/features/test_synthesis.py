@@ -56,6 +56,7 @@ def test_a_row_knows_what_other_rows_of_its_parents_did() -> None:
     assert "AVG(games.goals VIA games.away, -INF, -1, seconds) OF games.home" in made
     assert "AVG(games.goals VIA games.home, -INF, -1, seconds) OF games.away" in made
     assert "AVG(games.goals, -INF, -1, seconds) OF SAME games.cup" in made
+    assert "games.crowd / AVG(games.crowd, -INF, -1, seconds) OF SAME games.cup" in made
     crowd = "AVG(games.crowd VIA games.home, -INF, -1, seconds) OF games"
     assert f"{crowd}.home - {crowd}.away" in made
 
@@ -105,6 +106,9 @@ def test_the_window_that_lies_a_week_or_a_year_back_is_among_the_targets_past() 
     assert monthly.names(lambda feature: feature.past) == [
         f"SUM(orders.amount, -{30 * k}, {30 - 30 * k}, days)" for k in range(1, 11)
     ]
+    weekly = db.synthesise("PREDICT SUM(orders.amount, 0, 7, days) FORECAST 8 TIMEFRAMES FOR EACH users.user_id")
+    assert weekly.names(lambda feature: feature.past)[-1] == "SUM(orders.amount, -70, -63, days)"
+    assert "SUM(orders.amount, -364, -357, days)" in names(weekly)
 
 
 def test_texts_are_features_of_the_entity_and_of_its_latest_row() -> None:
