@@ -129,6 +129,8 @@ def _learning(command: Command) -> Command:
                      help="How long to look for a better model: seconds, a minute, ten minutes."),
         click.option("--loss", type=click.Choice(["auto", "mae", "rmse"]), default="auto", show_default=True,
                      help="What a predicted number should be close to: the middle, the mean, or both."),
+        click.option("--model", default="auto", show_default=True, metavar="NAME|MODULE:CLASS",
+                     help="boosted, linear, blend, or a class of your own. auto: what validates best."),
         click.option("--keep-leaks", is_flag=True, help="Keep columns that plainly know the future."),
         click.option("--seed", type=int, default=0, show_default=True),
     ):  # fmt: skip
@@ -138,7 +140,7 @@ def _learning(command: Command) -> Command:
 
 def _how(given: dict[str, Any]) -> dict[str, Any]:
     """How to learn as the database takes it, taken out of a command's options."""
-    named = {name: given.pop(name) for name in ("effort", "loss", "seed")}
+    named = {name: given.pop(name) for name in ("effort", "loss", "model", "seed")}
     return {**named, "leaks": "keep" if given.pop("keep_leaks") else "drop"}
 
 
