@@ -35,7 +35,7 @@ def about_rows(ground: Ground, stream: Stream) -> Iterator[Feature]:
     several: tuple[Lookback | None, ...] = ground.within(stream, ground.lookbacks.all) if timed else (None,)
     few: tuple[Lookback | None, ...] = ground.within(stream, ground.lookbacks.few) if timed else (None,)
     deep = 3 * (len(stream.hops) - 1)
-    yield from _counts(ground, stream, several, deep)
+    yield from _counts(ground, stream, several, few, deep)
     numerical, categorical = ground.around(stream, Kind.NUMERICAL), ground.around(stream, Kind.CATEGORICAL)
     for place, field in enumerate(numerical):
         rank = deep + 1 + place // 4
@@ -50,10 +50,17 @@ def about_rows(ground: Ground, stream: Stream) -> Iterator[Feature]:
     yield from _filtered(ground, stream, categorical, numerical, several, few, deep + 2)
 
 
-def _counts(ground: Ground, stream: Stream, several: tuple[Lookback | None, ...], rank: int) -> Iterator[Feature]:
+def _counts(
+    ground: Ground,
+    stream: Stream,
+    several: tuple[Lookback | None, ...],
+    few: tuple[Lookback | None, ...],
+    rank: int,
+) -> Iterator[Feature]:
     """How many rows, how that changed (ratios of neighbouring windows), and how long ago the last was."""
     counts = [ground.aggregate("COUNT", stream, None, window) for window in several]
-    yield from (Feature(count, family="counts of rows", rank=rank) for count in counts)
+    for window, count in zip(several, counts, strict=True):
+        yield Feature(count, family="counts of rows", rank=rank if window in few else rank + 1)
     for short, long in pairwise(counts):
         yield Feature(Arithmetic("/", short, long), family="counts of rows", rank=rank + 1)
     if several[-1] is not None:

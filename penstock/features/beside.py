@@ -43,21 +43,21 @@ class Others:
 
 
 def beside(ground: Ground) -> Iterator[Feature]:
-    """All features about others, the likeliest first, as many streams of them as are affordable."""
+    """All features about others, the likeliest first, as far as sweeping their streams is affordable."""
     swept: dict[object, int] = {}
     for feature in _all(ground):
-        for stream in dict.fromkeys(aggregate.stream for aggregate in aggregates(feature.expression)):
-            path = stream.root, stream.hops, stream.anchor
-            if stream.anchor is not None and path not in swept:
-                swept[path] = ground.survey.count(stream.table)
-            if stream.anchor is not None and _beyond(list(swept.values()), list(swept).index(path)):
-                break
-        else:
+        streams = [node.stream for node in aggregates(feature.expression) if node.stream.anchor is not None]
+        for stream in streams:
+            path, rows = _path(stream), ground.survey.count(stream.table)
+            if len(swept) < MOST_STREAMS and (not swept or sum(swept.values()) + rows <= MOST_ROWS):
+                swept.setdefault(path, rows)
+        if all(_path(stream) in swept for stream in streams):
             yield feature
 
 
-def _beyond(rows: list[int], place: int) -> bool:
-    return place >= MOST_STREAMS or sum(rows[: place + 1]) > max(MOST_ROWS, rows[0])
+def _path(stream: Stream) -> object:
+    """What streams have in common that are swept together."""
+    return stream.root, stream.hops, stream.anchor
 
 
 def _all(ground: Ground) -> Iterator[Feature]:
@@ -65,11 +65,11 @@ def _all(ground: Ground) -> Iterator[Feature]:
     siblings = [Others(field, link.to, hops) for field, link in towards for hops in _back(ground, field, link)]
     peers = [Others(Peers(field), ground.entity.name) for field in _alike(ground)]
     for others in siblings:
-        yield from _target(ground, others, "the target among a parent's rows", 1)
+        yield from _target(ground, others, "the target among a parent's rows", 0)
     for others in peers:
-        yield from _target(ground, others, "the target among peers", 2)
+        yield from _target(ground, others, "the target among peers", 1)
     for field, link in towards:
-        yield from _rows_of(ground, Others(field, link.to), "other rows of its parents", 2)
+        yield from _rows_of(ground, Others(field, link.to), "other rows of its parents", 1)
     yield from _against(ground, [*peers, Others(Peers(), ground.entity.name)])
     yield from _usual(ground)
     yield from _differences(ground, towards)
@@ -205,7 +205,7 @@ def _against(ground: Ground, peers: list[Others]) -> Iterator[Feature]:
             for window in ground.lookbacks.few:
                 counts = [ground.aggregate("COUNT", s, None, window) for s in (own, theirs)]
                 mean = counts[1] if size is None else Arithmetic("/", counts[1], size)
-                yield Feature(Arithmetic("/", counts[0], mean), family="against peers", rank=3)
+                yield Feature(Arithmetic("/", counts[0], mean), family="against peers", rank=2)
             for field in ground.fields(ground.graph.table(own.table), Kind.NUMERICAL)[:2]:
                 for window in ground.lookbacks.few:
                     pair = [ground.aggregate("AVG", s, field, window) for s in (own, theirs)]
@@ -269,8 +269,8 @@ def _differences(ground: Ground, towards: list[tuple[Field, Link]]) -> Iterator[
 def _either(ground: Ground, field: Field, link: Link) -> Iterator[Feature]:
     family = "one parent against another"
     for hops in _back(ground, field, link):
-        yield from _target(ground, Others(field, link.to, hops), family, 2)
-    yield from _rows_of(ground, Others(field, link.to), family, 3)
+        yield from _target(ground, Others(field, link.to, hops), family, 1)
+    yield from _rows_of(ground, Others(field, link.to), family, 2)
 
 
 def _of(expression: Expr, anchor: Field) -> Expr | None:

@@ -32,7 +32,7 @@ def affordable(features: Iterable[Feature], most: int) -> tuple[list[Feature], l
     for feature in features:
         first.setdefault(feature.name, feature)
     made = list(first.values())
-    ranked = sorted(range(len(made)), key=lambda place: made[place].rank)
+    ranked = _by_likelihood(made)
     kept: set[int] = set()
     costly = 0
     for place in ranked:
@@ -46,6 +46,16 @@ def affordable(features: Iterable[Feature], most: int) -> tuple[list[Feature], l
     told = ", ".join(f"{number:,} of {family}" for family, number in cut.most_common())
     note = f"Of {len(made):,} features that could be made, the likeliest {len(kept):,} were; left out: {told}."
     return [feature for place, feature in enumerate(made) if place in kept], [note]
+
+
+def _by_likelihood(made: list[Feature]) -> list[int]:
+    """Places in the order in which features are kept: by rank, and within a rank one of each family in turn."""
+    before: Counter[tuple[int, str]] = Counter()
+    turns = []
+    for feature in made:
+        turns.append(before[feature.rank, feature.family])
+        before[feature.rank, feature.family] += 1
+    return sorted(range(len(made)), key=lambda place: (made[place].rank, turns[place]))
 
 
 def _is_costly(feature: Feature) -> bool:
