@@ -11,6 +11,7 @@ from penstock.features.definitions import FeatureSet
 from penstock.features.survey import Survey
 from penstock.language import Query
 from penstock.learning import examples, parts
+from penstock.learning.answered import without_own_answers
 from penstock.learning.audit import audit, audited, kept, narrowed, revealing, without
 from penstock.learning.dataset import Samples, joined, known
 from penstock.learning.evaluate import Evaluation
@@ -132,8 +133,10 @@ def gather(
     progress("making features", 0.2)
     count, keep = len(train) + len(validation) + len(test), how.leaks == "keep"
     features, findings = audited(query, relational, until, count, keep=keep)
-    progress(f"computing {len(features)} features for {count:,} rows", 0.3)
     bare = [part.features for part in (train, validation, test)]
+    if given.any:
+        features = without_own_answers(query, features, relational, bare)
+    progress(f"computing {len(features)} features for {count:,} rows", 0.3)
     if how.regime == "frozen":
         bare[2], notes = frozen(bare[2]), (*notes, frozen_note(test.cutoff))
     done = examples.parted_samples(query, features, bare, relational, within(progress, 0.3, 0.5))

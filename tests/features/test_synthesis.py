@@ -221,3 +221,18 @@ def test_every_anchor_reads_back_as_itself() -> None:
             assert language.feature(feature.name, db.graph, query.entity) == feature.expression
             if isinstance(feature.expression, Aggregate) and feature.expression.value is not None:
                 assert feature.expression.value.kind is not Kind.IGNORED
+
+
+def test_rows_asked_about_after_their_own_time_do_not_read_their_own_answer() -> None:
+    games = matches()["games"]
+    games = games.filter(pc.is_valid(games["goals"]))
+    parts = (games.slice(0, 400), games.slice(400))
+    spines = [pa.table({"entity": part["game_id"], "cutoff": part["played_at"]}) for part in parts]
+    later = [s.set_column(1, "cutoff", pc.add(s["cutoff"], pa.scalar(90 * DAY, pa.duration("us")))) for s in spines]
+    db = league()
+    query = "PREDICT games.goals FOR EACH games.game_id"
+    own, late = (db.evaluate(query, train=train, test=test) for train, test in (spines, later))
+    note = "features that read the answers of other rows were left out"
+    assert note in " ".join(late.notes) and note not in " ".join(own.notes)
+    assert any("AVG(games.goals" in name for name, _ in own.trained.importance)
+    assert not any("games.goals" in name for name, _ in late.trained.importance)
