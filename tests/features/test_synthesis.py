@@ -234,5 +234,5 @@ def test_rows_asked_about_after_their_own_time_do_not_read_their_own_answer() ->
     own, late = (db.evaluate(query, train=train, test=test) for train, test in (spines, later))
     note = "features that read the answers of other rows were left out"
     assert note in " ".join(late.notes) and note not in " ".join(own.notes)
-    assert any("AVG(games.goals" in name for name, _ in own.trained.importance)
-    assert not any("games.goals" in name for name, _ in late.trained.importance)
+    assert any("AVG(games.goals" in name for name, _ in own.importance)
+    assert not any("games.goals" in name for name, _ in late.importance)
