@@ -89,8 +89,17 @@ def _(expression: Call) -> str:
     timeless = {operand.map(_without_window) for operand in operands}
     if len(timeless) == 1 and expression.function != "PAIR":
         return f"{english} {phrase(timeless.pop())} over {len(operands)} windows{_of_what_length(operands)}"
+    if expression.function == "PAIR" and _is_step(*operands):
+        return f"latest step in {phrase(operands[1]).removeprefix('last ')}"
     more = phrase(operands[1]) if len(operands) == 2 else f"{len(operands) - 1} more"
     return f"{english} {phrase(operands[0])} and {more}"
+
+
+def _is_step(before: Expr, after: Expr) -> bool:
+    """Whether these are the last but one and the last of the same."""
+    if not (isinstance(before, Aggregate) and isinstance(after, Aggregate)):
+        return False
+    return after.function == "LAST_N" and (before.n, after.n) == (2, 1) and replace(before, n=1) == after
 
 
 def _without_window(node: Expr) -> Expr:

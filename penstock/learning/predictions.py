@@ -99,7 +99,8 @@ def _reasoned(row: dict[str, Any]) -> Sequence[str]:
         (f"{name} {row[name]:.3g}" for name in ("probability", "prediction", "score") if _number(row.get(name))), ""
     )
     reasons, changes = (row.get(name) or () for name in ("reasons", "changes"))
-    return [f"{row['entity']}: {said}", *(f"  {reason}" for reason in reasons), *(f"  ⇄ {one}" for one in changes)]
+    whose = row["entity"] if row.get("item") is None else f"{row['entity']}, {row['item']}"
+    return [f"{whose}: {said}", *(f"  {reason}" for reason in reasons), *(f"  ⇄ {one}" for one in changes)]
 
 
 def _number(value: object) -> bool:

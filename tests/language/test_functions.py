@@ -21,7 +21,7 @@ SPELLED = {
     f"STREAK_OF({QUIET})": "how often in a row orders is 0 over 3 windows of 30 days",
     f"FIRST_OF({QUIET})": "how many windows back orders is 0 over 3 windows of 30 days",
     "PAIR(LAST_N(orders.status, 2, -5, 0, rows), LAST_N(orders.status, 1, -5, 0, rows))": (
-        "pair of second last status of the last 5 orders and last status of the last 5 orders"
+        "latest step in status of the last 5 orders"
     ),
     f"COUNT(orders.*, -30, 0, days) / MEAN_OF({MONTHS})": (
         "orders in the last 30 days relative to mean of orders over 3 windows of 30 days"
