@@ -32,6 +32,8 @@ from benchmarks.accuracy.result import BY_HAND, ONE_TABLE, OURS, Result
 from benchmarks.accuracy.tasks import DEMO, TASKS, Task, absent, demonstration
 from penstock import demo
 from penstock.errors import PenstockError
+from penstock.learning.dataset import known
+from penstock.learning.finish import Classes, truth_of
 
 
 def measured(task: Task, given: argparse.Namespace) -> Result:
@@ -83,7 +85,7 @@ def compared(asked: Asked, said: Said, seat: Judge, answers: dict[str, Array]) -
         coverage(asked, said),
         asked.seconds + said.seconds,
         len(asked.gathered.features),
-        extra=reachable(asked, seat),
+        extra={**reachable(asked, seat), **means(asked, said)},
     )
 
 
@@ -95,6 +97,20 @@ def reachable(asked: Asked, seat: Judge) -> dict[str, float]:
     places = pc.index_in(asked.test.entity, true["entity"].combine_chunks())
     probability = true["probability"].take(places.combine_chunks() if hasattr(places, "combine_chunks") else places)
     return {"best reachable": seat.one(probability.to_numpy(), seat.primary)}
+
+
+def means(asked: Asked, said: Said) -> dict[str, float]:
+    """The target's mean in training, validation and test (of classes the share of the test rows' commonest one)."""
+    parts = {"training": asked.gathered.train, "validation": asked.gathered.validation, "test": asked.gathered.test}
+    targets = {f"mean in {name}": known(part).target for name, part in parts.items()}
+    finish = said.trained[0].finish
+    if isinstance(finish, Classes):
+        codes = {name: finish.codes(target) for name, target in targets.items()}
+        commonest = np.bincount(codes["mean in test"][codes["mean in test"] >= 0]).argmax()
+        return {name: float(np.mean(code == commonest)) for name, code in codes.items()}
+    if asked.kind in ("multilabel", "ranking"):
+        return {name: float(pc.mean(pc.list_value_length(target)).as_py()) for name, target in targets.items()}
+    return {name: float(np.mean(truth_of(target))) for name, target in targets.items()}
 
 
 def chosen(names: Sequence[str], *, twins: bool = True) -> list[Task]:

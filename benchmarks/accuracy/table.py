@@ -133,23 +133,39 @@ def _leads(results: Sequence[Result], names: tuple[str, ...], measure: str) -> I
 
 
 def shortfalls(results: Sequence[Result]) -> list[str]:
-    """Every promise that is not kept, task by task."""
-    return [line for result in results for line in _shortfalls(result)]
+    """Every promise that is not kept, task by task, with how the target moved."""
+    found = []
+    for result in results:
+        lines = list(_shortfalls(result))
+        if lines:
+            found.append("; ".join([f"{result.name}: {', and '.join(lines)}", *filter(None, [drift(result)])]))
+    return found
+
+
+def drift(result: Result) -> str:
+    """How the target moved from part to part."""
+    parts = ("training", "validation", "test")
+    known = [
+        f"{shown(result.extra[f'mean in {part}'])} in {part}" for part in parts if f"mean in {part}" in result.extra
+    ]
+    what = {"multiclass": "the share of the test rows' commonest class", "multilabel": "the mean number of labels"}
+    what["ranking"] = "the mean number of items"
+    return f"{what.get(result.kind, 'the mean of the target')} was {', '.join(known)}" if known else ""
 
 
 def _shortfalls(result: Result) -> Iterator[str]:
     if result.below:
-        yield f"{result.name}: below {result.best} by more than noise, {lead(result)} in {result.primary}"
+        yield f"below {result.best} by more than noise, {lead(result)} in {result.primary}"
     if result.coverage is not None and not COVERED[0] <= result.coverage <= COVERED[1]:
         few = "" if result.rows["test"] >= LEAST_CALIBRATED else f" ({result.rows['test']} rows)"
-        yield f"{result.name}: 90 % intervals cover {result.coverage:.1%}{few}"
+        yield f"90 % intervals cover {result.coverage:.1%}{few}"
     if result.calibration is not None and result.calibration > 0.03 and result.rows["test"] >= LEAST_CALIBRATED:
-        yield f"{result.name}: calibration error {result.calibration:.3f}"
+        yield f"calibration error {result.calibration:.3f}"
     gap = result.extra.get("best reachable", math.nan) - result.ours[result.primary]
     if gap > 0.02:
-        yield f"{result.name}: {gap:.3f} below the best reachable"
+        yield f"{gap:.3f} below the best reachable"
     if result.poison not in ("", "held"):
-        yield f"{result.name}: rows after the test cutoff matter: {result.poison}"
+        yield f"rows after the test cutoff matter: {result.poison}"
 
 
 def secondary(results: Sequence[Result]) -> list[list[str]]:

@@ -93,9 +93,6 @@ _HOME_SIDE = """
 _AWAY_SIDE = """
     SELECT m.match_id AS entity, e.date AS happened, e.home_score AS money
     FROM matches m JOIN matches e ON e.away_team = m.away_team AND e.date < m.date"""
-_SCORED = """
-    SELECT m.match_id AS entity, g.date AS happened, g.team = m.home_team AS money
-    FROM matches m JOIN goals g ON g.match_id = m.match_id"""
 _MUSIC = "SELECT CustomerId AS entity, InvoiceDate AS happened, Total AS money FROM Invoice"
 _USAGE = "SELECT subscriber_id AS entity, happened_at AS happened, amount AS money FROM usage_events"
 _SUPPORT = "SELECT subscriber_id AS entity, happened_at AS happened, NOT resolved AS money FROM support_interactions"
@@ -241,7 +238,7 @@ ASKED = (
         "football-home-score",
         "football",
         "PREDICT matches.home_score FOR EACH matches.match_id",
-        {"home side": _HOME_SIDE, "away side": _AWAY_SIDE, "goals": _SCORED},
+        {"home side": _HOME_SIDE, "away side": _AWAY_SIDE},
     ),
     Task(
         "football-opponents-365",
