@@ -19,8 +19,7 @@ Table: TypeAlias = list[list[Judged]]
 
 _SHOWN = 4
 _COMPARED = 4_000
-_SHIFTS = 5
-_AGREEING = 3
+_SHIFTS, _STILL = 30, 1e-3
 
 
 def blended(data: Data, learners: Sequence[Learner], loss: Loss, progress: Progress, told: tuple[str, ...] = ()) -> Fit:
@@ -98,43 +97,26 @@ def _thinned(rows: Floats) -> Floats:
 
 def shifted(said: Floats, truth: Floats) -> Floats:
     """Chances whose log-odds are moved, all alike, until their mean is the truth's (as if of two rows more)."""
-    return sigmoid(log_odds(said) + shift(said, truth))
-
-
-def shift(said: Floats, truth: Floats) -> float:
-    """By how much all log-odds must move."""
     scores, wanted, moved = log_odds(said), (truth.sum() + 1) / (len(truth) + 2), 0.0
     for _ in range(_SHIFTS):
         chance = sigmoid(scores + moved)
-        slope = max(float(np.mean(chance * (1 - chance))), 1e-4)
-        moved += float(np.clip((wanted - chance.mean()) / slope, -1.0, 1.0))
-    return moved
+        step = float((wanted - chance.mean()) / max(np.mean(chance * (1 - chance)), 1e-4))
+        moved += max(-1.0, min(1.0, step))
+        if abs(step) < _STILL:
+            break
+    return sigmoid(scores + moved)
 
 
 def levelled(data: Data, held_out: Floats) -> Floats:
-    """Chances of the rows that judge, each fold moved to the level of what came of it, but for what the folds agree on.
+    """Chances of the rows that judge, each fold moved to the level of what came of it.
 
-    How often a window says yes is partly the window's own luck, of which the next knows nothing; the model learnt from
-    all windows and is nearer the mark than any one of them. Only a move that three folds or more ask for beyond what
-    they differ by (its mean, shrunk as James and Stein do) is left for calibration to learn.
+    How often a window says yes is the window's own luck as well, of which the next knows nothing: the model learnt from
+    all windows and is nearer the mark than any one of them. Calibration is to learn the rest: how far chances must be
+    drawn apart or together.
     """
     ends = np.cumsum([len(fold.later) for fold in data.folds])[:-1]
-    parts = np.split(held_out, ends)
-    moves = [shift(part, later.target) for part, (_, later) in zip(parts, data.parts, strict=True)]
-    back = agreed(moves)
-    return np.concatenate([sigmoid(log_odds(part) + move - back) for part, move in zip(parts, moves, strict=True)])
-
-
-def agreed(moves: Sequence[float]) -> float:
-    """What several moves have in common; nothing where they are fewer than three, or differ by as much as they move.
-
-    >>> agreed([0.3, 0.4]), agreed([0.5, -0.5, 0.1]), round(agreed([0.5, 0.6, 0.4]), 3)
-    (0.0, 0.0, 0.493)
-    """
-    if len(moves) < _AGREEING:
-        return 0.0
-    mean, spread = float(np.mean(moves)), float(np.var(moves, ddof=1)) / len(moves)
-    return mean * max(0.0, 1 - spread / max(mean**2, 1e-12))
+    parts = zip(np.split(held_out, ends), data.parts, strict=True)
+    return np.concatenate([shifted(part, later.target) for part, (_, later) in parts])
 
 
 def class_loss(data: Data) -> Loss:
@@ -156,9 +138,10 @@ def _class_loss(truth: npt.NDArray[np.int64], said: Floats) -> float:
 
 
 def number_loss(data: Data) -> Loss:
-    """Mean absolute error relative to the training median's, root mean squared error to the mean's, or their mean.
+    """Mean absolute error relative to the training median's, root mean squared error to the mean's, or both.
 
-    What the constants are off by is averaged over the folds: a quiet window must not count more than a busy one.
+    Of both the absolute one counts twice, since a single row may decide the other. What the constants are off by is
+    averaged over the folds: a quiet window must not count more than a busy one.
     """
     truths = [later.target for _, later in data.parts]
     off = [(_absolute(truth, np.median(rows.target)), _squared(truth, rows.target.mean()))
@@ -167,7 +150,7 @@ def number_loss(data: Data) -> Loss:
 
     def loss(said: Floats, fold: int) -> float:
         parts = _absolute(truths[fold], said) / absolute, _squared(truths[fold], said) / squared
-        return {"mae": parts[0], "rmse": parts[1], "auto": (parts[0] + parts[1]) / 2}[data.options.loss]
+        return {"mae": parts[0], "rmse": parts[1], "auto": (2 * parts[0] + parts[1]) / 3}[data.options.loss]
 
     return loss
 

@@ -73,7 +73,7 @@ class Options:
     @property
     def fold_rows(self) -> int:
         """The most rows to learn from when judging."""
-        return {"fast": 15_000, "normal": 60_000, "best": 200_000}[self.effort]
+        return {"fast": 10_000, "normal": 60_000, "best": 200_000}[self.effort]
 
     @property
     def trials(self) -> int:
