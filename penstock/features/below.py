@@ -98,6 +98,16 @@ def _numbers(
         yield made("LAST", few[-1])
         yield from (made("AVG", rows) for rows in (LAST_ROWS if len(stream.hops) == 1 else LAST_ROWS[1:2]))
         yield from (made(name, w, 1) for name in ("MAX", "TREND") for w in few[:-1])
+        yield from _change(ground, stream, field, few, "numbers", rank)
+
+
+def _change(
+    ground: Ground, stream: Stream, field: Field, few: tuple[Lookback | None, ...], family: str, rank: int
+) -> Iterator[Feature]:
+    """How much of what was added up lately was added up most lately."""
+    for short, long in pairwise(few):
+        parts = [ground.aggregate("SUM", stream, field, window) for window in (short, long)]
+        yield Feature(Arithmetic("/", *parts), family=family, rank=rank)
 
 
 def _categories(
@@ -142,6 +152,7 @@ def _filtered(
         if len(pairs) <= 8:
             for number in numerical[:3]:
                 yield from (ground.feature("rows of one category", "SUM", kept, number, w, own + 1) for w in bounded)
+                yield from _change(ground, kept, number, few, "rows of one category", own + 1)
 
 
 def kept_rows(ground: Ground, stream: Stream, categorical: list[Field]) -> Iterator[Stream]:
