@@ -210,6 +210,19 @@ def test_whom_else_is_asked_about_changes_nothing_of_parents_and_peers(question:
     assert bits(part) == bits(whole.take(chosen))
 
 
+@given(anchored(), st.integers(0, 2**31), st.sampled_from([(1 << 30, 3), (1, 1), (4096, 2)]))
+def test_order_threads_and_partitions_change_no_bit_of_parents_and_peers(
+    question: Any, seed: int, limits: tuple[int, int]
+) -> None:
+    rows, table, spine, asked = question
+    rng, plan = random.Random(seed), of_others(table, *asked)
+    shuffled = {name: rng.sample(list(found), len(found)) for name, found in rows.rows.items()}
+    split = replace(SETTINGS, memory=limits[0], threads=limits[1])
+    order = rng.sample(range(len(spine)), len(spine))
+    again = ask(replace(rows, rows=shuffled), [spine[i] for i in order], plan, split)
+    assert bits(ask(rows, spine, plan).take(pa.array(np.array(order)))) == bits(again)
+
+
 def bits(table: pa.Table) -> list[list[Any]]:
     """Every value to the last bit."""
     return [[v.hex() if isinstance(v, float) else v for v in column.to_pylist()] for column in table.columns]
