@@ -79,8 +79,18 @@ def _(expression: IsNull) -> str:
 
 @phrase.register
 def _(expression: Arithmetic) -> str:
+    peers = _peers(expression.right)
+    if expression.op == "/" and peers is not None and _peers(expression.left) is None:
+        return f"{phrase(expression.left)} relative to the mean {phrase(peers)}"
     words = {"/": "relative to", "+": "plus", "-": "minus", "*": "times"}[expression.op]
     return f"{phrase(expression.left)} {words} {phrase(expression.right)}"
+
+
+def _peers(expression: Expr) -> Peers | None:
+    """Whose mean it is, if it is one of peers: an aggregate of them, or one of their rows by how many they are."""
+    first = expression.left if isinstance(expression, Arithmetic) and expression.op == "/" else expression
+    anchor = first.stream.anchor if isinstance(first, Aggregate) else None
+    return anchor if isinstance(anchor, Peers) else None
 
 
 @phrase.register
