@@ -131,7 +131,7 @@ def test_features_are_told_with_what_they_say_by_whose_rows_they_are_about() -> 
     assert "\nteams <- games OF games.home (" in told
     assert "  AVG(games.goals, -INF, -1, seconds) OF SAME games.cup\n" in told
     assert "\n      average goals of games until just before, among those of the same cup\n" in told
-    assert "\n      crowd relative to the mean among those of the same cup\n" in told
+    assert "\n      crowd relative to the mean among those of the same cup" in told
     assert [set(one) for one in made.to_dicts()[:1]] == [{"feature", "phrase", "about", "family"}]
 
 
