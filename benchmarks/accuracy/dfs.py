@@ -34,7 +34,7 @@ VERSION = "1.31.0"
 PACKAGES = (f"featuretools=={VERSION}", "pandas<3", "pyarrow")
 _DAY = 86_400_000_000
 _DEFAULT = ["sum", "std", "max", "skew", "min", "mean", "count", "percent_true", "num_unique", "mode"]
-_MORE = [*_DEFAULT, "median", "last", "trend", "time_since_last", "time_since_first", "avg_time_between", "entropy"]
+_MORE = [*_DEFAULT, "median", "trend", "time_since_last", "time_since_first", "avg_time_between", "entropy"]
 _DATES = ["day", "year", "month", "weekday"]
 
 
@@ -53,8 +53,8 @@ SETTINGS: Mapping[str, Setting] = {
 }
 
 
-class TooSlow(Exception):  # noqa: N818  what happened, not an error of ours
-    """The limit was reached."""
+class Unfinished(Exception):  # noqa: N818  what happened, not an error of ours
+    """The limit was reached, or featuretools gave up."""
 
 
 def answers(asked: Asked, said: Said, *, most: int, limit: int) -> tuple[dict[str, Array], dict[str, str]]:
@@ -66,12 +66,12 @@ def answers(asked: Asked, said: Said, *, most: int, limit: int) -> tuple[dict[st
     parts = peers.rows(asked, most)
     for name, setting in SETTINGS.items():
         if missing:  # what is too slow without windows is so with them
-            missing[name] = f"> {limit} s"
+            missing[name] = next(iter(missing.values()))
             continue
         try:
             found[name] = peers.boosted(asked, said, parts, features(asked, parts, setting, limit))
-        except TooSlow:
-            missing[name] = f"> {limit} s"
+        except Unfinished as why:
+            missing[name] = str(why)
     return found, missing
 
 
@@ -124,7 +124,7 @@ def _compute(asked: Asked, job: Mapping[str, Any], rows: pa.Table, path: Path, l
     """Run the job in featuretools' environment; what did not finish leaves a mark, so as not to be tried again."""
     mark = path.with_suffix(f".over-{limit}")
     if mark.exists():
-        raise TooSlow
+        raise Unfinished(f"> {limit} s")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "job.json"
@@ -142,7 +142,9 @@ def _compute(asked: Asked, job: Mapping[str, Any], rows: pa.Table, path: Path, l
             subprocess.run(command, check=True, timeout=limit)
         except subprocess.TimeoutExpired as error:
             mark.touch()
-            raise TooSlow from error
+            raise Unfinished(f"> {limit} s") from error
+        except subprocess.CalledProcessError as error:
+            raise Unfinished("failed") from error
         path.write_bytes(answer.read_bytes())
 
 

@@ -57,7 +57,8 @@ FEATURETOOLS = """
 - **featuretools**: Deep Feature Synthesis (featuretools {version}, in an environment of its own), depth 2, with the
   cutoff times of the rows, and the same LightGBM. *default*: its default primitives without a window. *generous*: more
   primitives, over all time and over windows of one, four and twelve horizons. It learns from at most {rows:,} training
-  and as many validation rows, drawn by lot; test rows are all there. `>` marks what did not finish in {limit} s."""
+  and as many validation rows, drawn by lot; test rows are all there. `>` marks what did not finish in {limit} s,
+  *failed* where featuretools itself raised an error."""
 
 
 def text(results: Sequence[Result], skipped: Mapping[str, str]) -> str:
