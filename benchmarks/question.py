@@ -113,9 +113,9 @@ def fit_alone(source: str, query: str) -> None:
     import penstock
     from penstock.engine.execute import quiet
     from penstock.learning import ask
-    from penstock.learning.models import Options
-    from penstock.learning.spines import Given
-    from penstock.learning.train import fit
+    from penstock.learning.fitting.models import Options
+    from penstock.learning.fitting.train import fit
+    from penstock.learning.rows.spines import Given
 
     db = penstock.connect(source)
     asked = db.query(query)

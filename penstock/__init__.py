@@ -28,8 +28,8 @@ from penstock import errors, settings
 
 if TYPE_CHECKING:
     from penstock.database import Database, connect
-    from penstock.learning.compare import compare
-    from penstock.learning.evaluation import Evaluation
+    from penstock.learning.judging.compare import compare
+    from penstock.learning.judging.evaluation import Evaluation
 
 __version__ = settings.VERSION
 __all__ = ["Database", "Evaluation", "__version__", "compare", "connect", "errors"]
@@ -42,7 +42,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(database, name)
     if name in ("Evaluation", "compare"):
-        from penstock.learning import compare
+        from penstock.learning.judging import compare
 
         return getattr(compare, name)
     raise AttributeError(f"module 'penstock' has no attribute {name!r}")

@@ -156,7 +156,7 @@ def _destination(_context: click.Context, _option: click.Parameter, value: str |
 def _page(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """A page to write, refused before any work is done for it."""
     if value is not None:
-        from penstock.learning.report import check_page
+        from penstock.learning.reasons.report import check_page
 
         check_page(value)
     return value
@@ -286,7 +286,7 @@ def evaluate(
     if save:
         evaluation.save(save)
     if report:
-        from penstock.learning.report import write_page
+        from penstock.learning.reasons.report import write_page
 
         write_page(evaluation, report, query=query, source=where["source"])
         click.echo(f"wrote {report}", err=True)
@@ -303,8 +303,8 @@ def compare(first: str, second: str, seed: int, as_json: bool) -> None:
 
     FIRST and SECOND are files that penstock evaluate --save wrote.
     """
-    from penstock.learning.compare import compare as compared
-    from penstock.learning.evaluation import Evaluation
+    from penstock.learning.judging.compare import compare as compared
+    from penstock.learning.judging.evaluation import Evaluation
 
     found = compared(Evaluation.load(first), Evaluation.load(second), seed)
     _echo_json(found.to_dict(), indent=2) if as_json else click.echo(str(found))

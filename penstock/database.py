@@ -19,12 +19,13 @@ from penstock.features.offline import offline
 from penstock.features.survey import Survey
 from penstock.features.synthesis import synthesise
 from penstock.language import Query
-from penstock.learning import answers, ask, examples
+from penstock.learning import answers, ask
 from penstock.learning.ask import Leaks, Regime
-from penstock.learning.models import Effort, Loss, Options
-from penstock.learning.rolling import rolling
-from penstock.learning.spines import about, given, read_spine
-from penstock.learning.timeline import now, timeline
+from penstock.learning.fitting.models import Effort, Loss, Options
+from penstock.learning.judging.rolling import rolling
+from penstock.learning.rows import examples
+from penstock.learning.rows.spines import about, given, read_spine
+from penstock.learning.rows.timeline import now, timeline
 from penstock.plan import Rows
 from penstock.schema import Graph
 from penstock.settings import Settings
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from penstock.inference import Facts
-    from penstock.learning.evaluate import Evaluation
+    from penstock.learning.judging.evaluate import Evaluation
     from penstock.learning.predictions import Predictions
 
 CHOICES = {name: get_args(choice) for name, choice in
@@ -200,7 +201,7 @@ class Database:
         is learnt from what was known before. ``windows`` judges so many of the newest complete windows, each with what
         was known before it. ``regime="frozen"`` lets test rows see nothing after the first test
         cutoff. ``leaks="keep"`` keeps columns that plainly know the future. What else is named (``effort``, ``seed``,
-        ``loss``, ``model``, ``refit``, …) is how to learn: see `penstock.learning.models.Options`.
+        ``loss``, ``model``, ``refit``, …) is how to learn: see `penstock.learning.fitting.models.Options`.
         """
         asked = self._asked(query)
         spines = given(asked, train, validation, test)

@@ -18,8 +18,8 @@ from benchmarks.accuracy.judge import Judge
 from benchmarks.accuracy.result import BY_HAND, OURS, Result
 from penstock.engine.execute import quiet
 from penstock.learning import ask
-from penstock.learning.dataset import Samples
-from penstock.learning.models import Options
+from penstock.learning.fitting.models import Options
+from penstock.learning.rows.dataset import Samples
 from tests.small import DAY, QUIET, START, shop
 
 ORDERS = {"orders": "SELECT user_id AS entity, placed_at AS happened, amount AS money FROM orders"}

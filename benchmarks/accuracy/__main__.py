@@ -32,8 +32,8 @@ from benchmarks.accuracy.result import BY_HAND, ONE_TABLE, OURS, Result
 from benchmarks.accuracy.tasks import DEMO, TASKS, Task, absent, demonstration
 from penstock import demo
 from penstock.errors import PenstockError
-from penstock.learning.dataset import known
-from penstock.learning.finish import Classes, truth_of
+from penstock.learning.calibration.finish import Classes, truth_of
+from penstock.learning.rows.dataset import known
 
 
 def measured(task: Task, given: argparse.Namespace) -> Result:

@@ -15,11 +15,12 @@ from benchmarks.accuracy.tasks import Task, opened
 from penstock.database import Database
 from penstock.engine.execute import quiet
 from penstock.language import Query
-from penstock.learning import ask, rank
-from penstock.learning.dataset import Samples, known
-from penstock.learning.finish import Classes, Labels, truth_of
-from penstock.learning.models import Effort, Loss, Options
-from penstock.learning.trained import TOP_K, Trained
+from penstock.learning import ask
+from penstock.learning.calibration.finish import Classes, Labels, truth_of
+from penstock.learning.fitting.models import Effort, Loss, Options
+from penstock.learning.fitting.trained import TOP_K, Trained
+from penstock.learning.ranking import rank
+from penstock.learning.rows.dataset import Samples, known
 
 NUMBERS = ("regression", "forecasting")
 

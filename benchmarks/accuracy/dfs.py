@@ -27,7 +27,7 @@ from benchmarks.accuracy.asked import Asked, Said
 from benchmarks.accuracy.judge import Array
 from benchmarks.accuracy.rfm import own_columns, spine
 from benchmarks.accuracy.tasks import tables
-from penstock.learning.dataset import Samples
+from penstock.learning.rows.dataset import Samples
 from penstock.schema import Column, Dtype, Kind
 
 VERSION = "1.31.0"

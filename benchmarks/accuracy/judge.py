@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from penstock.learning import metrics
+from penstock.learning.judging import metrics
 
 Array: TypeAlias = npt.NDArray[Any]
 Metrics: TypeAlias = dict[str, float]

@@ -20,10 +20,12 @@ import pyarrow.compute as pc
 from benchmarks.accuracy.asked import NUMBERS, Asked, Said, grid
 from benchmarks.accuracy.judge import Array
 from benchmarks.accuracy.keep import fingerprint, kept
-from penstock.learning import ask, baselines, rank
-from penstock.learning.dataset import Samples, drawn, joined, known
-from penstock.learning.finish import Amount, Chance, Classes, Labels, truth_of
-from penstock.learning.models import Options
+from penstock.learning import ask
+from penstock.learning.calibration.finish import Amount, Chance, Classes, Labels, truth_of
+from penstock.learning.fitting.models import Options
+from penstock.learning.judging import baselines
+from penstock.learning.ranking import rank
+from penstock.learning.rows.dataset import Samples, drawn, joined, known
 
 MOST_ROWS = 40_000
 """Rows of training, and of validation, that a peer's LightGBM learns from; drawn by lot, all cutoffs kept."""

@@ -28,9 +28,10 @@ from penstock import lake
 from penstock.database import Database
 from penstock.engine.execute import quiet
 from penstock.features.definitions import FeatureSet
-from penstock.learning import ask, examples
-from penstock.learning.dataset import Samples
-from penstock.learning.trained import Trained
+from penstock.learning import ask
+from penstock.learning.fitting.trained import Trained
+from penstock.learning.rows import examples
+from penstock.learning.rows.dataset import Samples
 from penstock.schema import Graph, Table
 
 MOST_CUTOFFS = 3

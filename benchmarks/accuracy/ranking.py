@@ -18,7 +18,7 @@ from benchmarks.accuracy.asked import Asked, grid
 from benchmarks.accuracy.judge import Array
 from benchmarks.accuracy.keep import fingerprint, kept
 from benchmarks.accuracy.peers import ROUNDS, SETTINGS
-from penstock.learning.dataset import Samples
+from penstock.learning.rows.dataset import Samples
 
 _CANDIDATES = """
 WITH moment AS (SELECT DISTINCT cutoff FROM spine),

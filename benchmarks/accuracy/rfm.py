@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from benchmarks.accuracy.asked import Asked
 from benchmarks.accuracy.tasks import tables
-from penstock.learning.dataset import Samples
+from penstock.learning.rows.dataset import Samples
 
 WINDOWS = (7, 30, 90, 365)
 

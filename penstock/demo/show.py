@@ -12,7 +12,7 @@ import numpy as np
 from penstock import demo
 from penstock.database import connect
 from penstock.engine.execute import Progress, quiet
-from penstock.learning.metrics import auroc
+from penstock.learning.judging.metrics import auroc
 from penstock.learning.predictions import Predictions
 
 FILE = "penstock-demo.duckdb"

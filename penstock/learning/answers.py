@@ -13,15 +13,15 @@ from penstock.engine.relational import Relational
 from penstock.errors import RefusedError, RequestError
 from penstock.features.survey import Survey
 from penstock.language import Query
-from penstock.learning import examples
 from penstock.learning.ask import AS_USUAL, How, gather, judged, learn
-from penstock.learning.dataset import joined, when
+from penstock.learning.fitting.trained import Trained
 from penstock.learning.predictions import Predictions
-from penstock.learning.reasons import with_changes, with_reasons
+from penstock.learning.reasons.why import with_changes, with_reasons
+from penstock.learning.rows import examples
+from penstock.learning.rows.dataset import joined, when
+from penstock.learning.rows.spines import Given
+from penstock.learning.rows.timeline import Timeline, now, timeline
 from penstock.learning.shelf import Shelf, Shelved
-from penstock.learning.spines import Given
-from penstock.learning.timeline import Timeline, now, timeline
-from penstock.learning.trained import Trained
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,20 @@ from penstock.engine.relational import Relational
 from penstock.features.definitions import FeatureSet
 from penstock.features.survey import Survey
 from penstock.language import Query
-from penstock.learning import examples, parts
-from penstock.learning.answered import without_own_answers
-from penstock.learning.audit import audit, audited, kept, narrowed, revealing, without
-from penstock.learning.dataset import Samples, joined, known
-from penstock.learning.evaluate import Evaluation
-from penstock.learning.evaluate import evaluate as judge
-from penstock.learning.findings import Finding, told
-from penstock.learning.frozen import at_own_cutoffs, frozen, frozen_note
-from penstock.learning.insight import insight
-from penstock.learning.models import Options
-from penstock.learning.spines import Given
-from penstock.learning.timeline import Timeline, now, timeline
-from penstock.learning.train import fit
-from penstock.learning.trained import Trained
+from penstock.learning.fitting.models import Options
+from penstock.learning.fitting.train import fit
+from penstock.learning.fitting.trained import Trained
+from penstock.learning.judging.evaluate import Evaluation
+from penstock.learning.judging.evaluate import evaluate as judge
+from penstock.learning.leaks.audit import audit, audited, kept, narrowed, revealing, without
+from penstock.learning.leaks.findings import Finding, told
+from penstock.learning.reasons.insight import insight
+from penstock.learning.rows import examples, parts
+from penstock.learning.rows.answered import without_own_answers
+from penstock.learning.rows.dataset import Samples, joined, known
+from penstock.learning.rows.frozen import at_own_cutoffs, frozen, frozen_note
+from penstock.learning.rows.spines import Given
+from penstock.learning.rows.timeline import Timeline, now, timeline
 from penstock.schema import Kind
 
 Leaks: TypeAlias = Literal["drop", "keep"]

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from penstock import lake
-from penstock.learning.evaluate import Evaluation
+from penstock.learning.judging.evaluate import Evaluation
 
 if TYPE_CHECKING:
     import pandas as pd

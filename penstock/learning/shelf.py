@@ -1,9 +1,9 @@
 """Answers kept between runs: a trained model, its evaluation and its predictions, by a fingerprint of the question.
 
-The fingerprint covers data, graph, query, how to learn, version and the instant up to which rows were learnt from, so a kept
-answer is never one to another question; who is asked about does not count, for everybody's answer is the same model.
-Files are written beside their place and renamed, so a run that is killed leaves no half an answer. What is damaged,
-or speaks a language of features that is no longer understood, counts as not kept.
+The fingerprint covers data, graph, query, how to learn, version and the instant up to which rows were learnt from, so
+a kept answer is never one to another question; who is asked about does not count, for everybody's answer is the same
+model. Files are written beside their place and renamed, so a run that is killed leaves no half an answer. What is
+damaged, or speaks a language of features that is no longer understood, counts as not kept.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from penstock.engine.relational import Relational
 from penstock.errors import PenstockError
 from penstock.language import Query
-from penstock.learning import examples
-from penstock.learning.evaluate import Evaluation
-from penstock.learning.trained import Trained
+from penstock.learning.fitting.trained import Trained
+from penstock.learning.judging.evaluate import Evaluation
+from penstock.learning.rows import examples
 from penstock.settings import VERSION
 
 FORMAT = 2

@@ -10,10 +10,10 @@ import penstock as ps
 from penstock.features.definitions import FeatureSet
 from penstock.learning import ask
 from penstock.learning.ask import How
-from penstock.learning.audit import audited
-from penstock.learning.evaluation import Evaluation
-from penstock.learning.findings import Finding, told
-from penstock.learning.spines import Given
+from penstock.learning.judging.evaluation import Evaluation
+from penstock.learning.leaks.audit import audited
+from penstock.learning.leaks.findings import Finding, told
+from penstock.learning.rows.spines import Given
 from penstock.schema import Graph
 from tests.learning.snapshots import DAY, DAYS, START, Shop, instants, snapshot
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.learning.blend import Blend, mean_loss, mixed, weigh
-from penstock.learning.booster import Examples, train
-from penstock.learning.calibrate import log_odds
-from penstock.learning.linear import Design, fit_linear
-from penstock.learning.models import Boosted
-from penstock.learning.scale import Scale
-from penstock.learning.steady import Habit, Steady
-from penstock.learning.trained import _MODELS
+from penstock.learning.calibration.calibrate import log_odds
+from penstock.learning.encoding.steady import Habit, Steady
+from penstock.learning.fitting.blend import Blend, mean_loss, mixed, weigh
+from penstock.learning.fitting.booster import Examples, train
+from penstock.learning.fitting.linear import Design, fit_linear
+from penstock.learning.fitting.models import Boosted
+from penstock.learning.fitting.scale import Scale
+from penstock.learning.fitting.trained import _MODELS
 
 TOLD = {"objective": "tweedie", "metric": "tweedie", "num_leaves": 7, "seed": 1}
 

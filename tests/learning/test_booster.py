@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from penstock.learning.booster import Booster, Examples, binned, train
+from penstock.learning.fitting.booster import Booster, Examples, binned, train
 
 TOLD = {"objective": "binary", "metric": "binary_logloss", "seed": 1, "num_threads": 2, "num_leaves": 7}
 
@@ -93,8 +93,8 @@ def test_lightgbm_s_own_complaint_is_passed_on():
 
 def test_learning_and_scoring_import_no_heavy_library():
     program = (
-        "import sys, numpy as np; from penstock.learning.booster import Examples, train; "
-        "import penstock.learning.evaluate, penstock.learning.explain; "
+        "import sys, numpy as np; from penstock.learning.fitting.booster import Examples, train; "
+        "import penstock.learning.judging.evaluate, penstock.learning.reasons.explain; "
         "x = np.random.default_rng(0).normal(size=(100, 2)).astype('f4'); "
         "train(Examples(x, (x[:, 0] > 0).astype(float)), None, {'objective': 'binary'}, rounds=2).booster.predict(x); "
         "sys.exit(' '.join({'sklearn', 'scipy', 'pandas', 'lightgbm'} & set(sys.modules)) or 0)"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.learning import weighted
-from penstock.learning.bootstrap import Draws, draws
-from penstock.learning.difference import Difference, difference
-from penstock.learning.outcomes import Outcomes
+from penstock.learning.judging import weighted
+from penstock.learning.judging.bootstrap import Draws, draws
+from penstock.learning.judging.difference import Difference, difference
+from penstock.learning.judging.outcomes import Outcomes
 
 TASKS = ("binary", "regression", "multiclass", "multilabel", "ranking")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.isotonic import isotonic_regression
 
-from penstock.learning import calibrate
+from penstock.learning.calibration import calibrate
 
 coarse = st.integers(0, 20).map(lambda n: n / 20)
 

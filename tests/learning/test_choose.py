@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.learning.booster import Examples
-from penstock.learning.choose import blended, chance_loss, class_loss, levelled, number_loss, shifted
-from penstock.learning.dataset import joined
-from penstock.learning.evaluate import evaluate
-from penstock.learning.folds import folds
-from penstock.learning.learners import Data, Judged, Pasts
-from penstock.learning.models import Options
-from penstock.learning.steady import Steady
-from penstock.learning.train import fit
+from penstock.learning.encoding.steady import Steady
+from penstock.learning.fitting.booster import Examples
+from penstock.learning.fitting.choose import blended, chance_loss, class_loss, levelled, number_loss, shifted
+from penstock.learning.fitting.folds import folds
+from penstock.learning.fitting.learners import Data, Judged, Pasts
+from penstock.learning.fitting.models import Options
+from penstock.learning.fitting.train import fit
+from penstock.learning.judging.evaluate import evaluate
+from penstock.learning.rows.dataset import joined
 from tests.learning.worlds import chance, world, worlds
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.learning.cohorts import NULL, REST, View, binned, views
-from penstock.learning.models import Options
-from penstock.learning.train import fit
+from penstock.learning.fitting.models import Options
+from penstock.learning.fitting.train import fit
+from penstock.learning.reasons.cohorts import NULL, REST, View, binned, views
 from tests.learning.worlds import TABULAR, shuffled, worlds
 
 NUMBERS = st.lists(st.one_of(st.none(), st.integers(-5, 5), st.floats(-1e9, 1e9)), min_size=1, max_size=200)

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 
 from penstock.errors import RequestError
-from penstock.learning.compare import compare
-from penstock.learning.evaluate import evaluate
-from penstock.learning.evaluation import Evaluation
-from penstock.learning.models import Options
-from penstock.learning.train import fit
+from penstock.learning.fitting.models import Options
+from penstock.learning.fitting.train import fit
+from penstock.learning.judging.compare import compare
+from penstock.learning.judging.evaluate import evaluate
+from penstock.learning.judging.evaluation import Evaluation
 from tests.learning.worlds import DAY, TABULAR, basket, shop, worlds
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.learning.conformal import Conformal, conformal, newest
+from penstock.learning.calibration.conformal import Conformal, conformal, newest
 
 coarse = st.integers(-8, 40).map(lambda n: n / 4)
 pairs = st.lists(st.tuples(coarse, coarse), min_size=1, max_size=60)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.errors import RefusedError
-from penstock.learning.dataset import Samples, capped, check, hashed, joined, split
+from penstock.learning.rows.dataset import Samples, capped, check, hashed, joined, split
 from tests.learning.worlds import DAY, shuffled
 
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from penstock.errors import RefusedError, RequestError
-from penstock.learning.baselines import best_lag
-from penstock.learning.evaluate import Evaluation, evaluate
-from penstock.learning.models import Options
-from penstock.learning.train import fit
+from penstock.learning.fitting.models import Options
+from penstock.learning.fitting.train import fit
+from penstock.learning.judging.baselines import best_lag
+from penstock.learning.judging.evaluate import Evaluation, evaluate
 from tests.learning.worlds import TABULAR, shuffled, worlds
 
 FIRST = {"binary": "auroc", "multiclass": "accuracy", "multilabel": "ap_micro"}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 
-from penstock.learning.activity import Stream
-from penstock.learning.evidence import Around, rank_correlation, ranks
+from penstock.learning.leaks.activity import Stream
+from penstock.learning.leaks.evidence import Around, rank_correlation, ranks
 
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=40))

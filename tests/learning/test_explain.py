@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penstock.learning.calibrate import sigmoid
-from penstock.learning.explain import family, reasons, sentence
-from penstock.learning.models import Options, softmax
-from penstock.learning.train import fit
-from penstock.learning.trained import Trained, with_step
+from penstock.learning.calibration.calibrate import sigmoid
+from penstock.learning.fitting.models import Options, softmax
+from penstock.learning.fitting.train import fit
+from penstock.learning.fitting.trained import Trained, with_step
+from penstock.learning.reasons.explain import family, reasons, sentence
 from tests.learning.worlds import TABULAR, worlds
 
 PHRASES = {"n0": "first number", "kind": "kind is {value}", "n1": lambda value: f"second number of {value}"}

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.learning.folds import folds
+from penstock.learning.fitting.folds import folds
 
 CUTOFFS = st.lists(st.tuples(st.integers(0, 12), st.integers(5, 60)), min_size=1, max_size=10)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 import penstock as ps
-from penstock.learning.frozen import at_own_cutoffs, frozen, frozen_note
+from penstock.learning.rows.frozen import at_own_cutoffs, frozen, frozen_note
 from tests.learning.test_ask import poisoned
 from tests.learning.worlds import DAY as LOG_DAY
 from tests.learning.worlds import basket

@@ -9,8 +9,18 @@ from hypothesis import strategies as st
 import penstock as ps
 from penstock.expression import Compare, Constant
 from penstock.features.definitions import Feature, FeatureSet
-from penstock.learning.candidates import FEATURES
-from penstock.learning.importance import CUTOFF, OTHER, OWN_ROW, SOURCES, Weight, by_link, by_source, by_table, columns
+from penstock.learning.ranking.candidates import FEATURES
+from penstock.learning.reasons.importance import (
+    CUTOFF,
+    OTHER,
+    OWN_ROW,
+    SOURCES,
+    Weight,
+    by_link,
+    by_source,
+    by_table,
+    columns,
+)
 from penstock.plan import Age, Aggregate, Calendar, Field, Stream
 from penstock.schema import Dtype, Kind, Link
 from penstock.window import Lookback

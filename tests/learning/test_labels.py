@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from penstock.learning.evaluate import evaluate
-from penstock.learning.labels import asked
-from penstock.learning.models import Options
-from penstock.learning.train import fit
-from penstock.learning.trained import Trained
+from penstock.learning.fitting.labels import asked
+from penstock.learning.fitting.models import Options
+from penstock.learning.fitting.train import fit
+from penstock.learning.fitting.trained import Trained
+from penstock.learning.judging.evaluate import evaluate
 from tests.learning.worlds import worlds
 
 OPTIONS = Options(threads=2)

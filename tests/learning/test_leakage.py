@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 import penstock as ps
-from penstock.learning.findings import Finding
-from penstock.learning.leakage import inspect
+from penstock.learning.leaks.findings import Finding
+from penstock.learning.leaks.leakage import inspect
 from tests.learning.snapshots import (
     DAY,
     DAYS,

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from penstock.learning.booster import Examples
-from penstock.learning.linear import Design, Linear, fit_linear
-from penstock.learning.scale import Scale
+from penstock.learning.fitting.booster import Examples
+from penstock.learning.fitting.linear import Design, Linear, fit_linear
+from penstock.learning.fitting.scale import Scale
 from tests.learning.worlds import chance
 
 

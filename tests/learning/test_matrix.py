@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from penstock.errors import RequestError
-from penstock.learning.matrix import MOST_CATEGORIES, Category, Encoding, Frequency, Number, learn
+from penstock.learning.encoding.matrix import MOST_CATEGORIES, Category, Encoding, Frequency, Number, learn
 from penstock.schema import Kind
 
 ROWS = 200

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from penstock.learning import metrics
+from penstock.learning.judging import metrics
 
 coarse = st.integers(0, 10).map(lambda n: n / 10)  # many ties
 rows = st.lists(st.tuples(st.booleans(), coarse), min_size=2, max_size=60)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from penstock.errors import RequestError
-from penstock.learning.models import Options
-from penstock.learning.train import fit
-from penstock.learning.trained import Trained
+from penstock.learning.fitting.models import Options
+from penstock.learning.fitting.train import fit
+from penstock.learning.fitting.trained import Trained
 from tests.learning.worlds import worlds
 
 NEAREST = "tests.learning.own_models:Nearest"

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 import penstock as ps
-from penstock.learning.candidates import FEATURES
-from penstock.learning.models import Options
-from penstock.learning.orders import ORDERS, order_reasons
-from penstock.learning.rank import fit
+from penstock.learning.fitting.models import Options
+from penstock.learning.ranking.candidates import FEATURES
+from penstock.learning.ranking.orders import ORDERS, order_reasons
+from penstock.learning.ranking.rank import fit
 from tests.learning.worlds import DAY, asked, basket, shop
 from tests.small import shop as small_shop
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.learning.placement import DENSEST, ENOUGH_ROWS, FEWEST_CUTOFFS, MOST_CUTOFFS, placed
+from penstock.learning.rows.placement import DENSEST, ENOUGH_ROWS, FEWEST_CUTOFFS, MOST_CUTOFFS, placed
 
 DAY = 86_400_000_000
 

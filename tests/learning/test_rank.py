@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.errors import RefusedError
-from penstock.learning import rank
-from penstock.learning.candidates import FEATURES, MUTUAL, Log, candidates, places, spread
-from penstock.learning.dataset import joined
-from penstock.learning.evaluate import evaluate
-from penstock.learning.factors import factors
-from penstock.learning.models import Options
-from penstock.learning.train import fit
-from penstock.learning.trained import Trained
+from penstock.learning.fitting.models import Options
+from penstock.learning.fitting.train import fit
+from penstock.learning.fitting.trained import Trained
+from penstock.learning.judging.evaluate import evaluate
+from penstock.learning.ranking import rank
+from penstock.learning.ranking.candidates import FEATURES, MUTUAL, Log, candidates, places, spread
+from penstock.learning.ranking.factors import factors
+from penstock.learning.rows.dataset import joined
 from tests.learning.worlds import DAY, basket, shop, shuffled
 
 HORIZON = 15 * DAY

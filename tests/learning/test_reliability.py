@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.learning.outcomes import Outcomes
-from penstock.learning.reliability import Bin, reliability
+from penstock.learning.judging.outcomes import Outcomes
+from penstock.learning.judging.reliability import Bin, reliability
 
 rows = st.lists(st.tuples(st.integers(0, 12).map(lambda n: n / 12), st.booleans()), min_size=1, max_size=80)
 

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 import penstock as ps
 from penstock.cli import main
 from penstock.errors import RequestError
-from penstock.learning.evaluation import Evaluation
-from penstock.learning.findings import Finding
-from penstock.learning.reliability import reliability
-from penstock.learning.report import html, write_page
-from penstock.learning.report.markup import element, joined
-from penstock.learning.report.plots import Bar, Dot, Lane, bars, dots, lanes, wrapped
-from penstock.learning.report.scales import Scale, date_ticks, heavy, moment, ticks
-from penstock.learning.report.scores import headline, primary, rival, verdict
-from penstock.learning.report.style import DARK, LIGHT, SHEET, TEXT
+from penstock.learning.judging.evaluation import Evaluation
+from penstock.learning.judging.reliability import reliability
+from penstock.learning.leaks.findings import Finding
+from penstock.learning.reasons.report import html, write_page
+from penstock.learning.reasons.report.markup import element, joined
+from penstock.learning.reasons.report.plots import Bar, Dot, Lane, bars, dots, lanes, wrapped
+from penstock.learning.reasons.report.scales import Scale, date_ticks, heavy, moment, ticks
+from penstock.learning.reasons.report.scores import headline, primary, rival, verdict
+from penstock.learning.reasons.report.style import DARK, LIGHT, SHEET, TEXT
 from tests.small import DAY, QUIET, shop
 
 FINITE = st.floats(-1e12, 1e12, allow_subnormal=False)

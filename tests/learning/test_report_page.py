@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 import penstock as ps
-from penstock.learning.evaluation import Evaluation
-from penstock.learning.report import html
+from penstock.learning.judging.evaluation import Evaluation
+from penstock.learning.reasons.report import html
 from tests.browser import Browser, browser, missing
 from tests.small import QUIET, changed, shop
 

@@ -7,10 +7,10 @@ import pytest
 import penstock as ps
 from penstock.errors import RefusedError, RequestError
 from penstock.learning.ask import AS_USUAL, evaluate
-from penstock.learning.evaluation import Evaluation
-from penstock.learning.rolling import origins, rolling
-from penstock.learning.spines import Given
-from penstock.learning.timeline import Timeline
+from penstock.learning.judging.evaluation import Evaluation
+from penstock.learning.judging.rolling import origins, rolling
+from penstock.learning.rows.spines import Given
+from penstock.learning.rows.timeline import Timeline
 from tests.learning.test_ask import poisoned
 from tests.small import DAY, QUIET, START, shop
 

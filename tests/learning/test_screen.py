@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from penstock.learning.dataset import joined
-from penstock.learning.models import Options
-from penstock.learning.screen import survivors
-from penstock.learning.train import fit
+from penstock.learning.encoding.screen import survivors
+from penstock.learning.fitting.models import Options
+from penstock.learning.fitting.train import fit
+from penstock.learning.rows.dataset import joined
 from tests.learning.worlds import TABULAR, world, worlds
 
 OPTIONS = Options(threads=2, features=4)

@@ -6,15 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from penstock.learning.dataset import Samples
-from penstock.learning.encoders import Category, Frequency, Number
-from penstock.learning.matrix import learn
-from penstock.learning.models import Options
-from penstock.learning.screen import past_of
-from penstock.learning.selection import chosen
-from penstock.learning.targets import Rate
-from penstock.learning.textual import Size, Theme
-from penstock.learning.train import fit
+from penstock.learning.encoding.encoders import Category, Frequency, Number
+from penstock.learning.encoding.matrix import learn
+from penstock.learning.encoding.screen import past_of
+from penstock.learning.encoding.selection import chosen
+from penstock.learning.encoding.targets import Rate
+from penstock.learning.encoding.textual import Size, Theme
+from penstock.learning.fitting.models import Options
+from penstock.learning.fitting.train import fit
+from penstock.learning.rows.dataset import Samples
 from penstock.schema import Kind
 
 DAY = 86_400_000_000

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.learning.encoders import Category, Number
-from penstock.learning.matrix import Encoding, learn
-from penstock.learning.targets import FOLDS, Past, Rate, rates, strength
+from penstock.learning.encoding.encoders import Category, Number
+from penstock.learning.encoding.matrix import Encoding, learn
+from penstock.learning.encoding.targets import FOLDS, Past, Rate, rates, strength
 from penstock.schema import Kind
 
 DAY = 86_400_000_000

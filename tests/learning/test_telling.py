@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from penstock.learning.dataset import Samples
-from penstock.learning.telling import telling
+from penstock.learning.leaks.telling import telling
+from penstock.learning.rows.dataset import Samples
 
 
 def rows(target: object, **features: object) -> Samples:

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.learning import textual
-from penstock.learning.encoders import Category
-from penstock.learning.matrix import Encoding, learn
-from penstock.learning.slants import PENALTY, slants
-from penstock.learning.targets import Past
-from penstock.learning.textual import MOST_CHARACTERS, Size, Theme, themes, words, words_of
+from penstock.learning.encoding import textual
+from penstock.learning.encoding.encoders import Category
+from penstock.learning.encoding.matrix import Encoding, learn
+from penstock.learning.encoding.slants import PENALTY, slants
+from penstock.learning.encoding.targets import Past
+from penstock.learning.encoding.textual import MOST_CHARACTERS, Size, Theme, themes, words, words_of
 from penstock.schema import Kind
 
 TOPICS = (
@@ -190,7 +190,7 @@ def test_encoding_a_text_needs_no_library_of_learning(fitted, tmp_path):
     (tmp_path / "encoding.json").write_text(json.dumps(encoding.to_dict()))
     program = (
         "import json, sys, pyarrow as pa\n"
-        "from penstock.learning.matrix import Encoding\n"
+        "from penstock.learning.encoding.matrix import Encoding\n"
         "encoding = Encoding.from_dict(json.load(open(sys.argv[1])))\n"
         "sys.stdout.write(encoding.encode(pa.table({'remark': [sys.argv[2]]})).tobytes().hex())\n"
         "assert not {'scipy', 'sklearn'} & set(sys.modules)\n"

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from penstock.errors import RefusedError
-from penstock.learning.models import Options
-from penstock.learning.objectives import objectives
-from penstock.learning.train import fit
-from penstock.learning.trained import Trained
+from penstock.learning.fitting.models import Options
+from penstock.learning.fitting.objectives import objectives
+from penstock.learning.fitting.train import fit
+from penstock.learning.fitting.trained import Trained
 from tests.learning.worlds import DAY, TABULAR, asked, shuffled, world, worlds
 
 OPTIONS = Options(seed=3, threads=2)

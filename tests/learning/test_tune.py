@@ -5,13 +5,13 @@ from itertools import count
 import numpy as np
 import pytest
 
-from penstock.learning.booster import Examples
-from penstock.learning.choose import chance_loss
-from penstock.learning.folds import folds
-from penstock.learning.learners import Data, Trees
-from penstock.learning.models import Options
-from penstock.learning.train import fit
-from penstock.learning.tune import searched
+from penstock.learning.fitting.booster import Examples
+from penstock.learning.fitting.choose import chance_loss
+from penstock.learning.fitting.folds import folds
+from penstock.learning.fitting.learners import Data, Trees
+from penstock.learning.fitting.models import Options
+from penstock.learning.fitting.train import fit
+from penstock.learning.fitting.tune import searched
 from tests.learning.worlds import worlds
 
 TREES = Trees("boosted trees", {"objective": "binary", "metric": "binary_logloss"})

@@ -16,13 +16,13 @@ from penstock.errors import RequestError
 from penstock.expression import Compare, Constant
 from penstock.features.definitions import Feature, FeatureSet
 from penstock.learning.ask import AS_USUAL, gather, learn
-from penstock.learning.dataset import Samples
-from penstock.learning.explain import family
-from penstock.learning.matrix import Category, Encoding, Number
-from penstock.learning.seen import grids
-from penstock.learning.spines import Given
-from penstock.learning.trained import Trained
-from penstock.learning.whatif import CAVEAT, _varied, actionable, changes
+from penstock.learning.encoding.matrix import Category, Encoding, Number
+from penstock.learning.fitting.trained import Trained
+from penstock.learning.reasons.explain import family
+from penstock.learning.reasons.seen import grids
+from penstock.learning.reasons.whatif import CAVEAT, _varied, actionable, changes
+from penstock.learning.rows.dataset import Samples
+from penstock.learning.rows.spines import Given
 from penstock.plan import Age, Aggregate, Field, Stream
 from penstock.schema import Dtype, Kind, Link
 from penstock.window import Lookback

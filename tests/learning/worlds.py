@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from penstock.learning.dataset import Samples
+from penstock.learning.rows.dataset import Samples
 
 DAY = 86_400_000_000
 NUMBERS, CATEGORIES = 6, 5

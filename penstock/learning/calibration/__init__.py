@@ -1,0 +1,1 @@
+"""From a model's numbers to answers that mean what they say."""

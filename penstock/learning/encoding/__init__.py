@@ -1,0 +1,1 @@
+"""From features to a matrix of numbers, and which of them survive."""

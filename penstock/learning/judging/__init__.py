@@ -1,0 +1,1 @@
+"""How good answers were: metrics, how sure they are, baselines, windows, and comparison."""

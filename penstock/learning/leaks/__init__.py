@@ -1,0 +1,1 @@
+"""What knows the future: the audit of a question's data."""

@@ -1,0 +1,1 @@
+"""Why answers are what they are, for whom, and what would change them."""
