@@ -61,7 +61,7 @@ def test_there_are_tasks_of_every_type_and_twins_with_the_leaks_kept(shared):
     kinds = {tasks.opened(task).query(task.query).task.value for task in tasks.ASKED if task.database == "football"}
     assert kinds == {"binary", "regression", "multiclass", "multilabel", "ranking"}
     assert len(tasks.TASKS) >= 18
-    assert {task.database for task in tasks.TASKS if task.kept} == {"retail", "stats_se"}
+    assert {task.database for task in tasks.TASKS if task.kept} == {"retail", "stats_se", "football"}
     assert len({task.name for task in tasks.TASKS}) == len(tasks.TASKS)
 
 
@@ -271,6 +271,13 @@ def test_featuretools_is_asked_about_each_entity_and_cutoff_once():
     once, place = dfs.distinct(rows)
     assert once["row"].to_pylist() == [0, 1, 2]
     assert once.drop_columns(["row"]).take(pa.array(place)).equals(rows.drop_columns(["row"]))
+
+
+def test_featuretools_gets_keys_and_links_as_the_text_of_their_numbers():
+    told = dfs.named(
+        pa.table({"order_id": [1, 2], "user_id": [7, None], "amount": [1.5, None]}), {"order_id", "user_id"}
+    )
+    assert told.to_pydict() == {"order_id": ["1", "2"], "user_id": ["7", None], "amount": [1.5, None]}
 
 
 def test_what_is_kept_is_made_once(monkeypatch, tmp_path):

@@ -54,7 +54,7 @@ def entity_set(job: dict[str, Any]) -> Any:
     for name, table in job["tables"].items():
         frame = pd.read_parquet(table["path"])
         for column in table["names"]:
-            frame[column] = frame[column].astype("string").astype(object)
+            frame[column] = frame[column].astype(object)
         types = {c: KINDS[kind] for c, kind in table["kinds"].items()}
         types |= dict.fromkeys(table["names"], "Unknown")
         own = table["key"] is not None

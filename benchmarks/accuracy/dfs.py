@@ -94,6 +94,7 @@ def computed(asked: Asked, parts: tuple[Samples, ...], setting: Setting, limit: 
         "key": asked.query.key,
         "aggregates": list(setting.aggregates),
         "transforms": list(setting.transforms),
+        "layout": 2,
         "windows": [None if times is None else times * horizon for times in setting.windows],
     }
     made_of = keep.fingerprint(
@@ -128,7 +129,7 @@ def _compute(asked: Asked, job: Mapping[str, Any], rows: pa.Table, path: Path, l
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "job.json"
-        pq.write_table(rows, Path(folder) / "spine.parquet")
+        pq.write_table(named(rows, {"entity"}), Path(folder) / "spine.parquet")
         answer = Path(folder) / "answer.parquet"
         whole = {
             **job,
@@ -161,7 +162,7 @@ def _laid(asked: Asked, folder: Path) -> dict[str, Any]:
         described = asked.db.graph.table(name)
         kinds = {c.name: kind for c in described.columns if (kind := _kind(c, names[name])) is not None}
         kept = [c for c in rows.column_names if c in kinds or c in names[name]]
-        pq.write_table(rows.select(kept), folder / f"{name}.parquet")
+        pq.write_table(named(rows.select(kept), names[name]), folder / f"{name}.parquet")
         told[name] = {
             "path": str(folder / f"{name}.parquet"),
             "key": described.keys[0] if len(described.keys) == 1 else None,
@@ -171,6 +172,11 @@ def _laid(asked: Asked, folder: Path) -> dict[str, Any]:
         }
     joined = [(link.table, link.columns[0], link.to, asked.db.graph.table(link.to).keys[0]) for link in links]
     return {"tables": told, "links": joined}
+
+
+def named(rows: pa.Table, names: set[str]) -> pa.Table:
+    """The table with its keys and links as text: as numbers, pandas would make 7 into 7.0 beside a NULL."""
+    return pa.table({c: rows[c].cast(pa.string()) if c in names else rows[c] for c in rows.column_names})
 
 
 def _kind(column: Column, names: set[str]) -> str | None:

@@ -10,9 +10,9 @@ from benchmarks.accuracy.tasks import ASKED, LEAKING
 
 HEAD = """# Accuracy
 
-`python -m benchmarks.accuracy{arguments} --write docs/accuracy.md` wrote this page; every figure on it comes from that
-run ({machine}; effort {effort}; seed fixed). It is no test, and the machine was shared, so read the seconds as an upper
-bound.
+`python -m benchmarks.accuracy{arguments} --write docs/accuracy.md` wrote this page, and every figure on it comes from
+that command, the slow tasks run one by one into a file (`--into`). {machine}; effort {effort}; seed fixed. It is no
+test, and the machine was shared, so read the seconds as an upper bound.
 
 ## How to read it
 
@@ -24,8 +24,9 @@ anything was measured, and none was taken away after.
 
 The measure: area under the ROC curve for yes or no, mean absolute error for numbers, accuracy for classes, average
 precision over all cells for labels, MAP@10 for rankings. Of numbers the peers learn one model for the absolute error,
-and another where RMSE is shown; {loss}. Numbers in brackets are 90 % intervals by bootstrap, entities drawn with all
-their rows. The lead is paired: the same draws for both; for errors it is the share of the other's error that is saved.
+and another where RMSE is shown; {loss}. Numbers in
+brackets are 90 % intervals by bootstrap, entities drawn with all their rows. The lead is
+paired: the same draws for both; for errors it is the share of the other's error that is saved.
 ✗ marks a lead whose whole interval lies below zero.
 
 Beside Penstock:
@@ -40,9 +41,9 @@ Beside Penstock:
   over the entity's own and the best-selling items.{featuretools}
 
 Task names that end in `+leaks` are asked once more with the columns kept that were taken when the data was dumped and
-so know the future ({leaking}). Their figures are
-not what one would see in practice; they show who makes use of a leak. In all other tasks those columns are hidden from
-everybody{auto}.{poison}"""
+so know the future ({leaking}), or, for the score of a football match, with the goals of that very match, which by
+default Penstock leaves out because they give the answer away. Their figures are not what one would see in practice;
+they show who makes use of a leak. In all other tasks those columns are hidden from everybody{auto}.{poison}"""
 
 POISON = """
 
@@ -90,7 +91,7 @@ def page(
     parts += [f"- {name}: the true probabilities themselves reach {v:.3f}." for name, v in reachable(results)]
     parts += [
         "## By type of task",
-        "The mean lead, over the tasks (their number in brackets) where both have a figure.",
+        "The mean lead, over the tasks (their number in brackets) where both have a figure; not those with `+leaks`.",
     ]
     parts += [table.markdown(table.averages(results)), "## Where it falls short", *_short(results, known)]
     parts += ["## The other measures", table.markdown(table.secondary(results))]

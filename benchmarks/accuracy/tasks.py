@@ -20,6 +20,8 @@ from penstock.settings import Settings
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 DEMO = "demo"
+TWIN = "+leaks"
+"""What the name of a task ends in that keeps the leaking columns."""
 
 LEAKING: Mapping[str, tuple[str, ...]] = {
     "retail": ("customers.Country", "products.Description"),
@@ -48,6 +50,7 @@ class Task:
     events: Mapping[str, str] = field(default_factory=dict)
     twin: bool = False
     kept: bool = False
+    telling: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def leaking(self) -> tuple[str, ...]:
@@ -58,7 +61,8 @@ class Task:
         """The task, and the same with the leaking columns kept."""
         yield self
         if self.twin:
-            yield replace(self, name=f"{self.name}+leaks", kept=True)
+            events = {**self.events, **self.telling}
+            yield replace(self, name=f"{self.name}{TWIN}", kept=True, events=events)
 
 
 _INVOICES = "SELECT CustomerID AS entity, InvoiceDate AS happened, NULL AS money FROM invoices"
@@ -93,6 +97,9 @@ _HOME_SIDE = """
 _AWAY_SIDE = """
     SELECT m.match_id AS entity, e.date AS happened, e.home_score AS money
     FROM matches m JOIN matches e ON e.away_team = m.away_team AND e.date < m.date"""
+_SCORED = """
+    SELECT m.match_id AS entity, g.date AS happened, g.team = m.home_team AS money
+    FROM matches m JOIN goals g ON g.match_id = m.match_id"""
 _MUSIC = "SELECT CustomerId AS entity, InvoiceDate AS happened, Total AS money FROM Invoice"
 _USAGE = "SELECT subscriber_id AS entity, happened_at AS happened, amount AS money FROM usage_events"
 _SUPPORT = "SELECT subscriber_id AS entity, happened_at AS happened, NOT resolved AS money FROM support_interactions"
@@ -239,6 +246,8 @@ ASKED = (
         "football",
         "PREDICT matches.home_score FOR EACH matches.match_id",
         {"home side": _HOME_SIDE, "away side": _AWAY_SIDE},
+        twin=True,
+        telling={"goals": _SCORED},
     ),
     Task(
         "football-opponents-365",
