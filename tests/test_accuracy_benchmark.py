@@ -280,6 +280,16 @@ def test_featuretools_gets_keys_and_links_as_the_text_of_their_numbers():
     assert told.to_pydict() == {"order_id": ["1", "2"], "user_id": ["7", None], "amount": [1.5, None]}
 
 
+def test_featuretools_does_not_see_the_column_that_is_to_be_filled_in():
+    db = penstock.connect(shop())
+    how = ask.How(Options(threads=1))
+    task = tasks.Task("shop-fill", "shop", "PREDICT users.height FOR EACH users.user_id", ORDERS)
+    query = db.query(task.query)
+    gathered = ask.gather(query, db.relational, ask.Given(), how, quiet)
+    assert dfs.hidden(asking.Asked(task, db, query, gathered, how, 0.0)) == ("users.height",)
+    assert dfs.hidden(asked_of("binary")) == ()
+
+
 def test_what_is_kept_is_made_once(monkeypatch, tmp_path):
     monkeypatch.setenv("PENSTOCK_CACHE", str(tmp_path))
     made = []

@@ -28,6 +28,7 @@ from benchmarks.accuracy.judge import Array
 from benchmarks.accuracy.rfm import own_columns, spine
 from benchmarks.accuracy.tasks import tables
 from penstock.learning.rows.dataset import Samples
+from penstock.plan import Field
 from penstock.schema import Column, Dtype, Kind
 
 VERSION = "1.31.0"
@@ -98,7 +99,7 @@ def computed(asked: Asked, parts: tuple[Samples, ...], setting: Setting, limit: 
         "windows": [None if times is None else times * horizon for times in setting.windows],
     }
     made_of = keep.fingerprint(
-        json.dumps([job, VERSION, asked.db.rows.fingerprint, asked.task.leaking]),
+        json.dumps([job, VERSION, asked.db.rows.fingerprint, hidden(asked)]),
         rows["cutoff"].cast(pa.int64()).to_numpy(),
         "\n".join(map(str, rows["entity"].to_pylist())),
     )
@@ -158,7 +159,7 @@ def _laid(asked: Asked, folder: Path) -> dict[str, Any]:
     for link in links:
         names[link.table].add(link.columns[0])
     told = {}
-    for name, rows in tables(asked.db, asked.task.leaking).items():
+    for name, rows in tables(asked.db, hidden(asked)).items():
         described = asked.db.graph.table(name)
         kinds = {c.name: kind for c in described.columns if (kind := _kind(c, names[name])) is not None}
         kept = [c for c in rows.column_names if c in kinds or c in names[name]]
@@ -172,6 +173,12 @@ def _laid(asked: Asked, folder: Path) -> dict[str, Any]:
         }
     joined = [(link.table, link.columns[0], link.to, asked.db.graph.table(link.to).keys[0]) for link in links]
     return {"tables": told, "links": joined}
+
+
+def hidden(asked: Asked) -> tuple[str, ...]:
+    """The columns that featuretools must not see: what leaks, and a column that is to be filled in."""
+    fields = [node for node in asked.query.target.walk() if isinstance(node, Field)] if asked.query.static else []
+    return (*asked.task.leaking, *(f"{field.table}.{field.column}" for field in fields))
 
 
 def named(rows: pa.Table, names: set[str]) -> pa.Table:
