@@ -161,7 +161,8 @@ def _laid(asked: Asked, folder: Path) -> dict[str, Any]:
     told = {}
     for name, rows in tables(asked.db, hidden(asked)).items():
         described = asked.db.graph.table(name)
-        kinds = {c.name: kind for c in described.columns if (kind := _kind(c, names[name])) is not None}
+        seen = [described.column(c) for c in rows.column_names]
+        kinds = {c.name: kind for c in seen if (kind := _kind(c, names[name])) is not None}
         kept = [c for c in rows.column_names if c in kinds or c in names[name]]
         pq.write_table(named(rows.select(kept), names[name]), folder / f"{name}.parquet")
         told[name] = {
