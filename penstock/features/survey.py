@@ -38,7 +38,7 @@ class Survey:
     left_out: frozenset[tuple[str, str]] = frozenset()
     _profiles: dict[tuple[str, str], Profile] = field(default_factory=dict, repr=False)
     _varying: dict[tuple[str, str], bool] = field(default_factory=dict, repr=False)
-    _masks: dict[str, pa.ChunkedArray] = field(default_factory=dict, repr=False)
+    _masks: dict[str, pa.ChunkedArray | None] = field(default_factory=dict, repr=False)
     _spans: dict[str, tuple[int, int] | None] = field(default_factory=dict, repr=False)
 
     def profile(self, table: str, column: str) -> Profile:
@@ -59,12 +59,27 @@ class Survey:
         return Profile(len(counts), top, values.null_count / len(values))
 
     def _seen(self, table: str, column: str) -> pa.ChunkedArray:
-        happened = self.rows.graph.table(table).happened
-        if happened is None:
-            return self.rows.read(table, [column])[column]
+        """The column in the rows that had happened; one without a time of its own, with the row it belongs to."""
+        values = self.rows.read(table, [column])[column]
         if table not in self._masks:
-            self._masks[table] = pc.less_equal(self.rows.read(table, [happened])[happened].cast(pa.int64()), self.until)
-        return self.rows.read(table, [column])[column].filter(self._masks[table])
+            self._masks[table] = self._happened(self.rows.graph.table(table))
+        mask = self._masks[table]
+        return values if mask is None else values.filter(mask)
+
+    def _happened(self, table: Table) -> pa.ChunkedArray | None:
+        """Whether each row had happened; None where nothing says when rows do."""
+        if table.happened is not None:
+            times = self.rows.read(table.name, [table.happened])[table.happened]
+            return pc.less_equal(times.cast(pa.int64()), self.until)
+        links = [link for link in self.rows.graph.links_from(table.name) if len(link.columns) == 1]
+        for link in links:
+            parent = self.rows.graph.table(link.to)
+            if parent.happened is not None and len(parent.keys) == 1:
+                read = self.rows.read(parent.name, list(dict.fromkeys([parent.keys[0], parent.happened])))
+                earlier = read.filter(pc.less_equal(read[parent.happened].cast(pa.int64()), self.until))
+                pointing = self.rows.read(table.name, [link.columns[0]])[link.columns[0]]
+                return pc.is_in(pointing, earlier[parent.keys[0]].combine_chunks().cast(pointing.type))
+        return None
 
     def span(self, table: str) -> tuple[int, int] | None:
         """The first and last instant at which a row of the table happened, up to ``until``; None without a clock."""

@@ -237,3 +237,13 @@ def test_rows_asked_about_after_their_own_time_do_not_read_their_own_answer() ->
     assert note in " ".join(late.notes) and note not in " ".join(own.notes)
     assert any("AVG(games.goals" in name for name, _ in own.importance)
     assert not any("games.goals" in name for name, _ in late.importance)
+
+
+def test_rows_without_a_time_are_looked_at_only_if_the_row_they_belong_to_had_happened() -> None:
+    """Lines of later orders, and of orders that are not there, choose no feature."""
+    lines = {"line_id": range(60), "order_id": [*range(50), *range(90, 100)], "amount": [1] * 40 + [7] * 20}
+    orders = {"order_id": range(50), "at": pa.array(START + np.arange(50) * DAY, pa.timestamp("us"))}
+    db = ps.connect({"orders": pa.table(orders), "lines": pa.table(lines)}, infer=False)
+    db.set("orders", key="order_id", time="at").link("lines.order_id", "orders")
+    seen = {days: Survey(db.rows, START + days * DAY).profile("lines", "amount").distinct for days in (39, 40)}
+    assert seen == {39: 1, 40: 2}

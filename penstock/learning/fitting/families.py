@@ -53,7 +53,8 @@ def numbers(data: Data, progress: Progress) -> Fit:
     logs = Scale(unit_of(target))
     lines = [Line("linear", "none", _WEAK), Line("linear, held short", "none", _STRONG),
              Line("linear in logs", "none", _STRONG, logs)]  # fmt: skip
-    past: list[Learner] = [Pasts("own mean", 0.0), Pasts("own mean, held short", 2.0)] if data.past else []
+    past: list[Learner] = [Pasts("own mean", 0.0), Pasts("own mean, held short", 2.0),
+                           Pasts("own last", 0.0, newest=1)] if data.past else []  # fmt: skip
     rest = [*lines, *past, Pasts("the mean", None), Pasts("the median", None, median=True)]
     small = data.examples.values.size <= _FEW_CELLS
     most = {"fast": 2 if small else 1, "normal": 3, "best": 4}[data.options.effort]

@@ -211,11 +211,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Pasts:
-    """What the entity did before; without ``weight`` (None) what is usual, whoever it is."""
+    """What the entity did before; without ``weight`` (None) what is usual, whoever it is.
+
+    ``newest`` is how many of its earlier windows count (None: all).
+    """
 
     name: str
     weight: float | None = 0.0
     median: bool = False
+    newest: int | None = None
 
     def judge(self, data: Data, fold: int) -> Judged:
         """Learn a fold's rows."""
@@ -227,7 +231,7 @@ class Pasts:
         return self._fitted(data.whole, data)
 
     def _fitted(self, examples: Examples, data: Data) -> Model:
-        past = () if self.weight is None else data.past
+        past = () if self.weight is None else data.past[: self.newest]
         if data.space == "classes":
             lags = () if self.weight is None else data.lags
             return Habit(lags, shares_of(examples.target, data.classes), self.weight or 1.0)

@@ -53,7 +53,7 @@ class Options:
     @property
     def most_rows(self) -> int:
         """How many rows of training, and of validation, are used."""
-        return self.rows or {"fast": 40_000, "normal": 200_000, "best": 1_000_000}[self.effort]
+        return self.rows or {"fast": 100_000, "normal": 200_000, "best": 1_000_000}[self.effort]
 
     @property
     def most_features(self) -> int:
@@ -73,7 +73,7 @@ class Options:
     @property
     def fold_rows(self) -> int:
         """The most rows to learn from when judging."""
-        return {"fast": 10_000, "normal": 60_000, "best": 200_000}[self.effort]
+        return {"fast": 20_000, "normal": 60_000, "best": 200_000}[self.effort]
 
     @property
     def trials(self) -> int:
