@@ -27,7 +27,7 @@ from penstock.learning.judging import baselines
 from penstock.learning.ranking import rank
 from penstock.learning.rows.dataset import Samples, drawn, joined, known
 
-MOST_ROWS = 40_000
+MOST_ROWS = 100_000
 """Rows of training, and of validation, that a peer's LightGBM learns from; drawn by lot, all cutoffs kept."""
 MOST_CATEGORIES = 254
 ROUNDS, PATIENCE = 1_000, 30
