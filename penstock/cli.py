@@ -162,6 +162,14 @@ def _page(_context: click.Context, _option: click.Parameter, value: str | None) 
     return value
 
 
+def _kept(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """A file to keep an evaluation in, refused before any work is done for it."""
+    if value is not None and not value.endswith(".parquet"):
+        message = f"an evaluation is kept in a .parquet file, not {value!r}"
+        raise RequestError("REQUEST_EVALUATION", message, hint="Write it like evaluation.parquet.")
+    return value
+
+
 def _pair(text: str) -> tuple[str, str]:
     left, equals, right = text.partition("=")
     if not equals:
@@ -267,7 +275,7 @@ def features(query: str, spine: str | None, describe: bool, out: str | None, as_
 @click.option("--frozen", is_flag=True, help="Test rows see nothing after the first test cutoff.")
 @_learning
 @click.option("--out", metavar="FILE|URL#TABLE", callback=_destination, help="Write the test predictions there.")
-@click.option("--save", metavar="FILE.parquet", callback=_page, help="Keep the evaluation, to compare it with others.")
+@click.option("--save", metavar="FILE.parquet", callback=_kept, help="Keep the evaluation, to compare it with others.")
 @click.option("--report", metavar="FILE.html", callback=_page, help="Write all there is to see as one page.")
 def evaluate(
     query: str, dialect: str | None, train: str | None, validation: str | None, test: str | None, windows: int,

@@ -56,7 +56,7 @@ def told(*words: str) -> Any:
 
 def test_help_lists_every_command():
     text = run("--help").stdout
-    for name in ("demo", "graph", "predict", "evaluate", "labels", "features"):
+    for name in ("demo", "graph", "predict", "evaluate", "compare", "labels", "features"):
         assert name in text
         assert run(name, "--help").exit_code == 0
 
@@ -204,3 +204,55 @@ def test_an_interrupt_leaves_nothing_half_written(source: str, tmp_path: Path):
     if where.exists():
         assert rows_of(str(where))
     assert not list(tmp_path.rglob(".draft-*"))
+
+
+# ---------------------------------------------------------------- how to learn, several windows, and comparison
+
+
+def test_two_evaluations_are_kept_and_compared(source: str, tmp_path: Path):
+    first, second = str(tmp_path / "new folder" / "first.parquet"), str(tmp_path / "second.parquet")
+    assert run("evaluate", source, QUIET, "--save", first).exit_code == 0
+    assert run("evaluate", source, QUIET, "--model", "linear", "--seed", "3", "--save", second).exit_code == 0
+    text = run("compare", first, second).stdout
+    assert "binary: the same 80 rows of 80 entities" in text
+    assert "auroc ↑" in text
+    compared = told("compare", first, first)
+    assert compared["verdict"] == "Neither is better by more than noise."
+    assert {one["value"] for one in compared["differences"]} == {0.0}
+
+
+def test_several_windows_and_a_frozen_one_are_said_to_be_so(source: str):
+    found = told("evaluate", source, QUIET, "--windows", "2")
+    assert len(found["windows"]) == 2
+    assert found["windows"][0] == found["metrics"]
+    assert "(frozen)" in run("evaluate", source, QUIET, "--frozen").stdout
+
+
+def test_what_would_change_a_prediction_is_told_beside_it(source: str):
+    rows = told("predict", source, QUIET, "--what-if", "--entities", "3,5")["predictions"]
+    assert all(isinstance(row["changes"], list) for row in rows)
+    text = run("predict", source, QUIET, "--what-if", "--act-on", "orders", "--rows", "80").stdout
+    assert "⇄ with " in text
+    assert "It is no promise" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--save", "kept.csv"), "REQUEST_EVALUATION: an evaluation is kept in a .parquet file, not 'kept.csv'"),
+        (("--model", "forest"), "LEARNING_MODEL: there is no model named 'forest'"),
+        (("--model", "json:dumps"), "LEARNING_MODEL: json:dumps lacks fit, predict, to_dict, from_dict"),
+    ],
+)
+def test_ways_of_learning_that_are_none_are_refused(source: str, words: tuple[str, str], message: str):
+    result = run("evaluate", source, QUIET, *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_files_that_hold_no_evaluation_are_refused(source: str, tmp_path: Path):
+    pq.write_table(shop()["users"], tmp_path / "users.parquet")
+    for name, said in (("users.parquet", "holds no evaluation"), ("absent.parquet", "does not exist")):
+        result = run("compare", str(tmp_path / name), str(tmp_path / name))
+        assert result.exit_code == 2
+        assert f"{name} {said}" in result.stderr

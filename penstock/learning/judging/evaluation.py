@@ -137,6 +137,7 @@ class Evaluation:
     def save(self, path: str | Path) -> None:
         """Write all of it to one Parquet file: the predictions, and the rest as JSON in the file's metadata."""
         text = json.dumps(self.to_dict())
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(self.predictions.replace_schema_metadata({_KEPT: text.encode()}), path)
 
     @classmethod
@@ -146,8 +147,9 @@ class Evaluation:
             table = pq.read_table(path)
             plain = json.loads((table.schema.metadata or {})[_KEPT])
         except (OSError, KeyError, ValueError) as error:
-            hint = "Evaluations are written by evaluation.save(path)."
-            raise RequestError("REQUEST_EVALUATION", f"{path} holds no evaluation", hint=hint) from error
+            what = "holds no evaluation" if Path(path).exists() else "does not exist"
+            hint = "Evaluations are written by evaluation.save(path), or penstock evaluate … --save FILE.parquet."
+            raise RequestError("REQUEST_EVALUATION", f"{path} {what}", hint=hint) from error
         return cls.from_dict(plain, table.replace_schema_metadata(None))
 
     def to_dict(self) -> dict[str, Any]:
