@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def test_writing_twice_is_writing_once(source: str, tmp_path: Path, place: str):
 def rows_of(where: str) -> list[Any]:
     path, _, table = where.partition("#")
     if path.endswith(".sqlite"):
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path)) as connection:
             return sorted(connection.execute(f"SELECT * FROM {table}").fetchall())
     if path.endswith(".duckdb"):
         with duckdb.connect(path, read_only=True) as connection:

@@ -52,3 +52,12 @@ def factors(entity: Ints, item: Ints, weight: Floats, entities: int, items: int)
     start = np.random.default_rng(0).standard_normal(smaller)
     left, size, right = svds(damped, k=width, v0=start, tol=_TOLERANCE)
     return Factors(left * size * np.sqrt(busy)[:, None], right.T * np.sqrt(liked)[:, None])
+
+
+def known_factors(entity: Ints, item: Ints, weight: Floats, entities: int, items: int) -> Factors:
+    """The same, found from those that met alone: who and what is met only later must not move a bit of it."""
+    (who, owner), (what, met) = (np.unique(codes, return_inverse=True) for codes in (entity, item))
+    found = factors(owner, met, weight, len(who), len(what))
+    whole = Factors(np.zeros((entities, found.entity.shape[1])), np.zeros((items, found.item.shape[1])))
+    whole.entity[who], whole.item[what] = found.entity, found.item
+    return whole
