@@ -126,7 +126,7 @@ def _learning(command: Command) -> Command:
     """The options of how to learn."""
     for option in (
         click.option("--effort", type=click.Choice(["fast", "normal", "best"]), default="fast", show_default=True,
-                     help="How long to look for a better model: seconds, a minute, ten minutes."),
+                     help="How long to look for a better model: seconds, a minute, several."),
         click.option("--loss", type=click.Choice(["auto", "mae", "rmse"]), default="auto", show_default=True,
                      help="What a predicted number should be close to: the middle, the mean, or both."),
         click.option("--model", default="auto", show_default=True, metavar="NAME|MODULE:CLASS",

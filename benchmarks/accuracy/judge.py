@@ -15,21 +15,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from penstock.learning.judging import metrics
+from penstock.learning.judging import metrics, outcomes
 
 Array: TypeAlias = npt.NDArray[Any]
 Metrics: TypeAlias = dict[str, float]
 
 BIGGER = {"auroc", "ap", "accuracy", "auroc_micro", "ap_micro", "map", "ndcg", "recall"}
 """The measures of which more is better; of the others less is."""
-PRIMARY: Mapping[str, str] = {
-    "binary": "auroc",
-    "regression": "mae",
-    "forecasting": "mae",
-    "multiclass": "accuracy",
-    "multilabel": "ap_micro",
-    "ranking": "map",
-}
+PRIMARY: Mapping[str, str] = {**outcomes.PRIMARY, "ranking": "map"}
 DRAWS = 200
 LEVEL = 0.9
 

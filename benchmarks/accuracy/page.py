@@ -61,8 +61,7 @@ FEATURETOOLS = """
   cutoff times of the rows, and the same LightGBM. *default*: its default primitives without a window. *generous*: more
   primitives, over all time and over windows of one, four and twelve horizons. It learns from at most {rows:,} training
   and as many validation rows, drawn by lot; test rows are all there. `>` marks what did not finish in {limit} s,
-  *failed* where featuretools itself raised an error, and a dash (–) a question it was not tried on: it takes hours for
-  all of them."""
+  *failed* where featuretools itself raised an error, and a dash (–) a question it was not tried on."""
 
 
 def text(results: Sequence[Result], skipped: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from penstock.learning.fitting.trained import Trained
 from penstock.learning.judging.evaluate import evaluate
 from penstock.learning.ranking import rank
 from penstock.learning.ranking.candidates import FEATURES, MUTUAL, Log, candidates, places, spread
-from penstock.learning.ranking.factors import factors, known_factors
+from penstock.learning.ranking.factors import factors
 from penstock.learning.rows.dataset import joined
 from tests.learning.worlds import DAY, basket, shop, shuffled
 
@@ -218,8 +218,8 @@ def test_entities_and_items_that_nobody_met_yet_change_no_bit_of_the_factors():
     rng = np.random.default_rng(5)
     entity, item = np.nonzero(rng.random((40, 30)) < 0.3)
     weight = rng.random(len(entity))
-    plain = known_factors(entity, item, weight, 40, 30)
-    spread_out = known_factors(2 * entity + 1, 3 * item, weight, 90, 100)
+    plain = factors(entity, item, weight, 40, 30)
+    spread_out = factors(2 * entity + 1, 3 * item, weight, 90, 100)
     assert np.array_equal(spread_out.entity[2 * np.arange(40) + 1], plain.entity)
     assert np.array_equal(spread_out.item[3 * np.arange(30)], plain.item)
     assert not spread_out.entity[::2].any()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.learning.ranking.factors import Factors, known_factors
+from penstock.learning.ranking.factors import Factors, factors
 from penstock.learning.rows.dataset import Array
 from penstock.window import Instants
 
@@ -170,7 +170,7 @@ class Seen:
         """What entities have in common; recent meetings weigh more."""
         age = (self.cutoff - self.pairs.last) / self.horizon
         weight = np.log1p(self.pairs.count) * np.exp2(-age / _FADING)
-        return known_factors(self.pair_entity, self.pair_item, weight, self.entities, self.items)
+        return factors(self.pair_entity, self.pair_item, weight, self.entities, self.items)
 
     @cached_property
     def starts(self) -> Ints:

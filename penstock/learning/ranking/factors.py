@@ -36,8 +36,7 @@ class Factors:
         return np.where(entity >= 0, found, 0.0)
 
 
-def factors(entity: Ints, item: Ints, weight: Floats, entities: int, items: int) -> Factors:
-    """The factors of pairs that met, each pair once, with the weight of their meeting (above 0)."""
+def _decomposed(entity: Ints, item: Ints, weight: Floats, entities: int, items: int) -> Factors:
     smaller = min(entities, items)
     width = min(FACTORS, smaller // _PER_FACTOR)
     if width < 1 or len(weight) <= width:
@@ -54,10 +53,13 @@ def factors(entity: Ints, item: Ints, weight: Floats, entities: int, items: int)
     return Factors(left * size * np.sqrt(busy)[:, None], right.T * np.sqrt(liked)[:, None])
 
 
-def known_factors(entity: Ints, item: Ints, weight: Floats, entities: int, items: int) -> Factors:
-    """The same, found from those that met alone: who and what is met only later must not move a bit of it."""
+def factors(entity: Ints, item: Ints, weight: Floats, entities: int, items: int) -> Factors:
+    """The factors of pairs that met, each pair once, with the weight of their meeting (above 0).
+
+    They are found from those that met alone: who and what is met only later must not move a bit of them.
+    """
     (who, owner), (what, met) = (np.unique(codes, return_inverse=True) for codes in (entity, item))
-    found = factors(owner, met, weight, len(who), len(what))
+    found = _decomposed(owner, met, weight, len(who), len(what))
     whole = Factors(np.zeros((entities, found.entity.shape[1])), np.zeros((items, found.item.shape[1])))
     whole.entity[who], whole.item[what] = found.entity, found.item
     return whole

@@ -141,7 +141,8 @@ def _better_rule(ranker: Ranker, validation: Samples, options: Options) -> str:
     Surely: by more than two standard errors of the difference.
     """
     rows = capped(validation, _TRAINING_ROWS[options.effort], options.seed)
-    found = baselines(rows, ranker.horizon, _JUDGED) | {"": ranker.rank(rows, _JUDGED, options.threads)}
+    said = {"": lambda chosen: ranker.booster.predict(chosen.values, threads=options.threads)}
+    found = ranked_by({**RULES, **said}, rows, ranker.horizon, _JUDGED)
     reached = {name: metrics.by_row(*placed_hits(ranked, rows, _JUDGED))["map"] for name, ranked in found.items()}
     rule = max(RULES, key=lambda name: float(np.nanmean(reached[name])))
     better = reached[rule] - reached[""]
@@ -185,11 +186,18 @@ def _truth(log: Log, target: Array, rows: Ints) -> Ints:
 
 def baselines(samples: Samples, horizon: int, top_k: int) -> dict[str, pa.Table]:
     """What popularity and the entity's own history (then popularity) would give: as `Ranker.rank`."""
+    return ranked_by(RULES, samples, horizon, top_k)
+
+
+def ranked_by(
+    scores: Mapping[str, Callable[[Candidates], Floats]], samples: Samples, horizon: int, top_k: int
+) -> dict[str, pa.Table]:
+    """The best items of each row by several scores, as `Ranker.rank`; candidates are found once for all of them."""
     log = Log.of(_log(samples))
-    found: dict[str, list[Best]] = {name: [] for name in RULES}
+    found: dict[str, list[Best]] = {name: [] for name in scores}
     for part in _by_cutoff(samples):
         chosen = candidates(log.until(part.cutoff, horizon), part.entities(log))
-        for name, score in RULES.items():
+        for name, score in scores.items():
             row, item, value, rank = best(chosen, score(chosen), top_k)
             found[name].append((part.rows[row], item, value, rank))
     return {name: _tabled(log, parts) for name, parts in found.items()}
