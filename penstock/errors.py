@@ -5,7 +5,10 @@
     │   ├── QueryError      a PQL query that cannot be read or does not fit the schema
     │   ├── SchemaError     a table, column or link that does not exist or cannot be what was asked
     │   └── SourceError     a source that cannot be opened or read
-    └── RefusedError        the request was right but the data cannot answer it (exit status 1)
+    ├── RefusedError        the request was right but the data cannot answer it (exit status 1)
+    └── FailedError         the request was right but this machine could not do it (exit status 1)
+
+A few codes end otherwise than their class does: a source or a lake that fails is no fault of the request.
 
 An error has four parts: what is wrong, where (the underlined place), what exists, and what to try.
 They are fields, so that a terminal, an HTTP answer and a page can render the same thing.
@@ -14,8 +17,17 @@ They are fields, so that a terminal, an HTTP answer and a page can render the sa
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+_FAILURES = (
+    "JOURNAL_UNREADABLE", "LAKE_BUSY", "LAKE_CATALOGUE", "LAKE_DAMAGED", "LAKE_MOVED", "SOURCE_UNREACHABLE",
+    "SOURCE_UNREADABLE", "STREAM_LOST", "TAIL_BUSY", "TAIL_DAMAGED",
+)  # fmt: skip
+_STATUSES: Mapping[str, int] = {**dict.fromkeys(_FAILURES, 1), "INGEST_UNKNOWN_BATCH": 2, "INGEST_RANGE": 2}
+"""Exit statuses of codes whose class says another: 1 where something failed, 2 where the request was wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +94,7 @@ class PenstockError(Exception):
         hint: str | None = None,
     ) -> None:
         self.code, self.message, self.text, self.span = code, message, text, span
+        self.exit_status = _STATUSES.get(code, type(self).exit_status)
         self.name, self.candidates, self.hint = name, tuple(candidates), hint
         super().__init__(str(self))
 
@@ -143,6 +156,29 @@ class SourceError(RequestError):
 
 class RefusedError(PenstockError):
     """The request was right, but the data cannot answer it honestly."""
+
+
+class FailedError(PenstockError):
+    """The request was right, but this machine could not do it: a full disk, missing rights."""
+
+
+def system_error(error: OSError) -> FailedError:
+    """What the system said, with the file that it is about: ``SYSTEM_ERROR``.
+
+    >>> system_error(PermissionError(13, "Permission denied", "/srv/lake")).message
+    'permission denied: /srv/lake'
+    """
+    return FailedError("SYSTEM_ERROR", system_reason(error))
+
+
+def system_reason(error: OSError) -> str:
+    """What the system said in one line: the reason in its own words, then the file."""
+    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    inner = re.search(r".*\[errno \d+\] (.+)$", reason, re.IGNORECASE)  # Arrow's own words stand before the system's
+    reason = inner[1] if inner else reason
+    reason = reason if reason[1:2].isupper() else reason[:1].lower() + reason[1:]
+    files = [os.fsdecode(file) for file in (error.filename, error.filename2) if isinstance(file, str | bytes)]
+    return f"{reason}: {' -> '.join(files)}" if files else reason
 
 
 def _shortened(names: tuple[str, ...], most: int = 20) -> str:

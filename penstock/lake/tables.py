@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -142,6 +143,10 @@ class DuckdbSource:
         shown = [_seconds(name) if types.get(name) == "INTERVAL" else _quoted(name) for name in columns]
         return self._query(f"SELECT {', '.join(shown)} FROM {self._places[table]}")
 
+    def place(self, table: str) -> str:
+        """How SQL names a table."""
+        return self._places[table]
+
     @cached_property
     def _places(self) -> dict[str, str]:
         return {
@@ -160,6 +165,24 @@ class DuckdbSource:
         return self._opened_at
 
 
+@contextmanager
+def duckdb_batches(path: Path) -> Iterator[Callable[[str], pa.RecordBatchReader]]:
+    """A function that streams the rows of SQL over a DuckDB file; all it gives are from one moment.
+
+    Raises ``SourceError`` for a file that is no database or is held by another process, and for SQL that fails.
+    """
+    import duckdb
+
+    try:
+        with duckdb.connect(path, read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("BEGIN")
+            yield lambda text: connection.sql(text).to_arrow_reader(_ROWS_A_BATCH)
+    except duckdb.Error as error:
+        raise SourceError("SOURCE_UNREADABLE", f"{path.name} cannot be read: {error}") from error
+
+
+_ROWS_A_BATCH = 122_880
 _PLACES = """
     SELECT CASE schema_name WHEN 'main' THEN table_name ELSE schema_name || '.' || table_name END AS name,
         schema_name AS schema, table_name AS "table"
