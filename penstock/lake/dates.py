@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ _COMPACT = r"^(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})$"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _CENTURY_TURNS = 70
 _NEARLY_ALL = 0.9
+_FARTHEST = 18 * 60
 
 Ints = npt.NDArray[np.int64]
 
@@ -37,25 +39,153 @@ class DoubtError(Exception):
     """Texts that look like dates but cannot be read as such without guessing; its text says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class DateFacts:
+    """What texts that may be dates show: it can be gathered piece by piece and `merged`.
+
+    ``dates`` of them have a known form, ``others`` (such as ``other``) none. Where a day and a month stand as numbers
+    before the year, ``first`` and ``second`` are the highest of each with an example, ``doubtful`` an example with
+    neither past twelve and ``undotted`` whether any is written without points. ``wrong`` and, where it depends on the
+    order, ``wrong_by_order`` are texts that are no real day or time.
+    """
+
+    dates: int = 0
+    others: int = 0
+    other: str = ""
+    first: tuple[int, str] = (0, "")
+    second: tuple[int, str] = (0, "")
+    doubtful: str = ""
+    undotted: bool = False
+    wrong: str = ""
+    wrong_by_order: tuple[str, str] = ("", "")
+
+    def merged(self, more: DateFacts) -> DateFacts:
+        """The facts of both sets of texts."""
+        return DateFacts(
+            self.dates + more.dates,
+            self.others + more.others,
+            self.other or more.other,
+            self.first if self.first[0] >= more.first[0] else more.first,
+            self.second if self.second[0] >= more.second[0] else more.second,
+            self.doubtful or more.doubtful,
+            self.undotted or more.undotted,
+            self.wrong or more.wrong,
+            (self.wrong_by_order[0] or more.wrong_by_order[0], self.wrong_by_order[1] or more.wrong_by_order[1]),
+        )
+
+    def order(self) -> tuple[bool, str]:
+        """Whether the day comes before the month, and a note. Raises ``DoubtError`` where that cannot be told."""
+        (first, first_text), (second, second_text) = self.first, self.second
+        if first > 12 and second > 12:
+            raise DoubtError("holds dates with day and month in both orders: kept as text")
+        if first > 12 or (first and not self.undotted and second <= 12):
+            return True, f"dates read with the day first ({first_text})"
+        if second > 12:
+            return False, f"dates read with the month first ({second_text})"
+        if first:
+            raise DoubtError(
+                f"holds dates such as {self.doubtful!r} that may mean day/month or month/day: kept as text"
+            )
+        return True, ""
+
+    def settled(self, day_first: bool | None = None) -> tuple[bool, str] | None:
+        """The `order` of texts that are all dates (``day_first`` settles it); None if they are not all.
+
+        Raises ``DoubtError`` where a few of many are not, or the order cannot be told.
+        """
+        if not self.dates or self.dates <= _NEARLY_ALL * (self.dates + self.others):
+            return None
+        wrong = self.other or self.wrong
+        if wrong:
+            raise DoubtError(f"holds dates, but {wrong!r} is none: kept as text")
+        day_first, note = self.order() if day_first is None else (day_first, "")
+        wrong = self.wrong_by_order[0 if day_first else 1]
+        if wrong:
+            raise DoubtError(f"holds dates, but {wrong!r} is none: kept as text")
+        return day_first, note
+
+
 def read_dates(texts: pa.Array) -> tuple[pa.Array, str] | None:
-    """Instants (timestamp[us], UTC) for texts that are all dates of one form, and a note; None if they are not.
+    """Instants (timestamp[us], UTC) for texts that are all dates, each in any known form; None if they are not.
 
     Raises ``DoubtError`` where it cannot be told whether day or month comes first, or where a few texts among dates
     are no date.
     """
-    quick = _iso(texts)
+    quick = iso_instants(texts)
     if quick is not None:
         return quick, ""
+    settled = date_facts(texts).settled()
+    return None if settled is None else (instants(texts, day_first=settled[0])[0], settled[1])
+
+
+def date_facts(texts: pa.Array) -> DateFacts:
+    """What texts (without NULLs) show of dates."""
+    if not len(texts) or iso_instants(texts) is not None:
+        return DateFacts(dates=len(texts))
+    facts = DateFacts()
+    for pattern, part in _by_form(texts):
+        facts = facts.merged(
+            DateFacts(others=len(part), other=part[0].as_py()) if not pattern else _shown(part, pattern)
+        )
+    return facts
+
+
+def instants(texts: pa.Array, *, day_first: bool | None) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """Instants (timestamp[us]) of texts without NULLs, and which are none (NULL among the instants).
+
+    Without knowing whether the ``day_first``, dates that may mean two days are none.
+    """
+    quick = iso_instants(texts)
+    if quick is not None:
+        return quick, np.zeros(len(texts), bool)
+    micros, bad = np.zeros(len(texts), np.int64), np.ones(len(texts), bool)
+    places = np.arange(len(texts))
+    for pattern, part, at in _by_form_placed(texts, places):
+        if pattern:
+            parts = _parts(part, pattern)
+            micros[at], bad[at] = _assembled(parts, *_day_and_month(parts, day_first=day_first))
+    return pa.array(micros, mask=bad).cast(pa.timestamp("us")), bad
+
+
+def _by_form(texts: pa.Array) -> Iterator[tuple[str, pa.Array]]:
+    return ((pattern, part) for pattern, part, _ in _by_form_placed(texts, np.arange(len(texts))))
+
+
+def _by_form_placed(texts: pa.Array, places: Ints) -> Iterator[tuple[str, pa.Array, Ints]]:
+    """The texts of each form with their places; those of no form come last, with an empty pattern."""
     for pattern in (_YEAR_FIRST, _YEAR_LAST, _DAY_NAME, _NAME_DAY):
         matched = pc.match_substring_regex(texts, pattern)
-        share = pc.mean(pc.cast(matched, pa.float64())).as_py()
-        if share == 1.0:
-            return _assembled(texts, _parts(texts, pattern))
-        if share > _NEARLY_ALL:
-            raise DoubtError(
-                f"holds dates, but {pc.filter(texts, pc.invert(matched))[0].as_py()!r} is none: kept as text"
-            )
-    return None
+        if pc.any(matched).as_py():
+            yield pattern, texts.filter(matched), places[matched.to_numpy(zero_copy_only=False)]
+            rest = pc.invert(matched)
+            texts, places = texts.filter(rest), places[rest.to_numpy(zero_copy_only=False)]
+        if not len(texts):
+            return
+    yield "", texts, places
+
+
+def _shown(texts: pa.Array, pattern: str) -> DateFacts:
+    """The facts of texts that all have one form."""
+    parts = _parts(texts, pattern)
+    if "one" not in parts:
+        wrong = _assembled(parts, *_day_and_month(parts, day_first=None))[1]
+        return DateFacts(dates=len(texts), wrong=_example(texts, wrong))
+    one, two = _ints(parts["one"]), _ints(parts["two"])
+    day_first, month_first = (
+        _example(texts, _assembled(parts, *_day_and_month(parts, day_first=order))[1]) for order in (True, False)
+    )
+    return DateFacts(
+        dates=len(texts),
+        first=(int(one.max()), texts[int(one.argmax())].as_py()),
+        second=(int(two.max()), texts[int(two.argmax())].as_py()),
+        doubtful=_example(texts, (one <= 12) & (two <= 12)),
+        undotted=not pc.all(pc.match_substring_regex(texts, r"^[0-9]+\.[0-9]+\.")).as_py(),
+        wrong_by_order=(day_first, month_first),
+    )
+
+
+def _example(texts: pa.Array, where: npt.NDArray[np.bool_]) -> str:
+    return str(texts[int(np.argmax(where))]) if where.any() else ""
 
 
 def compact_dates(texts: pa.Array) -> pa.Array | None:
@@ -63,15 +193,15 @@ def compact_dates(texts: pa.Array) -> pa.Array | None:
     matched = pc.match_substring_regex(texts, _COMPACT)
     if not pc.all(matched).as_py():
         return None
-    try:
-        return _assembled(texts, _parts(texts, _COMPACT))[0]
-    except DoubtError:
-        return None
+    parts = _parts(texts, _COMPACT)
+    micros, wrong = _assembled(parts, *_day_and_month(parts, day_first=None))
+    return None if wrong.any() else pa.array(micros).cast(pa.timestamp("us"))
 
 
-def _iso(texts: pa.Array) -> pa.Array | None:
-    """The quick way for what Arrow reads itself: all without a zone, or all with one."""
-    if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ]|$)", texts[0].as_py()):
+def iso_instants(texts: pa.Array) -> pa.Array | None:
+    """The quick way for what Arrow reads itself: all without a zone, or all with one; None for all else."""
+    first = next((text for text in texts.slice(0, 100).to_pylist() if text is not None), "")
+    if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}|$)", first):
         return None
     for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
         try:
@@ -86,34 +216,28 @@ def _parts(texts: pa.Array, pattern: str) -> dict[str, pa.Array]:
     return {field.name: pc.struct_field(found, [at]) for at, field in enumerate(found.type)}
 
 
-def _assembled(texts: pa.Array, parts: Mapping[str, pa.Array]) -> tuple[pa.Array, str]:
-    note, day, month = _day_and_month(texts, parts)
+def _assembled(parts: Mapping[str, pa.Array], day: Ints, month: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Microseconds since 1970, and which are no real day or time."""
     year = _full_year(parts["year"])
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (day - 1)
     micros, wrong = _clock(parts)
     wrong |= (month < 1) | (month > 12) | (day < 1) | (days.astype("datetime64[M]") != months)
-    if wrong.any():
-        raise DoubtError(f"holds dates, but {texts[int(np.argmax(wrong))].as_py()!r} is none: kept as text")
-    instants = days.astype("datetime64[us]").astype(np.int64) + micros
-    return pa.array(instants).cast(pa.timestamp("us")), note
+    return days.astype("datetime64[us]").astype(np.int64) + micros, wrong
 
 
-def _day_and_month(texts: pa.Array, parts: Mapping[str, pa.Array]) -> tuple[str, Ints, Ints]:
+def _day_and_month(parts: Mapping[str, pa.Array], *, day_first: bool | None) -> tuple[Ints, Ints]:
+    """Days and months; month 0 where they cannot be told apart."""
     if "name" in parts:
         lower = pc.utf8_slice_codeunits(pc.utf8_lower(parts["name"]), 0, 3)
-        return "", _ints(parts["day"]), _ints(pc.index_in(lower, value_set=pa.array(_MONTHS)), -1) + 1
+        return _ints(parts["day"]), _ints(pc.index_in(lower, value_set=pa.array(_MONTHS)), -1) + 1
     if "month" in parts:
-        return "", _ints(parts["day"]), _ints(parts["month"])
+        return _ints(parts["day"]), _ints(parts["month"])
     one, two = _ints(parts["one"]), _ints(parts["two"])
-    if one.max() > 12 and two.max() > 12:
-        raise DoubtError("holds dates with day and month in both orders: kept as text")
-    dotted = bool(pc.all(pc.match_substring_regex(texts, r"^[0-9]+\.[0-9]+\.")).as_py())
-    if one.max() > 12 or (dotted and two.max() <= 12):
-        return f"dates read with the day first ({texts[int(one.argmax())].as_py()})", one, two
-    if two.max() > 12:
-        return f"dates read with the month first ({texts[int(two.argmax())].as_py()})", two, one
-    raise DoubtError(f"holds dates such as {texts[0].as_py()!r} that may mean day/month or month/day: kept as text")
+    if day_first is None:
+        month = np.where(one > 12, two, np.where(two > 12, one, np.where(one == two, one, 0)))
+        return np.where(one > 12, one, two), month
+    return (one, two) if day_first else (two, one)
 
 
 def _full_year(years: pa.Array) -> Ints:
@@ -132,7 +256,8 @@ def _clock(parts: Mapping[str, pa.Array]) -> tuple[Ints, npt.NDArray[np.bool_]]:
     padded = pc.utf8_slice_codeunits(pc.utf8_rpad(parts["fraction"], 6, "0"), 0, 6)
     micros = ((hour * 60 + minute) * 60 + second) * 1_000_000 + _ints(padded)
     wrong = (hour > 23) | (minute > 59) | (second > 59)
-    return micros - _offset(parts["zone"]) * 60_000_000, wrong
+    offset = _offset(parts["zone"])
+    return micros - offset * 60_000_000, wrong | (abs(offset) > _FARTHEST)
 
 
 def _offset(zone: pa.Array) -> Ints:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.errors import SourceError
-from penstock.lake.delimited import Dialect, read_csv, sniff, tidy_names
+from penstock.lake.delimited import Dialect, check_distinct, read_csv, sniff, tidy_names
 from penstock.lake.jsonlines import read_jsonl
 from penstock.lake.source import RawColumn, RawTable, file_state, unknown_table
 
@@ -65,7 +65,9 @@ class FileSource:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was odd about the files."""
-        return tuple(dialect.note for dialect in self._dialects.values() if dialect.note)
+        odd = [dialect.note for dialect in self._dialects.values() if dialect.note]
+        folders = [path for path in self.path.iterdir() if _of_several_formats(path)] if self.path.is_dir() else []
+        return (*odd, *(f"the folder {path.name} holds files of several formats: passed over" for path in folders))
 
     @cached_property
     def _declared(self) -> dict[str, RawTable]:
@@ -82,6 +84,7 @@ class FileSource:
             names = tidy_names(self._dialects[table.parts[0]].names)
             return RawTable(table.name, tuple(RawColumn(name, "text", textual=True) for name in names))
         whole = self._json(table)
+        check_distinct(table.parts[0].name, whole.column_names)
         return RawTable(table.name, tuple(RawColumn(f.name, str(f.type), True, f.type) for f in whole.schema))
 
     def _json(self, table: FileTable) -> pa.Table:
@@ -126,13 +129,23 @@ def format_of(path: Path) -> str | None:
     return FORMATS.get(endings[-1]) if endings else None
 
 
+def _parts_in(folder: Path) -> tuple[Path, ...]:
+    found = (p for p in folder.rglob("*") if p.is_file() and format_of(p) and not p.name.startswith((".", "_")))
+    return tuple(sorted(found))
+
+
+def _of_several_formats(path: Path) -> bool:
+    hidden = path.name.startswith((".", "_")) or not path.is_dir()
+    return not hidden and len({format_of(part) for part in _parts_in(path)}) > 1
+
+
 def _table_at(path: Path) -> FileTable | None:
     if path.name.startswith((".", "_")):
         return None
     if path.is_dir():
-        parts = sorted(p for p in path.rglob("*") if p.is_file() and format_of(p) and not p.name.startswith((".", "_")))
+        parts = _parts_in(path)
         formats = {format_of(part) for part in parts}
-        return FileTable(path.name, formats.pop() or "", tuple(parts)) if len(formats) == 1 else None
+        return FileTable(path.name, formats.pop() or "", parts) if len(formats) == 1 else None
     found = format_of(path)
     return FileTable(_stem(path), found, (path,)) if found else None
 
@@ -153,6 +166,7 @@ def _nothing_in(path: Path) -> SourceError:
 
 def _declared_parquet(table: FileTable) -> RawTable:
     first = _guarded(table.parts[0], lambda: pq.ParquetFile(table.parts[0]).schema_arrow)
+    check_distinct(table.parts[0].name, first.names)
     rows = sum(map(_count_parquet, table.parts))
     columns = tuple(RawColumn(f.name, str(f.type), f.nullable, f.type) for f in first)
     return RawTable(table.name, columns, rows=rows, prunes=True)
@@ -170,7 +184,7 @@ def _read_parquet(part: Path, columns: Sequence[str]) -> pa.Table:
 def _guarded(part: Path, read: Callable[[], _T]) -> _T:
     try:
         return read()
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         raise SourceError("SOURCE_UNREADABLE", f"{part.name} cannot be read as Parquet: {error}") from error
 
 

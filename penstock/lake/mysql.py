@@ -63,12 +63,7 @@ class MysqlSource:
 
     @cached_property
     def _declared(self) -> dict[str, tuple[RawTable, list[dict[str, Any]]]]:
-        with connect(self.url) as connection, connection.cursor() as cursor:
-            columns, constraints = _rows(cursor, _COLUMNS), _rows(cursor, _CONSTRAINTS)
-        if not columns:
-            raise SourceError("SOURCE_EMPTY", f"{self.name} holds no tables that may be read")
-        grouped = {name: list(group) for name, group in groupby(columns, key=lambda column: str(column["name"]))}
-        return {name: (_table(name, own, constraints), own) for name, own in grouped.items()}
+        return declared(self.url)
 
     @cached_property
     def _kept(self) -> dict[str, pa.Table]:
@@ -87,6 +82,23 @@ class MysqlSource:
         return content_hashes({name: self.read(name, [c.name for c in t.columns]) for name, t in self.tables().items()})
 
 
+def declared(url: str) -> dict[str, tuple[RawTable, list[dict[str, Any]]]]:
+    """The tables of a database, and what its catalogue says of their columns."""
+    with connect(url) as connection:
+        import pymysql
+
+        try:
+            with connection.cursor() as cursor:
+                columns, constraints = _rows(cursor, _COLUMNS), _rows(cursor, _CONSTRAINTS)
+        except pymysql.MySQLError as error:
+            reason = without_password(str(error.args[-1]), url)
+            raise SourceError("SOURCE_UNREADABLE", f"{printable(url)} cannot be read: {reason}") from error
+    if not columns:
+        raise SourceError("SOURCE_EMPTY", f"{printable(url)} holds no tables that may be read")
+    grouped = {name: list(group) for name, group in groupby(columns, key=lambda column: str(column["name"]))}
+    return {name: (_table(name, own, constraints), own) for name, own in grouped.items()}
+
+
 def connect(url: str) -> Any:
     """A pymysql connection. Raises ``SourceError`` when there is no driver, server or database."""
     try:
@@ -99,7 +111,7 @@ def connect(url: str) -> Any:
             host=parts.hostname or "localhost",
             port=parts.port or 3306,
             user=unquote(parts.username or "root"),
-            password=unquote(parts.password or ""),
+            password=unquote(parts.password or "").encode(),  # a text would be read as Latin-1
             charset="utf8mb4",
             connect_timeout=_SECONDS_TO_CONNECT,
         )

@@ -133,13 +133,32 @@ def _open(url: str) -> _Opened:
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                schema = split_url(url)[1] or _schema(cursor, printable(url))
-                columns = _rows(cursor, _CATALOGUE, schema)
-                tables = _declared(columns, _rows(cursor, _CONSTRAINTS, schema))
+                schema = chosen_schema(cursor, url)
+                columns, constraints = catalogue(cursor, schema)
+                tables = declared(columns, constraints)
                 return _Opened(tables, {name: _read(cursor, schema, name, columns) for name in tables})
         except dbapi.Error as error:
             reason = without_password(str(error), url)
             raise SourceError("SOURCE_UNREADABLE", f"{printable(url)} cannot be read: {reason}") from error
+
+
+def described(url: str) -> tuple[dict[str, RawTable], list[dict[str, Any]]]:
+    """The tables of a schema, and what the catalogue says of their columns, without reading rows."""
+    with connect(url) as connection:
+        from adbc_driver_postgresql import dbapi
+
+        try:
+            with connection.cursor() as cursor:
+                columns, constraints = catalogue(cursor, chosen_schema(cursor, url))
+        except dbapi.Error as error:
+            reason = without_password(str(error), url)
+            raise SourceError("SOURCE_UNREADABLE", f"{printable(url)} cannot be read: {reason}") from error
+    return declared(columns, constraints), columns
+
+
+def chosen_schema(cursor: Any, url: str) -> str:
+    """The schema that the URL names, else the current one, else the only one that holds tables."""
+    return split_url(url)[1] or _schema(cursor, printable(url))
 
 
 def _schema(cursor: Any, name: str) -> str:
@@ -162,7 +181,13 @@ def _rows(cursor: Any, text: str, schema: str) -> list[dict[str, Any]]:
     return list(cursor.fetch_arrow_table().to_pylist())
 
 
-def _declared(columns: list[dict[str, Any]], constraints: list[dict[str, Any]]) -> dict[str, RawTable]:
+def catalogue(cursor: Any, schema: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What the server's catalogue says of a schema's columns, and of its constraints."""
+    return _rows(cursor, _CATALOGUE, schema), _rows(cursor, _CONSTRAINTS, schema)
+
+
+def declared(columns: list[dict[str, Any]], constraints: list[dict[str, Any]]) -> dict[str, RawTable]:
+    """The tables that the catalogue tells of."""
     found = {}
     for name, group in groupby(columns, key=lambda column: column["name"]):
         own = [c for c in constraints if c["name"] == name]

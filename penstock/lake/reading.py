@@ -19,13 +19,13 @@ NULL_WORDS = frozenset({
 """What stands for NULL in a column of numbers, truth values or dates; in a column of text it is a text."""
 
 _GLANCE = 64
-_INTEGER = r"^(?:0|-?[1-9][0-9]*)$"
-_FLOAT = r"^-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
-_FRACTION = r"^-?(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
-_THOUSANDS = r"^-?(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:,[0-9]{3})+)(?:\.[0-9]+)?$"
-_COMMAS = (
-    (_FRACTION, r",[0-9]{1,2}$|,[0-9]{4,}$|\..*,|^-?0,", ".", ","),
-    (_THOUSANDS, r",.*,|,.*\.", ",", "."),
+INTEGER = r"^(?:0|-?[1-9][0-9]*)$"
+FLOAT = r"^-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+FRACTION = r"^-?(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
+THOUSANDS = r"^-?(?:0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:,[0-9]{3})+)(?:\.[0-9]+)?$"
+COMMAS = (
+    (FRACTION, r",[0-9]{1,2}$|,[0-9]{4,}$|\..*,|^-?0,", ".", ","),
+    (THOUSANDS, r",.*,|,.*\.", ",", "."),
 )
 """Numbers with commas: how all look, what one at least must show, what groups thousands, what begins the fraction."""
 _TIME_WORDS = frozenset(
@@ -128,7 +128,7 @@ def _truth(texts: pa.Array) -> Canonical | None:
 
 
 def _integer(texts: pa.Array) -> Canonical | None:
-    if not _all(texts, _INTEGER):
+    if not _all(texts, INTEGER):
         return None
     try:
         return Canonical(pc.cast(texts, pa.int64()), Dtype.INT)
@@ -137,14 +137,14 @@ def _integer(texts: pa.Array) -> Canonical | None:
 
 
 def _float(texts: pa.Array) -> Canonical | None:
-    if not _all(texts, _FLOAT):
+    if not _all(texts, FLOAT):
         return None
     return Canonical(finite(pc.cast(texts, pa.float64())), Dtype.FLOAT)
 
 
 def _with_commas(texts: pa.Array) -> Canonical | None:
     """Numbers in which a comma groups thousands or begins the fraction, if one of them shows which."""
-    fitting = [form for form in _COMMAS if _all(texts, form[0])]
+    fitting = [form for form in COMMAS if _all(texts, form[0])]
     for _, telling, group, point in fitting:
         if pc.any(pc.match_substring_regex(texts, telling)).as_py():
             plain = pc.replace_substring(pc.replace_substring(texts, group, ""), point, ".")

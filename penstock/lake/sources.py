@@ -1,4 +1,4 @@
-"""Opens whatever holds tables: a server's URL, a file, a folder, or tables in memory."""
+"""Opens whatever holds tables: a server's URL, a bucket of objects, a file, a folder, or tables in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from penstock.lake.source import Source, printable
 
 SQLITE_MAGIC, DUCKDB_MAGIC = b"SQLite format 3\x00", b"DUCK"
 _ENDINGS = {".sqlite": "sqlite", ".sqlite3": "sqlite", ".db3": "sqlite", ".duckdb": "duckdb", ".ddb": "duckdb"}
-SCHEMES = ("postgresql", "postgres", "mysql", "mariadb", "sqlite", "duckdb", "file")
+SCHEMES = ("postgresql", "postgres", "mysql", "mariadb", "sqlite", "duckdb", "file", "s3")
 
 
 def open_source(source: object) -> Source:
@@ -49,6 +49,10 @@ def _at_url(url: str) -> Source:
         from penstock.lake.mysql import MysqlSource
 
         return MysqlSource(url)
+    if scheme == "s3":
+        from penstock.lake.s3 import open_s3
+
+        return open_s3(url)
     raise SourceError(
         "SOURCE_SCHEME", f"{printable(url)}: {scheme}:// is not supported", name=scheme, candidates=SCHEMES
     )

@@ -194,3 +194,57 @@ def test_a_file_that_changes_while_it_is_read_is_said(tmp_path):
     pq.write_table(pa.table({"id": [1, 2]}), tmp_path / "a.parquet")
     with pytest.raises(SourceError, match="changed while it was being read"):
         source.read("a", ["id"])
+
+
+@pytest.mark.parametrize(("name", "data"), [("a.csv", b"Id,id\n1,2\n"), ("a.jsonl", b'{"Id": 1, "i d": 2}\n')])
+def test_names_that_differ_in_case_or_spaces_alone_are_refused(tmp_path, name, data):
+    with pytest.raises(SourceError, match=r"several columns named 'Id' and 'i ?d'"):
+        describe(open_source(written(tmp_path, name, data)))
+
+
+def test_parquet_names_that_differ_in_case_alone_are_refused(tmp_path):
+    pq.write_table(pa.table({"Id": [1], "id": [2]}), tmp_path / "a.parquet")
+    with pytest.raises(SourceError, match="several columns named 'Id' and 'id'"):
+        describe(open_source(tmp_path))
+
+
+def test_a_bad_byte_among_utf8_does_not_garble_the_rest(tmp_path):
+    path = written(tmp_path, "a.csv", "id,x\n1,é\n".encode() + b"2,\xff\n")
+    with pytest.raises(SourceError, match=r"a\.csv: line 3 holds the byte 0xff, which is no UTF-8"):
+        open_source(path).tables()
+        describe(open_source(path))
+
+
+def test_long_numbers_in_json_lines_keep_their_digits(tmp_path):
+    assert rows_of(written(tmp_path, "a.jsonl", '{"x": 12345678901234567890}\n'), "a") == {
+        "x": ["12345678901234567890"]
+    }
+
+
+def test_deep_nesting_in_json_lines_is_refused(tmp_path):
+    data = '{"a": 1}\n{"a": ' + "[" * 50_000 + "]" * 50_000 + "}\n"
+    with pytest.raises(SourceError, match=r"a\.jsonl: row 2 is nested deeper than 64"):
+        describe(open_source(written(tmp_path, "a.jsonl", data)))
+
+
+def test_a_folder_of_several_formats_is_passed_over_and_that_is_said(tmp_path):
+    written(tmp_path, "a.csv", "id\n1\n")
+    (tmp_path / "orders").mkdir()
+    written(tmp_path / "orders", "1.csv", "id\n1\n")
+    written(tmp_path / "orders", "2.jsonl", '{"id": 1}\n')
+    source = open_source(tmp_path)
+    assert list(source.tables()) == ["a"]
+    assert source.notes == ("the folder orders holds files of several formats: passed over",)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.csv", bytes(100), "holds zero bytes where its header should be"),
+        ("a.csv.gz", gzip.compress(b"id\n1\n")[:-4], "cannot be read"),
+        ("a.csv", b"\xff\xfea", "cannot be read"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_name(tmp_path, name, data, reason):
+    with pytest.raises(SourceError, match=rf"{name}.*{reason}"):
+        describe(open_source(written(tmp_path, name, data)))

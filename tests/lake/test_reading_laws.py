@@ -11,6 +11,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.errors import SourceError
 from penstock.inference import infer
 from penstock.lake import SourceRows, describe, open_source
 from penstock.lake.reading import read_text
@@ -72,3 +73,20 @@ def test_a_csv_file_gives_back_what_was_written(values):
         facts = describe(source)
         found = SourceRows(source, infer(facts), facts).read("t", ["x"])["x"].to_pylist()
     assert found == values
+
+
+NASTY = st.lists(
+    st.sampled_from([b'"', b",", b";", b"\n", b"\r", b"a", b"1", b"\0", b"\xff", b"\xc3\xa9", b"[", b"{", b'":']),
+    max_size=40,
+)
+
+
+@given(st.binary(max_size=200) | NASTY.map(b"".join), st.sampled_from(["t.csv", "t.csv.gz", "t.jsonl", "t.parquet"]))
+def test_random_bytes_are_a_table_or_a_clear_error(data, name):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(data)
+        try:
+            describe(open_source(path))
+        except SourceError as error:
+            assert name in str(error)

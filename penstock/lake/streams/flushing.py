@@ -1,0 +1,80 @@
+"""A segment of the tail as one version of its table: repeated after a crash, it changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from penstock.lake.reserved import DEAD
+from penstock.lake.streams.aligning import aligned
+from penstock.lake.streams.dead import dead_rows, dead_table
+from penstock.lake.streams.message import DeadLetter
+from penstock.lake.streams.positions import KNOWN, Ledger, advanced, facts, last_segment
+from penstock.lake.streams.tail import Segment, Tail
+from penstock.lake.versioned import Lake, VersionedTable
+
+
+@dataclass(frozen=True)
+class Flushed:
+    """What a flushed segment held."""
+
+    rows: int
+    dead: int
+
+
+@dataclass(frozen=True)
+class Flusher:
+    """What commits a tail's segments, oldest first."""
+
+    lake: Lake
+    table: str
+    stream: str
+    origin: str
+    tail: Tail
+    ledger: Ledger
+
+    def flush(self, segment: Segment) -> Flushed:
+        """Commit a sealed segment (dead letters first, then rows with their positions), then remove it."""
+        batches: list[pa.RecordBatch] = []
+        letters: list[DeadLetter] = []
+        change: dict[str, int] = {}
+        for entry in segment.entries():
+            batches += [] if entry.rows is None else [entry.rows]
+            letters += entry.dead
+            change = advanced(change, entry.positions)
+        if letters:
+            rows = dead_rows(self.stream, letters, change[KNOWN])
+            self._commit(dead_table(self.lake, self.table, self.origin), segment, [rows], change)
+        if batches:
+            self._commit(_wide_enough(self.lake.table(self.table), batches), segment, batches, change)
+        self.ledger.note(segment.number, change)
+        self.tail.drop(segment)
+        return Flushed(sum(batch.num_rows for batch in batches), len(letters))
+
+    def _commit(
+        self, table: VersionedTable, segment: Segment, batches: list[pa.RecordBatch], change: Mapping[str, int]
+    ) -> None:
+        if last_segment(table, self.tail.name) >= segment.number:
+            return
+        whole = advanced(self.ledger.positions, change)
+        staged = table.stage(_joined(batches, table.schema))
+        said = facts(self.tail.name, segment.number, whole, change)
+        table.commit(staged, batch=f"tail-{self.tail.name}-{segment.number}", facts=said)
+
+
+def _wide_enough(table: VersionedTable, batches: list[pa.RecordBatch]) -> VersionedTable:
+    """The table with every column of the rows: one may have been dropped since they were appended."""
+    there = set(table.schema.names)
+    missing = {field.name: field.type for batch in batches for field in batch.schema if field.name not in there}
+    return table.evolve(add=missing) if missing else table
+
+
+def _joined(batches: list[pa.RecordBatch], schema: pa.Schema) -> list[pa.RecordBatch]:
+    """Few large batches of many small ones."""
+    rows = pa.Table.from_batches([aligned(batch, schema) for batch in batches])
+    return list(rows.combine_chunks().to_batches())
+
+
+__all__ = ["DEAD", "Flushed", "Flusher"]

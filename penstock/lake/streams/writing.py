@@ -1,0 +1,234 @@
+"""The one writer of a streamed table: messages become rows of its tail, each once, and segments become versions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from penstock.lake.reserved import DEAD
+from penstock.lake.source import printable
+from penstock.lake.streams.columns import columns_for, grown
+from penstock.lake.streams.fitting import Columns, Draft, Fitted
+from penstock.lake.streams.flushing import Flusher
+from penstock.lake.streams.message import DeadLetter, Message, Tally
+from penstock.lake.streams.parsing import Row, UnreadableError, raw_text, rows_of
+from penstock.lake.streams.positions import AT, KNOWN, ONCE, Ledger, advanced, restored
+from penstock.lake.streams.seen import Seen
+from penstock.lake.streams.stream import Stream
+from penstock.lake.streams.tail import Entry, Tail, open_tail, tail_folder
+from penstock.lake.streams.values import MisfitError
+from penstock.lake.versioned import Lake, VersionedTable
+
+_RATIO = 20
+_IDLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A message and its rows; or why it has none, or that its place was read before."""
+
+    message: Message
+    rows: Sequence[Row] = ()
+    reason: str | None = None
+    repeated: bool = False
+
+
+@dataclass
+class TableWriter:
+    """A table's tail, positions and columns while one process streams into it.
+
+    `write` belongs to one thread, `flush` to another (or the same). After any error of `write` throw the writer away
+    and open another one: what is on disk is right.
+    """
+
+    stream: Stream
+    now: Callable[[], int]
+    _lake: Lake
+    _tail: Tail
+    _flusher: Flusher
+    _seen: Seen
+    _columns: Columns
+    _positions: dict[str, int]
+    _appended: int = 0
+    _flushed: int = 0
+    flushed: int = 0
+    _flush_took: float = 0.0
+    _waiting: bool = False
+    _unwritten: dict[str, int] = field(default_factory=dict)
+    _last: float = 0.0
+
+    @property
+    def positions(self) -> Mapping[str, int]:
+        """How far each partition has been read, receipts included."""
+        return self._positions
+
+    @property
+    def tail_rows(self) -> int:
+        """The rows that are readable but in no version yet."""
+        return self._appended - self._flushed
+
+    # ------------------------------------------------------------ writing
+
+    def write(self, messages: Sequence[Message]) -> list[Tally]:
+        """Make messages durable and readable, each once; what became of each."""
+        change: dict[str, int] = {}
+        parsed = [self._parsed(message, change) for message in messages]
+        letters: list[DeadLetter] = []
+        news: list[Fitted] = []
+        tallies = []
+        for one, fitted in zip(parsed, self._fit(parsed), strict=True):
+            dead = _letters(one, fitted)
+            rows = [row for row in fitted if not isinstance(row, str)]
+            fresh = [row for row in rows if self._seen.is_news(row)]
+            tallies.append(Tally(len(fresh), len(rows) - len(fresh) + one.repeated, len(dead)))
+            letters += dead
+            news += fresh
+        self._append(news, letters, change)
+        return tallies
+
+    def _parsed(self, message: Message, change: dict[str, int]) -> _Parsed:
+        """A message's rows, and its place among the positions."""
+        place = AT + message.partition
+        if message.offset <= max(self._positions.get(place, -1), change.get(place, -1)):
+            return _Parsed(message, repeated=True)
+        change[place] = message.offset
+        if message.mark is not None:
+            change[message.mark[0]] = message.mark[1]
+        if message.fault is not None:
+            return _Parsed(message, reason=message.fault)
+        try:
+            return _Parsed(message, rows_of(message, self.stream.format))
+        except UnreadableError as unreadable:
+            return _Parsed(message, reason=str(unreadable))
+
+    def _fit(self, parsed: Sequence[_Parsed]) -> list[list[Fitted | str]]:
+        """The rows' values, or why one does not fit, with columns that grow as far as the table lets them."""
+        while True:
+            draft = self._columns.draft()
+            found = [[_fit(draft, row, self._typed(one)) for row in one.rows] for one in parsed]
+            wanted = draft.columns()
+            if wanted.types == self._columns.types:
+                return found
+            self._columns = grown(self._lake, self.stream, self._columns, wanted)
+
+    def _typed(self, one: _Parsed) -> bool:
+        return one.message.typed or (self.stream.format == "arrow" and isinstance(one.message.payload, bytes))
+
+    def _append(self, news: Sequence[Fitted], letters: Sequence[DeadLetter], change: Mapping[str, int]) -> None:
+        """One entry of the tail; positions alone wait a little for company, as repeating them does no harm."""
+        self._positions = advanced(self._positions, change)
+        self._unwritten.update(change)
+        receipt = any(name.startswith(ONCE) for name in change)
+        quiet = time.monotonic() - self._last < _IDLE_SECONDS
+        if not self._unwritten or (quiet and not news and not letters and not receipt):
+            return
+        first = max(self.now(), self._positions.get(KNOWN, 0) + 1)
+        last = {KNOWN: first + max(len(news) - 1, 0)}
+        rows = self._columns.batch(news, range(first, first + len(news))) if news else None
+        self._tail.append(Entry(rows, {**self._unwritten, **last}, tuple(letters)))
+        self._positions |= last
+        self._unwritten = {}
+        self._appended += len(news)
+        self._last = time.monotonic()
+
+    def recover(self) -> None:
+        """Go on from what an earlier writer left: newest contents, and the segments it did not commit."""
+        if self.stream.table in self._lake:
+            self._seen.learn_newest(self._lake.table(self.stream.table).scan())
+        for segment in self._tail.sealed():
+            self._waiting = True
+            for entry in segment.entries():
+                self._positions = advanced(self._positions, entry.positions)
+                if entry.rows is not None:
+                    self._seen.learn(entry.rows)
+                    self._appended += entry.rows.num_rows
+
+    # ------------------------------------------------------------ flushing
+
+    def due(self) -> bool:
+        """Whether a segment that was ended waits, or the current one is full or old enough to become a version."""
+        if self._waiting:
+            return True
+        limits = self.stream.limits
+        patience = max(limits.segment_seconds, _RATIO * self._flush_took)
+        return self._tail.open_rows >= limits.segment_rows or self._tail.age() >= patience
+
+    def flush(self) -> int:
+        """End the current segment and commit all that are ended; how many."""
+        self._tail.seal()
+        self._waiting = True
+        sealed = self._tail.sealed()
+        for segment in sealed:
+            began = time.monotonic()
+            self._flushed += self._flusher.flush(segment).rows
+            self._flush_took = time.monotonic() - began
+            self.flushed += 1
+        self._waiting = False
+        return len(sealed)
+
+    def close(self) -> None:
+        """Commit everything, and let another writer have the table."""
+        try:
+            self._last = 0.0
+            self._append((), (), {})
+            self.flush()
+        finally:
+            self._tail.close()
+
+    def abandon(self) -> None:
+        """Let another writer have the table, with its tail as it is."""
+        self._tail.close()
+
+
+def _fit(draft: Draft, row: Row, typed: bool) -> Fitted | str:
+    try:
+        return draft.fit(row, typed=typed)
+    except MisfitError as misfit:
+        return str(misfit)
+
+
+def _letters(one: _Parsed, fitted: Sequence[Fitted | str]) -> list[DeadLetter]:
+    """The dead letters of a message: itself, or those of its rows that do not fit."""
+    message = one.message
+    if one.reason is not None:
+        return [DeadLetter(message.partition, message.place, one.reason, raw_text(message.payload))]
+    alone = len(fitted) == 1
+    return [
+        DeadLetter(
+            message.partition,
+            message.place if alone else f"{message.place}/{at}",
+            reason,
+            raw_text(message.payload if alone else one.rows[at]),
+        )
+        for at, reason in enumerate(fitted)
+        if isinstance(reason, str)
+    ]
+
+
+def open_writer(stream: Stream, lake: Lake, now: Callable[[], int]) -> TableWriter:
+    """The writer of a stream's table, gone on from what the last one left: its tail, its positions, what it knew.
+
+    Raises ``SourceError`` (``TAIL_BUSY``) while another one writes, ``SchemaError`` where the table is another.
+    """
+    folder = tail_folder(lake, stream.table)
+    tail = open_tail(folder)
+    try:
+        columns = columns_for(lake, stream)
+        ledger = Ledger(folder / "ledger")
+        number, positions = restored(ledger, _tables(lake, stream.table))
+        ledger.begin(number, positions)
+        tail.go_on_after(number)
+        flusher = Flusher(lake, stream.table, stream.name, printable(stream.url), tail, ledger)
+        writer = TableWriter(
+            stream, now, lake, tail, flusher, Seen(columns.key, stream.limits.keys), columns, positions
+        )
+        writer.recover()
+    except BaseException:
+        tail.close()
+        raise
+    return writer
+
+
+def _tables(lake: Lake, table: str) -> list[VersionedTable]:
+    return [lake.table(name) for name in (table, table + DEAD) if name in lake]
