@@ -1,0 +1,3 @@
+"""What must hold of tables."""
+
+from __future__ import annotations
