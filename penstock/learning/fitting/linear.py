@@ -127,7 +127,9 @@ class Linear:
 
     def predict(self, values: Values, *, threads: int = 0) -> Floats:  # noqa: ARG002  the same for every model
         """A probability or number a row; with several classes one column each."""
-        scores = self.terms.design(values) @ np.array(self.weights).T + np.array(self.offsets)
+        # not by BLAS, which sums a row in another order when it comes with others
+        sums = np.einsum("ij,kj->ik", self.terms.design(values), np.array(self.weights))
+        scores = sums + np.array(self.offsets)
         if self.link == "softmax":
             return softmax(scores)
         score = scores[:, 0]

@@ -42,7 +42,7 @@ def audited(
     survey, seen = Survey(relational.rows, until), _Seen()
     found = same_moment(query, relational.rows, until)
     while True:
-        gone = frozenset(f.what for f in found if f.action == "dropped" and not keep)
+        gone = _answers(query) | frozenset(f.what for f in found if f.action == "dropped" and not keep)
         left_out = frozenset(place for place in seen.places if ".".join(place) in gone)
         features = without(synthesise(query, replace(survey, left_out=left_out), rows), gone)
         fresh = _read_by(query.graph, features).beyond(seen)
@@ -50,6 +50,13 @@ def audited(
             return features, kept(found) if keep else (*found, *_of_past(features, gone))
         found += inspect(relational.rows, fresh.places, fresh.links, until)
         seen = seen.also(fresh)
+
+
+def _answers(query: Query) -> frozenset[str]:
+    """What a question about a column of another table asks for: the column, and whether that table has a row."""
+    leaves = query.target.walk() if query.static else ()
+    asked = [node for node in leaves if isinstance(node, Field) and node.table != query.entity]
+    return frozenset(what for node in asked for what in (f"{node.table}.{node.column}", f"{node.table}.*"))
 
 
 def _of_past(features: FeatureSet, gone: frozenset[str]) -> tuple[Finding, ...]:

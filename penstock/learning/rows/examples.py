@@ -19,7 +19,7 @@ from penstock.language import Query, Task, lower_labels, lower_population
 from penstock.language import feature as language_feature
 from penstock.learning.ranking.candidates import MUTUAL
 from penstock.learning.rows.dataset import Samples
-from penstock.plan import Aggregate, Node
+from penstock.plan import Aggregate, Field, Node
 from penstock.schema import Graph
 from penstock.window import Instants
 
@@ -81,13 +81,21 @@ def labels_of_rows(query: Query, relational: Relational, end: int) -> Labelled:
 
 
 def own_times(query: Query, relational: Relational, end: int) -> pa.Table:
-    """Every entity, at its own time if its table holds events (with a clock, and links to others), else at ``end``."""
+    """Every entity, at its own time if its table holds events (with a clock, and links to others), else at ``end``.
+
+    What rows that point to it say (labels of it, for one) is known after it happened: that is asked as of ``end``, too.
+    """
     table = query.graph.table(query.entity)
     everyone = spine(entities(query, relational), end)
-    if table.happened is None or not query.graph.links_from(query.entity):
+    if table.happened is None or not query.graph.links_from(query.entity) or _said_by_others(query):
         return everyone
     born = look_up(relational, everyone, query.entity, query.key, (), [table.happened])[table.happened]
     return everyone.set_column(1, "cutoff", born).filter(born.is_valid())
+
+
+def _said_by_others(query: Query) -> bool:
+    pointing = {link.table for link in query.graph.links_to(query.entity)} - {query.entity}
+    return any(isinstance(node, Field) and node.table in pointing for node in query.target.walk())
 
 
 def blanks(query: Query, relational: Relational, end: int, chosen_ones: pa.Array | None) -> pa.Table:
