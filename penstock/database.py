@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
@@ -61,13 +61,17 @@ def connect(source: object, *, infer: bool = True, settings: Settings | None = N
 class Database:
     """A source, the graph of its tables, and everything that can be asked of them.
 
-    ``set``, ``link`` and ``unlink`` change what is known of the graph; nothing here writes to the source.
+    ``set``, ``link`` and ``unlink`` change what is known of the graph; nothing here writes to the source. ``queries``
+    are questions that can be asked by name, as those of a project; ``data`` says which versions of the tables these
+    are, and is noted with whatever is learnt from them.
     """
 
     source: lake.Source = field(repr=False)
     facts: Facts = field(repr=False)
     graph: Graph
     settings: Settings
+    queries: Mapping[str, str] = field(default_factory=dict, repr=False)
+    data: str = field(default="", repr=False)
 
     # ------------------------------------------------------------ the graph
 
@@ -115,11 +119,16 @@ class Database:
     # ------------------------------------------------------------ questions
 
     def query(self, text: str, *, dialect: str | None = None, named: Mapping[str, str] | None = None) -> Query:
-        """The question in a line of PQL, checked against the graph.
+        """The question in a line of PQL, or of that name, checked against the graph.
 
-        Raises ``QueryError`` with code, place, what exists and what to try. ``dialect="kumo"`` takes no extension.
+        Raises ``QueryError`` with code, place, what exists and what to try, and ``RequestError`` for one word that
+        names none of the questions. ``dialect="kumo"`` takes no extension.
         """
-        return language.query(text, self.graph, dialect=dialect, named=named or {})
+        if self.queries and len(text.split()) == 1 and text not in self.queries:
+            hint = "Name one of them, or write a query: PREDICT … FOR EACH …"
+            message = f"there is no query {text!r}"
+            raise RequestError("QUERY_UNKNOWN_NAME", message, name=text, candidates=self.queries, hint=hint)
+        return language.query(self.queries.get(text, text), self.graph, dialect=dialect, named=named or {})
 
     def _asked(self, query: Query | str) -> Query:
         return self.query(query) if isinstance(query, str) else query
@@ -166,7 +175,7 @@ class Database:
     ) -> FeatureSet:
         if isinstance(asked, FeatureSet):
             return asked
-        if isinstance(asked, str) and asked.lstrip()[:7].upper() == "PREDICT":
+        if isinstance(asked, str) and (asked in self.queries or asked.lstrip()[:7].upper() == "PREDICT"):
             asked = self.query(asked)
         if isinstance(asked, Query):
             return synthesise(asked, Survey(self.rows, _first(rows)))
@@ -210,8 +219,12 @@ class Database:
             if spines.any:
                 hint = "Leave windows out, or the spines."
                 raise RequestError("REQUEST_WINDOWS", "given spines are judged as they are, in one window", hint=hint)
-            return rolling(asked, self.relational, windows, how, progress)
-        return ask.evaluate(asked, self.relational, spines, how, progress)
+            return self._told(rolling(asked, self.relational, windows, how, progress))
+        return self._told(ask.evaluate(asked, self.relational, spines, how, progress))
+
+    def _told(self, evaluation: Evaluation) -> Evaluation:
+        """The evaluation with a note of the data that it rests on."""
+        return replace(evaluation, notes=(*evaluation.notes, f"Data: {self.data}.")) if self.data else evaluation
 
     def predict(
         self,
@@ -237,7 +250,7 @@ class Database:
         asked = self._asked(query)
         wanted = None if entities is None else list(entities)
         cutoff = None if at is None else instant(at)
-        return answers.predict(
+        answer = answers.predict(
             asked,
             self.relational,
             at=cutoff,
@@ -247,6 +260,7 @@ class Database:
             cache=cache,
             progress=progress,
         )
+        return replace(answer, evaluation=self._told(answer.evaluation))
 
 
 def options(asked: Mapping[str, str], learning: Mapping[str, Any]) -> Options:

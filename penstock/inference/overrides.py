@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from enum import Enum
 
@@ -43,7 +43,8 @@ def set_table(
     table = graph.table(name)
     if not isinstance(key, Keep):
         columns = names(key if key is None or isinstance(key, str) else tuple(key))
-        table = _keyed(table, columns, facts, known if isinstance(known, str) else table.known)
+        pointing = {column for link in graph.links_from(name) for column in link.columns}
+        table = _keyed(table, columns, facts, known if isinstance(known, str) else table.known, pointing)
     clocks = {"happened": time, "known": known, "ends": ends}
     for role, column in clocks.items():
         if not isinstance(column, Keep):
@@ -126,7 +127,10 @@ def find_column(graph: Graph, column: str) -> tuple[Table, Column]:
 # ---------------------------------------------------------------- parts
 
 
-def _keyed(table: Table, columns: tuple[str, ...], facts: Facts | None, known: str | None) -> Table:
+def _keyed(
+    table: Table, columns: tuple[str, ...], facts: Facts | None, known: str | None, pointing: Collection[str] = ()
+) -> Table:
+    """The table with this key; what was the key is a value again, unless it is ``pointing`` to another table."""
     for name in columns:
         table.column(name)
     if facts is not None and columns:
@@ -135,7 +139,7 @@ def _keyed(table: Table, columns: tuple[str, ...], facts: Facts | None, known: s
         column = table.column(name)
         dtype = Dtype.INT if facts and facts.table(table.name).column(name).whole else column.dtype
         table = _with_column(table, replace(column, kind=Kind.ID, dtype=dtype, why=BY_HAND))
-    for name in set(table.keys) - set(columns):
+    for name in set(table.keys) - set(columns) - set(pointing):
         column = table.column(name)
         table = _with_column(table, replace(column, kind=plain_kind(column.dtype), why="no longer the key"))
     why = (f"key {'+'.join(columns) or 'none'}: {BY_HAND}", *(w for w in table.why if not w.startswith("key ")))

@@ -1,0 +1,192 @@
+"""A project: what `penstock.toml` says, as frozen values."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from penstock.errors import RequestError
+from penstock.pipeline.settled import Place, filled, read_value
+
+FILE = "penstock.toml"
+Mode = Literal["full", "incremental", "compare"]
+Named = TypeVar("Named")
+
+
+@dataclass(frozen=True)
+class LakeSettings:
+    """Where versions of tables are kept, under which catalogue, and for how many days.
+
+    ``place`` is a folder beside the project's file or ``s3://bucket/prefix``; ``catalogue`` the URL of a database
+    (default: a SQLite file in the folder).
+    """
+
+    place: str = "lake"
+    catalogue: str | None = None
+    keep_days: int = 30
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """A database or folder that tables come from, and which of its tables (default: all)."""
+
+    name: str
+    url: str
+    tables: tuple[str, ...] = ()
+    mode: Mode | None = None
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """What is known of one table: where it comes from, how it is brought in, and what its columns are for.
+
+    ``columns`` are those that are taken (default: all). ``renames`` maps our names of columns to the source's;
+    ``drops`` names columns whose loss is accepted. ``overlap`` is how far below the greatest watermark is read again
+    (seconds, or units of a number); with ``refuse_future`` rows of times to come are rejected instead of noted.
+
+    The rest is about files: ``types`` of columns (`TYPES`), ``encoding``, ``separator``, whether in 03/04/2024 the day
+    comes first, and whether in 1,500 the comma begins the fraction.
+    """
+
+    name: str
+    source: str | None = None
+    from_: str | None = None
+    mode: Mode | None = None
+    key: tuple[str, ...] = ()
+    time: str | None = None
+    known: str | None = None
+    watermark: str | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] | None = None
+    renames: Mapping[str, str] = field(default_factory=dict)
+    drops: tuple[str, ...] = ()
+    overlap: float | None = None
+    refuse_future: bool = False
+    types: Mapping[str, str] = field(default_factory=dict)
+    encoding: str | None = None
+    separator: str | None = None
+    day_first: bool | None = None
+    decimal_comma: bool | None = None
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """A stream of messages and the table they become."""
+
+    name: str
+    url: str
+    table: str | None = None
+    key: tuple[str, ...] = ()
+    time: str | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RuleSettings:
+    """A labelling function: a condition in PQL with the value where it holds (and ``otherwise``), or a SELECT."""
+
+    pql: str | None = None
+    sql: str | None = None
+    value: bool | float | str | None = None
+    otherwise: bool | float | str | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """A set of labels: the table they are about, and rules that give some."""
+
+    name: str
+    entity: str
+    rules: Mapping[str, RuleSettings] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ProjectFile:
+    """All that a project says, and the folder that its paths are relative to.
+
+    ``alerts`` are as the file has them: `penstock.quality.alerts` reads them.
+    """
+
+    folder: Path
+    name: str
+    lake: LakeSettings = LakeSettings()
+    sources: Mapping[str, SourceSettings] = field(default_factory=dict)
+    tables: Mapping[str, TableSettings] = field(default_factory=dict)
+    streams: Mapping[str, StreamSettings] = field(default_factory=dict)
+    labels: Mapping[str, LabelSettings] = field(default_factory=dict)
+    queries: Mapping[str, str] = field(default_factory=dict)
+    alerts: tuple[Mapping[str, object], ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The file itself."""
+        return self.folder / FILE
+
+    def located(self, url: str, place: Place) -> str:
+        """A source's URL with its secrets, a relative path made absolute."""
+        whole = filled(url, place)
+        return whole if "://" in whole else os.path.normpath(self.folder / Path(whole).expanduser())
+
+
+def read_project(path: str | os.PathLike[str]) -> ProjectFile:
+    """The project of a file, or of a folder that holds ``penstock.toml``.
+
+    Raises ``RequestError`` when there is none, it is no TOML, or something in it is not understood.
+    """
+    given = Path(path).expanduser()
+    file = given / FILE if given.is_dir() else given
+    try:
+        told = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        hint = "Make one: penstock init SOURCE"
+        raise RequestError("PROJECT_ABSENT", f"there is no {file}", hint=hint) from None
+    except OSError as error:
+        raise RequestError("PROJECT_UNREADABLE", f"{file} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError("PROJECT_UNREADABLE", f"{file.name} is no TOML: {error}") from error
+    return _read(told, file.absolute())
+
+
+def is_project(path: str) -> bool:
+    """Whether a path is a project's file, or a folder that holds one."""
+    return "://" not in path and (path.endswith(".toml") or (Path(path).expanduser() / FILE).is_file())
+
+
+def _read(told: Mapping[str, object], file: Path) -> ProjectFile:
+    top = Place(file.name)
+    whole = read_value(_Top, told, top)
+    lake = read_value(LakeSettings, whole.lake, top.within("lake"))
+    if lake.keep_days < 0:
+        raise RequestError("PROJECT_VALUE", f"{top.within('lake').at('keep_days')} is {lake.keep_days}, below zero")
+    return ProjectFile(
+        file.parent,
+        whole.name or file.parent.name,
+        lake,
+        _named(SourceSettings, whole.sources, top.within("sources")),
+        _named(TableSettings, whole.tables, top.within("tables")),
+        _named(StreamSettings, whole.streams, top.within("streams")),
+        _named(LabelSettings, whole.labels, top.within("labels")),
+        whole.queries,
+        whole.alerts,
+    )
+
+
+@dataclass(frozen=True)
+class _Top:
+    name: str = ""
+    lake: Mapping[str, object] = field(default_factory=dict)
+    sources: Mapping[str, object] = field(default_factory=dict)
+    tables: Mapping[str, object] = field(default_factory=dict)
+    streams: Mapping[str, object] = field(default_factory=dict)
+    labels: Mapping[str, object] = field(default_factory=dict)
+    queries: Mapping[str, str] = field(default_factory=dict)
+    alerts: tuple[Mapping[str, object], ...] = ()
+
+
+def _named(kind: type[Named], told: Mapping[str, object], place: Place) -> dict[str, Named]:
+    return {name: read_value(kind, one, place.within(name), name=name) for name, one in told.items()}

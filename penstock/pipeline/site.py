@@ -1,0 +1,102 @@
+"""A project opened: its file, its lake, its journal, and the folders where the rest of it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from penstock.lake.ingest import Check
+from penstock.lake.reserved import DEAD, DEAD_KEY
+from penstock.lake.versioned import Lake, Roles, open_lake
+from penstock.pipeline.datasets import Datasets
+from penstock.pipeline.journal import Journal
+from penstock.pipeline.projectfile import ProjectFile
+from penstock.pipeline.settled import Place, filled
+from penstock.quality.alerts.alert import read_alerts
+from penstock.quality.alerts.episodes import Alerts
+from penstock.quality.contract import Contract
+from penstock.quality.gate import gate
+from penstock.quality.results import Results
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a project's parts are; ``now`` gives microseconds since 1970, in UTC."""
+
+    file: ProjectFile
+    now: Callable[[], int]
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The project's versioned tables; the lake is made when it is first asked for."""
+        told, place = self.file.lake, Place(self.file.path.name, "lake")
+        where = filled(told.place, place.at("place"))
+        catalogue = None if told.catalogue is None else filled(told.catalogue, place.at("catalogue"))
+        return open_lake(where if "://" in where else self.file.folder / where, catalogue)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The history of runs."""
+        return Journal(self.state / "journal.db")
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """The dataset snapshots."""
+        return Datasets(self.file.folder / "snapshots", self.lake)
+
+    @cached_property
+    def results(self) -> Results:
+        """What checks found, and profiles of good versions."""
+        return Results(self.state / "checks")
+
+    @cached_property
+    def alerts(self) -> Alerts | None:
+        """Who is told when a check fails; None when nobody is."""
+        if not self.file.alerts:
+            return None
+        place = Place(self.file.path.name, "alerts")
+        told = [{key: _filled(value, place.at(key)) for key, value in one.items()} for one in self.file.alerts]
+        return Alerts(self.state / "alerts", read_alerts(told, str(place)))
+
+    def gate(self, contract: Contract | None) -> Check | None:
+        """What looks at a table's staged rows before they are committed."""
+        if contract is None:
+            return None
+        return gate(contract, self.lake, kept=self.results, alerts=self.alerts, now=self.now)
+
+    @property
+    def state(self) -> Path:
+        """What is kept beside the lake and belongs in no version control."""
+        return self.file.folder / ".penstock"
+
+    @property
+    def quarantine(self) -> Path:
+        """Rows and batches that were refused."""
+        return self.state / "quarantine"
+
+    @property
+    def definitions(self) -> Path:
+        """The folder of derived tables."""
+        return self.file.folder / "tables"
+
+    @property
+    def contracts(self) -> Path:
+        """The folder of contracts."""
+        return self.file.folder / "contracts"
+
+
+def aside(name: str, roles: Roles) -> bool:
+    """Whether a lake table is no table of the data itself: labels, which come in as a whole, and dead letters.
+
+    >>> aside("labels_fraud", Roles(origin="labels")), aside("labels_printed", Roles(origin="shop.sqlite"))
+    (True, False)
+    """
+    return roles.origin == "labels" or (name.endswith(DEAD) and roles.key == DEAD_KEY)
+
+
+def _filled(value: object, place: Place) -> object:
+    if isinstance(value, list):
+        return [_filled(one, place) for one in value]
+    return filled(value, place) if isinstance(value, str) else value
