@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from penstock.database import Database, connect
     from penstock.learning.judging.compare import compare
     from penstock.learning.judging.evaluation import Evaluation
+    from penstock.pipeline.derive import table
+    from penstock.project import Project
+    from penstock.project import open_project as open  # noqa: A004  # called as ps.open
 
 __version__ = settings.VERSION
-__all__ = ["Database", "Evaluation", "__version__", "compare", "connect", "errors"]
+__all__ = ["Database", "Evaluation", "Project", "__version__", "compare", "connect", "errors", "open", "table"]
 
 
 def __getattr__(name: str) -> Any:
@@ -45,4 +48,12 @@ def __getattr__(name: str) -> Any:
         from penstock.learning.judging import compare
 
         return getattr(compare, name)
+    if name in ("Project", "open"):
+        from penstock import project
+
+        return project.Project if name == "Project" else project.open_project
+    if name == "table":
+        from penstock.pipeline.derive import table
+
+        return table
     raise AttributeError(f"module 'penstock' has no attribute {name!r}")

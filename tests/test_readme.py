@@ -18,7 +18,7 @@ def blocks(kind: str, page: str = "README.md") -> list[str]:
     return re.findall(rf"```{kind}\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-it-works.md", "docs/learning.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/how-it-works.md", "docs/lake.md", "docs/learning.md"])
 def test_the_python_of_a_page_gives_what_it_shows(page: str) -> None:
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
     example = doctest.DocTestParser().get_doctest("\n".join(blocks("python", page)), {}, page, page, 0)

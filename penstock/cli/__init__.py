@@ -1,0 +1,8 @@
+"""The command line: one short function a command; everything they do is in the rooms below."""
+
+from __future__ import annotations
+
+from penstock.cli import ask, checks, data, labels, project
+from penstock.cli.front import main
+
+__all__ = ["ask", "checks", "data", "labels", "main", "project"]
