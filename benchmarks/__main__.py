@@ -1,6 +1,6 @@
 """Every benchmark, one after the other, each in a process of its own: ``make bench`` or ``python -m benchmarks``.
 
-python -m benchmarks [question] [sweep] [accuracy] [--full]
+python -m benchmarks [NAME ...] [--full]
 """
 
 from __future__ import annotations
@@ -13,11 +13,24 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BENCHMARKS = {"question": (["--repeat", "5"],), "sweep": ([],), "accuracy": ([],)}
-FULL = {
+BENCHMARKS: dict[str, tuple[list[str], ...]] = {
+    "question": (["--repeat", "5"],),
+    "sweep": ([],),
+    "accuracy": ([],),
+    "ingest": ([],),
+    "lake": ([],),
+    "streams": ([],),
+    "checks": ([],),
+    "plan": ([],),
+    "project": ([],),
+    "renames": ([],),
+}
+FULL = BENCHMARKS | {
     "question": (["--repeat", "9"],),
     "sweep": (["--limit", "300"], ["--scale", "10", "--no-sql"]),
     "accuracy": (["--poison"],),
+    "ingest": (["--rows", "10000000"],),
+    "checks": (["--rows", "10000000"], ["--rows", "10000000", "--key"]),
 }
 """Each benchmark's arguments, run by run."""
 
