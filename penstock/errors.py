@@ -162,6 +162,10 @@ class FailedError(PenstockError):
     """The request was right, but this machine could not do it: a full disk, missing rights."""
 
 
+class StoreError(FailedError):
+    """An online store that does not answer, is full, or holds what nobody wrote."""
+
+
 def system_error(error: OSError) -> FailedError:
     """What the system said, with the file that it is about: ``SYSTEM_ERROR``.
 

@@ -141,6 +141,24 @@ class Age(Expr):
 
 
 @dataclass(frozen=True)
+class Latest(Expr):
+    """What the newest of a stream's rows says in a column: NULL where it says NULL, or where it is older than ``ttl``.
+
+    The newest row that shows at the cutoff is meant: by when it happened, then by what orders ties. ``ttl`` is in
+    microseconds; a row of exactly that age still counts. None: a row of any age does.
+    """
+
+    stream: Stream
+    column: str
+    dtype: Dtype
+    kind: Kind
+    ttl: int | None = None
+
+    def __str__(self) -> str:
+        return f"LATEST({quoted(self.stream.table)}.{quoted(self.column)})"
+
+
+@dataclass(frozen=True)
 class Calendar(Expr):
     """A part of the cutoff itself: MONTH (1-12), WEEKDAY (1 Monday - 7), DAY (of month), HOUR."""
 
@@ -363,6 +381,6 @@ class Select(Node):
 
 
 __all__ = [
-    "Age", "Aggregate", "Alive", "Anchor", "Attach", "Calendar", "Compute", "Defined", "Field", "Keep", "Node", "Peers",
-    "Rows", "Select", "Spine", "Stream", "Sweep", "Unroll", "Window", "aggregates", "fields_of", "quoted",
+    "Age", "Aggregate", "Alive", "Anchor", "Attach", "Calendar", "Compute", "Defined", "Field", "Keep", "Latest",
+    "Node", "Peers", "Rows", "Select", "Spine", "Stream", "Sweep", "Unroll", "Window", "aggregates", "fields_of", "quoted",
 ]  # fmt: skip

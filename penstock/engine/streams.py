@@ -110,19 +110,21 @@ def _groups(
     """Aggregates that can be swept together: those that look the same way, over one order of rows."""
     ahead = [a for a in aggregates if isinstance(a.window, Lookahead)]
     for same in (ahead, [a for a in aggregates if a not in ahead]):
-        yield from _by_order(relational, stream, same) if same else ()
+        if same:
+            table = relational.rows.graph.table(stream.table)
+            told = bool(table.keys) and table.known is not None
+            yield from by_order(stream, same, unique=told or relational.unique(stream.table))
 
 
-def _by_order(
-    relational: Relational, stream: Stream, aggregates: Sequence[Aggregate]
+def by_order(
+    stream: Stream, aggregates: Sequence[Aggregate], *, unique: bool
 ) -> Iterator[tuple[list[Aggregate], list[Wanted]]]:
     """Aggregates that can share one order of rows, with the columns that must break ties in it.
 
-    A unique key orders rows fully. Without one, FIRST and LAST of a column need ties ordered by that column, and so
+    A ``unique`` key orders rows fully. Without one, FIRST and LAST of a column need ties ordered by that column, and so
     does everything that is asked of a column in a window of rows.
     """
-    table = relational.rows.graph.table(stream.table)
-    if (table.keys and table.known is not None) or relational.unique(stream.table):
+    if unique:
         yield list(aggregates), []
         return
     ordered = [a for a in aggregates if AGGREGATES[a.function].family is Family.ORDER or (a.value and _in_rows(a))]
@@ -148,7 +150,7 @@ def _in_rows(aggregate: Aggregate) -> bool:
     return aggregate.window is not None and aggregate.window.unit is Unit.ROWS
 
 
-def _over(aggregate: Aggregate, stream: Stream) -> tuple[Window, Wanted | None]:
+def over(aggregate: Aggregate, stream: Stream) -> tuple[Window, Wanted | None]:
     """The window an aggregate is over, and what tells the rows that a window of rows counts: those its filter keeps."""
     own = _in_rows(aggregate) and aggregate.stream.where != stream.where
     return aggregate.window or EVERYTHING, Wanted(None, False, aggregate.stream.where) if own else None
@@ -167,7 +169,7 @@ def _sweep_group(
 
     aggregates = [column.aggregate for column in columns]
     final = any(isinstance(a.window, Lookahead) for a in aggregates)
-    overs = list(dict.fromkeys(_over(a, stream) for a in aggregates))
+    overs = list(dict.fromkeys(over(a, stream) for a in aggregates))
     windows = [window for window, _ in overs]
     needed = [*(wanted(a, stream) for a in aggregates), *(kept for _, kept in overs)]
     asked = list(dict.fromkeys(w for w in needed if w))
@@ -176,7 +178,7 @@ def _sweep_group(
         places, spine = keyed.part(part, parts)
         flat = flatten(relational, stream, held, asked, final=final, order_by=order_by, inner=inner, part=(part, parts))
         arrays = {w: _array(flat, w) for w in asked}
-        requests = [_request(a, overs.index(_over(a, stream)), arrays, stream) for a in aggregates]
+        requests = [_request(a, overs.index(over(a, stream)), arrays, stream) for a in aggregates]
         counted = {number: np.isfinite(arrays[kept]) for number, (_, kept) in enumerate(overs) if kept}
         segments = _segments(flat, parts, len(spine.spine_starts) - 1)
         threads = relational.settings.threads
@@ -263,4 +265,4 @@ def hold_inner(relational: Relational, stream: Stream, aggregates: Sequence[Aggr
     return held
 
 
-__all__ = ["interactions", "number", "starts", "sweep_stream", "wanted"]
+__all__ = ["EVERYTHING", "by_order", "interactions", "number", "over", "starts", "sweep_stream", "wanted"]

@@ -1,0 +1,130 @@
+"""Features as they fit the tables: every name an expression, every entity a table with one key column.
+
+`penstock.features.views.binding.bind` makes these; training and serving read nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from penstock.expression import Expr
+from penstock.features.views.declared import About, OnDemandFunction, Service
+from penstock.schema import Dtype, Graph
+
+if TYPE_CHECKING:
+    from penstock.features.views.entities import Joins
+
+
+@dataclass(frozen=True)
+class BoundEntity:
+    """An entity: the columns that name it in spines, their dtypes, and where it is in the graph.
+
+    ``table`` and ``column`` are the table of the graph whose key column stands for the whole key. ``virtual`` ones are
+    in no source: `EntityRows` makes them up from the rows that name them; ``composed`` ones hold several columns as one
+    text. ``exists`` is the table whose rows say that such an entity is there (None: any row about it says so).
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    dtypes: tuple[Dtype, ...]
+    table: str
+    column: str
+    exists: str | None = None
+    virtual: bool = False
+
+    @property
+    def composed(self) -> bool:
+        """Whether the key is several columns."""
+        return len(self.keys) > 1
+
+
+@dataclass(frozen=True)
+class BoundFeature:
+    """A feature of a view: its name there, what it is, and its values' dtype.
+
+    The expression's leaves are `Latest`, `Aggregate`, `Field`, `Age` and `Calendar` of `penstock.plan`, bound to the
+    graph with entities. ``fingerprint`` is equal for features that mean the same.
+    """
+
+    name: str
+    expression: Expr
+    dtype: Dtype
+    fingerprint: str = ""
+    list_of: Dtype | None = None
+
+
+@dataclass(frozen=True)
+class BoundView:
+    """A view: its entity (in a role: with the role's columns for keys) and its features.
+
+    ``kept`` is the name under which a store keeps it: its own, or that of the view whose role it is. ``ttl`` is that of
+    a view of latest values, in microseconds.
+    """
+
+    name: str
+    entity: BoundEntity
+    features: tuple[BoundFeature, ...]
+    kept: str
+    ttl: int | None = None
+    about: About = field(default=About(), compare=False)
+    fingerprint: str = ""
+
+    def feature(self, name: str) -> BoundFeature:
+        """The feature called so; ``KeyError`` without one."""
+        return next(one for one in self.features if one.name == name)
+
+
+@dataclass(frozen=True)
+class Input(Expr):
+    """A leaf of an on-demand feature: an input, or a column of the request, by its name there."""
+
+    name: str
+    dtype: Dtype
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class BoundOnDemand:
+    """Features that are worked out when asked for; ``inputs`` maps names to features, as (view, feature).
+
+    Either each feature has an expression over `Input` leaves, or ``function`` gives them all.
+    """
+
+    name: str
+    inputs: Mapping[str, tuple[str, str]]
+    requested: Mapping[str, Dtype]
+    features: tuple[BoundFeature, ...]
+    function: OnDemandFunction | None = field(default=None, compare=False, repr=False)
+    about: About = field(default=About(), compare=False)
+    fingerprint: str = ""
+
+    def feature(self, name: str) -> BoundFeature:
+        """The feature called so; ``KeyError`` without one."""
+        return next(one for one in self.features if one.name == name)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A feature that is asked for: of which view, and its name there."""
+
+    view: str
+    feature: str
+
+    def __str__(self) -> str:
+        return f"{self.view}:{self.feature}"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """All definitions of a project, fitted to its tables. ``graph`` has the virtual tables of entities."""
+
+    graph: Graph
+    joins: Joins
+    entities: Mapping[str, BoundEntity]
+    views: Mapping[str, BoundView]
+    on_demand: Mapping[str, BoundOnDemand]
+    services: Mapping[str, Service]

@@ -1,0 +1,144 @@
+"""Features as they are declared: entities, views of several kinds, and services that name features together.
+
+Values only. They come from `penstock.toml`, from ``features/*.pql`` or from ``features/*.py`` and mean the same
+wherever they stood; `penstock.features.views.bound` fits them to tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
+
+from penstock.schema import Dtype
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class About:
+    """What people say of a definition; no part of its meaning."""
+
+    description: str = ""
+    owner: str = ""
+    tags: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    place: str = ""
+    """The file it was declared in, from the project's folder on."""
+
+
+@dataclass(frozen=True)
+class Entity:
+    """What features are about: ``keys`` name the columns of spines and requests that say which one.
+
+    ``table`` has a row for each of them, under its own key (in the order of ``keys``); an entity without one is known
+    only by the rows of others. ``joins`` maps tables to their columns that hold the key, in the same order; where a
+    table is not named, columns called like ``keys`` are taken.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    table: str | None = None
+    joins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    about: About = About()
+
+
+@dataclass(frozen=True)
+class LatestView:
+    """Columns of the newest row that a table has for an entity: ``features`` maps names to the table's columns.
+
+    ``keys`` are the table's columns that hold the entity's key (default: as the entity joins it). A row older than
+    ``ttl`` microseconds does not count; one of exactly that age does. None: a row of any age counts.
+    """
+
+    name: str
+    entity: str
+    table: str
+    features: Mapping[str, str]
+    keys: tuple[str, ...] = ()
+    ttl: int | None = None
+    about: About = About()
+
+
+@dataclass(frozen=True)
+class ExpressionView:
+    """Expressions in PQL about an entity's past: ``features`` maps names to them."""
+
+    name: str
+    entity: str
+    features: Mapping[str, str]
+    about: About = About()
+
+
+@dataclass(frozen=True)
+class SynthesisedView:
+    """The features that are synthesised for one of the project's queries, named f0, f1, … unless ``names`` says so.
+
+    ``most`` bounds how many. The expressions are settled when the view is bound, and then written down by whoever keeps
+    it: synthesis looks at rows, a definition must not move with them.
+    """
+
+    name: str
+    entity: str
+    query: str
+    most: int = 100
+    about: About = About()
+
+
+OnDemandFunction: TypeAlias = "Callable[[pa.Table], pa.Table | pa.RecordBatch | Mapping[str, pa.Array]]"
+
+
+@dataclass(frozen=True)
+class OnDemandView:
+    """Features worked out from others and from what a request says, when they are asked for.
+
+    ``inputs`` maps names to features (``view:feature``), ``requested`` names to the kinds of the request's columns.
+    ``features`` maps names to PQL arithmetic over those names; with a ``function`` they map names to dtypes, and it
+    gives them as columns from an Arrow table of the inputs, row for row. ``source`` is the function's text, which its
+    version rests on.
+    """
+
+    name: str
+    features: Mapping[str, str]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    requested: Mapping[str, Dtype] = field(default_factory=dict)
+    function: OnDemandFunction | None = field(default=None, compare=False, repr=False)
+    source: str = ""
+    about: About = About()
+
+
+@dataclass(frozen=True)
+class RoleView:
+    """Another view in a role: the same features of an entity that other columns of the spine name.
+
+    ``keys`` maps the entity's key columns to those columns: ``{"location_id": "origin_id"}``.
+    """
+
+    name: str
+    view: str
+    keys: Mapping[str, str]
+    about: About = About()
+
+
+View: TypeAlias = LatestView | ExpressionView | SynthesisedView | OnDemandView | RoleView
+
+
+@dataclass(frozen=True)
+class Service:
+    """Features that are asked for together, by one name."""
+
+    name: str
+    features: tuple[str, ...]
+    about: About = About()
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """All that a project declares, by name."""
+
+    entities: Mapping[str, Entity] = field(default_factory=dict)
+    views: Mapping[str, View] = field(default_factory=dict)
+    services: Mapping[str, Service] = field(default_factory=dict)
