@@ -382,5 +382,6 @@ class Select(Node):
 
 __all__ = [
     "Age", "Aggregate", "Alive", "Anchor", "Attach", "Calendar", "Compute", "Defined", "Field", "Keep", "Latest",
-    "Node", "Peers", "Rows", "Select", "Spine", "Stream", "Sweep", "Unroll", "Window", "aggregates", "fields_of", "quoted",
+    "Node", "Peers", "Rows", "Select", "Spine", "Stream", "Sweep", "Unroll", "Window", "aggregates", "fields_of",
+    "quoted",
 ]  # fmt: skip
