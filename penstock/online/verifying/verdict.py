@@ -1,0 +1,111 @@
+"""What verifying found: for each feature how many values were compared, which differed, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from penstock.errors import RefusedError
+
+Difference: TypeAlias = Literal["mismatch", "missing", "extra"]
+"""A value that is another one, one that was not served, one that should not have been."""
+Cause: TypeAlias = Literal["late row", "ttl", "definition version", "clock", "type", "key", "unknown"]
+
+CAUSES: Mapping[Cause, str] = {
+    "late row": "rows that were known when it was served were not in the store yet",
+    "ttl": "the store and training disagree about the maximum age",
+    "definition version": "the definition was another one when it was served",
+    "clock": "it was worked out for another instant than the one it was served at",
+    "type": "the same value in another type",
+    "key": "no row names the entity any more",
+    "unknown": "nothing explains it",
+}
+"""Every cause in words."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A value that differed: when it was served, what was, and what training would read."""
+
+    at: int
+    difference: Difference
+    cause: Cause
+    served: object
+    trained: object
+
+
+@dataclass(frozen=True)
+class FeatureVerdict:
+    """How a feature's served values compare with those that training reads for the same instants."""
+
+    feature: str
+    checked: int = 0
+    mismatch: int = 0
+    missing: int = 0
+    extra: int = 0
+    causes: Mapping[Cause, int] = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def differing(self) -> int:
+        """How many values differed in any way."""
+        return self.mismatch + self.missing + self.extra
+
+    def to_dict(self) -> dict[str, object]:
+        """The verdict as plain values for JSON."""
+        counts = {"checked": self.checked, "mismatch": self.mismatch, "missing": self.missing, "extra": self.extra}
+        examples = [
+            {"at": e.at, "difference": e.difference, "cause": e.cause, "served": e.served, "trained": e.trained}
+            for e in self.examples
+        ]
+        return {"feature": self.feature, **counts, "causes": dict(self.causes), "examples": examples}
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The verdicts of all features that were looked at; ``unknown_keys`` counts logged keys that nobody has."""
+
+    features: tuple[FeatureVerdict, ...]
+    served: int = 0
+    unknown_keys: int = 0
+
+    @property
+    def checked(self) -> int:
+        """How many values were compared."""
+        return sum(one.checked for one in self.features)
+
+    @property
+    def differing(self) -> int:
+        """How many of them differed."""
+        return sum(one.differing for one in self.features)
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was compared, and nothing differed."""
+        return self.checked > 0 and self.differing == 0
+
+    def must_pass(self) -> None:
+        """Raise ``RefusedError`` (``ONLINE_DIFFERS``, ``ONLINE_UNVERIFIED``) unless it passed."""
+        if self.differing:
+            worst: Sequence[FeatureVerdict] = [one for one in self.features if one.differing]
+            told = ", ".join(f"{one.feature} ({one.differing} of {one.checked}: {_why(one)})" for one in worst[:5])
+            message = f"{self.differing:,} of {self.checked:,} served values are not what training reads: {told}"
+            raise RefusedError("ONLINE_DIFFERS", message, hint="See them: penstock online verify --json")
+        if not self.checked:
+            message = "no served value could be compared"
+            raise RefusedError("ONLINE_UNVERIFIED", message, hint="Serve some first, or let it sample keys itself.")
+
+    def to_dict(self) -> dict[str, object]:
+        """All verdicts as plain values for JSON."""
+        return {
+            "passed": self.passed,
+            "checked": self.checked,
+            "differing": self.differing,
+            "unknown_keys": self.unknown_keys,
+            "features": [one.to_dict() for one in self.features],
+        }
+
+
+def _why(one: FeatureVerdict) -> str:
+    return ", ".join(f"{cause} {count}" for cause, count in one.causes.items())
