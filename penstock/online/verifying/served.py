@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import random
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -41,13 +41,16 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 class ServedLog:
     """A folder of logged answers; the oldest files go when it takes more than ``most`` bytes.
 
-    ``share`` of the requests are logged. Several processes may write: each has a file of its own.
+    The first ``rate`` requests of each second are logged: all of them while few come, and no burden when many do.
+    Several processes may write: each has a file of its own. ``clock`` is in seconds.
     """
 
     folder: Path
-    share: float = 1.0
+    rate: int = 100
     most: int = 256 << 20
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _second: list[int] = field(default_factory=lambda: [0, 0], repr=False, compare=False)
 
     @cached_property
     def salt(self) -> bytes:
@@ -62,10 +65,13 @@ class ServedLog:
         """Packed keys as they are logged."""
         return tuple([blake2b(key, digest_size=12, key=self.salt).digest() for key in keys])
 
-    @property
     def wants(self) -> bool:
-        """Whether the next request is one of those to be logged."""
-        return self.share >= 1.0 or random.random() < self.share
+        """Whether a request that comes now is one of those to be logged."""
+        second = int(self.clock())
+        if self._second[0] != second:
+            self._second[:] = second, 0
+        self._second[1] += 1
+        return self._second[1] <= self.rate
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Log answers; they are in the file when this returns, though a power cut may lose the last moments."""

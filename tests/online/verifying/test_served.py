@@ -82,8 +82,8 @@ def test_several_processes_log_at_once(tmp_path: Path) -> None:
     assert {one.keys[0] for one in found} == set(ServedLog(tmp_path).hashed([b"x"]))
 
 
-def test_a_share_of_the_requests_is_wanted(tmp_path: Path) -> None:
-    assert all(ServedLog(tmp_path).wants for _ in range(10))
-    assert not any(ServedLog(tmp_path, share=0.0).wants for _ in range(100))
-    wanted = sum(ServedLog(tmp_path, share=0.2).wants for _ in range(5000))
-    assert 700 < wanted < 1300
+def test_the_first_requests_of_each_second_are_wanted(tmp_path: Path) -> None:
+    times = iter([0.1] * 5 + [0.9] * 5 + [1.0] * 5)
+    log = ServedLog(tmp_path, rate=3, clock=lambda: next(times))
+    assert [log.wants() for _ in range(15)] == [True] * 3 + [False] * 7 + [True] * 3 + [False] * 2
+    assert not ServedLog(tmp_path, rate=0).wants()
