@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import queue
 import socket
@@ -17,10 +16,11 @@ from urllib.parse import unquote, urlsplit
 
 from penstock.errors import SourceError
 from penstock.lake.source import missing_package, printable
+from penstock.lake.streams.asgi import AnswerError, is_loopback
 from penstock.lake.streams.message import Message, Tally
 from penstock.lake.streams.parsing import Row
 from penstock.lake.streams.positions import ONCE
-from penstock.lake.streams.push_app import AnswerError, Inlet, PushApp, Pushed
+from penstock.lake.streams.push_app import Inlet, PushApp, Pushed
 from penstock.lake.streams.stream import USUAL, Limits
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def open_push(url: str, positions: Mapping[str, int], limits: Limits = USUAL) ->
     if not parts.path.startswith("/push/") or not name:
         raise SourceError("STREAM_URL", f"{printable(url)} is no address to push to", hint="Write …/push/TABLE.")
     token = os.environ.get(TOKEN) or None
-    if token is None and not _loopback(host):
+    if token is None and not is_loopback(host):
         message = f"{host} can be reached from other machines"
         raise SourceError("PUSH_OPEN", message, hint=f"Set {TOKEN}, or listen on 127.0.0.1.")
     receipts = {found.removeprefix(ONCE): value for found, value in positions.items() if found.startswith(ONCE)}
@@ -170,13 +170,6 @@ def open_push(url: str, positions: Mapping[str, int], limits: Limits = USUAL) ->
         reader = PushReader(limits.request_bytes, server, name, positions.get(_PARTITION, 0), receipts, waiting)
         server.enter(name, reader)
     return reader
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 # ---------------------------------------------------------------------------------------------------- servers

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol
 
+from penstock.lake.streams.asgi import AnswerError, Headers, Receive, Scope, Send, admit, body_of, headers_of
 from penstock.lake.streams.message import Tally
 from penstock.lake.streams.parsing import Row, UnreadableError, flat, parsed
 
-Scope = MutableMapping[str, object]
-Receive = Callable[[], Awaitable[MutableMapping[str, object]]]
-Send = Callable[[MutableMapping[str, object]], Awaitable[None]]
-
-_BODY_SECONDS = 30.0
 _TYPES = ("application/json", "application/x-ndjson", "application/jsonl", "application/x-jsonlines")
-_LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?", re.I)
 _PATH = "/push/"
-
-
-class AnswerError(Exception):
-    """An answer that is no success: status, a stable code, what is wrong, and further headers."""
-
-    def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.headers = status, code, headers
 
 
 @dataclass(frozen=True)
@@ -73,30 +58,21 @@ class PushApp:
             await _send(send, 200, answer, {})
 
     async def _answered(self, scope: Scope, receive: Receive) -> Mapping[str, object]:
-        headers = _headers(scope)
-        self._admit(headers)
+        headers = headers_of(scope)
+        admit(headers, self.token, "PUSH")
         inlet = self._inlet(str(scope["path"]))
         if scope["method"] != "POST":
             raise AnswerError(405, "PUSH_METHOD", "rows are posted", allow="POST")
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = _text(headers, "content-type").partition(";")[0].strip().lower()
         if kind not in _TYPES:
             raise AnswerError(415, "PUSH_TYPE", f"the content type must be one of {', '.join(_TYPES)}")
-        if headers.get("content-encoding", "identity").lower() != "identity":
+        if _text(headers, "content-encoding").lower() not in ("", "identity"):
             raise AnswerError(415, "PUSH_ENCODING", "bodies are taken as they are, not compressed")
-        body = await _body(receive, headers, inlet.most_bytes)
+        body = await body_of(receive, headers, inlet.most_bytes, "PUSH")
         rows = rows_in(body)
-        pushed = await inlet.push(rows, receipt(headers.get("idempotency-key"), body)) if rows else Pushed(Tally())
+        key = _text(headers, "idempotency-key") if b"idempotency-key" in headers else None
+        pushed = await inlet.push(rows, receipt(key, body)) if rows else Pushed(Tally())
         return {**pushed.tally._asdict(), "repeated": pushed.repeated}
-
-    def _admit(self, headers: Mapping[str, str]) -> None:
-        """Only who knows the token; without one, no page of a browser and nobody who came by another name."""
-        if self.token is not None:
-            scheme, _, given = headers.get("authorization", "").partition(" ")
-            same = hmac.compare_digest(given.strip().encode("latin-1", "replace"), self.token.encode())
-            if scheme.lower() != "bearer" or not same:
-                raise AnswerError(401, "PUSH_TOKEN", "a valid bearer token is needed", **{"www-authenticate": "Bearer"})
-        elif "origin" in headers or not _LOOPBACK.fullmatch(headers.get("host", "localhost")):
-            raise AnswerError(403, "PUSH_ORIGIN", "without a token only programs of this machine may push")
 
     def _inlet(self, path: str) -> Inlet:
         name = path.removeprefix(_PATH)
@@ -155,35 +131,8 @@ def receipt(key: str | None, body: bytes) -> tuple[str, int] | None:
     return name, int.from_bytes(blake2b(body, digest_size=7).digest())
 
 
-async def _body(receive: Receive, headers: Mapping[str, str], most: int) -> bytes:
-    too_long = AnswerError(413, "PUSH_SIZE", f"a body has at most {most} bytes", connection="close")
-    told = headers.get("content-length", "")
-    if told.isascii() and told.isdecimal() and int(told[:20]) > most:
-        raise too_long
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            while True:
-                event = await receive()
-                if event["type"] == "http.disconnect":
-                    raise AnswerError(400, "PUSH_BROKEN", "the request ended early")
-                part = event.get("body", b"")
-                assert isinstance(part, bytes)
-                parts.append(part)
-                size += len(part)
-                if size > most:
-                    raise too_long
-                if not event.get("more_body"):
-                    return b"".join(parts)
-    except TimeoutError:
-        raise AnswerError(408, "PUSH_SLOW", "the body took too long", connection="close") from None
-
-
-def _headers(scope: Scope) -> dict[str, str]:
-    """Headers by lower-case name; of a repeated one the first."""
-    given = scope["headers"]
-    assert isinstance(given, list | tuple)
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in reversed(given)}
+def _text(headers: Headers, name: str) -> str:
+    return headers.get(name.encode(), b"").decode("latin-1")
 
 
 async def _send(send: Send, status: int, said: Mapping[str, object], headers: Mapping[str, str]) -> None:
