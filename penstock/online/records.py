@@ -159,10 +159,8 @@ def _stored_numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
 
 def _stored_texts(column: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, dict[int, bytes]]:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        whole = (
-            column if isinstance(column, pa.Array) else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
-        )
-        coded = whole.dictionary_encode()
+        chunks = [column] if isinstance(column, pa.Array) else column.chunks
+        coded = pa.concat_arrays([pa.array([], column.type), *chunks]).dictionary_encode()
         data = [encoded(value) for value in coded.dictionary.to_pylist()]
         places = coded.indices.fill_null(len(data)).to_numpy(zero_copy_only=False)
         hashes = [hashed(one) for one in data]
