@@ -159,6 +159,17 @@ class Latest(Expr):
 
 
 @dataclass(frozen=True)
+class Input(Expr):
+    """A value that is given by name when an expression is worked out: of another feature, or by who asks."""
+
+    name: str
+    dtype: Dtype
+
+    def __str__(self) -> str:
+        return quoted(self.name)
+
+
+@dataclass(frozen=True)
 class Calendar(Expr):
     """A part of the cutoff itself: MONTH (1-12), WEEKDAY (1 Monday - 7), DAY (of month), HOUR."""
 
@@ -381,7 +392,7 @@ class Select(Node):
 
 
 __all__ = [
-    "Age", "Aggregate", "Alive", "Anchor", "Attach", "Calendar", "Compute", "Defined", "Field", "Keep", "Latest",
-    "Node", "Peers", "Rows", "Select", "Spine", "Stream", "Sweep", "Unroll", "Window", "aggregates", "fields_of",
-    "quoted",
+    "Age", "Aggregate", "Alive", "Anchor", "Attach", "Calendar", "Compute", "Defined", "Field", "Input", "Keep",
+    "Latest", "Node", "Peers", "Rows", "Select", "Spine", "Stream", "Sweep", "Unroll", "Window", "aggregates",
+    "fields_of", "quoted",
 ]  # fmt: skip

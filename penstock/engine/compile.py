@@ -11,7 +11,7 @@ from functools import singledispatch
 from typing import TypeAlias
 
 from penstock.expression import Among, Arithmetic, Call, Compare, Constant, Expr, IsNull, Logic, Match, Not, Value
-from penstock.plan import Aggregate, Field
+from penstock.plan import Aggregate, Field, Input
 from penstock.schema import Dtype
 
 Leaf: TypeAlias = Callable[[Expr], str]
@@ -136,11 +136,11 @@ _CALLS: dict[str, Callable[[Call, list[str]], str]] = {
 
 def is_truth(expression: Expr) -> bool:
     """Whether an expression is true or false."""
-    leaf = isinstance(expression, Field | Aggregate) and expression.dtype is Dtype.BOOL
+    leaf = isinstance(expression, Field | Aggregate | Input) and expression.dtype is Dtype.BOOL
     constant = isinstance(expression, Constant) and isinstance(expression.value, bool)
     return leaf or constant or isinstance(expression, Compare | IsNull | Among | Match | Not | Logic)
 
 
 def is_list(expression: Expr) -> bool:
     """Whether a leaf holds lists."""
-    return isinstance(expression, Field | Aggregate) and expression.dtype is Dtype.LIST
+    return isinstance(expression, Field | Aggregate | Input) and expression.dtype is Dtype.LIST

@@ -7,13 +7,13 @@ from types import MappingProxyType
 
 from penstock.expression import Expr
 from penstock.language import tree
-from penstock.language.check import check_feature, check_query
+from penstock.language.check import check_calculation, check_feature, check_query
 from penstock.language.lower import lower_features, lower_labels, lower_population
 from penstock.language.parser import parse, parse_expression
 from penstock.language.query import Query
 from penstock.language.tasks import Task
 from penstock.language.typed import Label
-from penstock.schema import Graph
+from penstock.schema import Dtype, Graph
 
 _NOTHING_NAMED: Mapping[str, str] = MappingProxyType({})
 
@@ -32,10 +32,20 @@ def feature(text_or_expression: str | Expr, graph: Graph, entity_table: str) -> 
     return check_feature(text_or_expression, graph, entity_table)
 
 
+def calculation(text: str, inputs: Mapping[str, Dtype]) -> Expr:
+    """An expression over values that are given by name (`penstock.plan.Input`). Raises ``QueryError``.
+
+    >>> print(calculation("amount / income > 0.5", {"amount": Dtype.FLOAT, "income": Dtype.INT}))
+    (amount / income) > 0.5
+    """
+    return check_calculation(text, inputs)
+
+
 __all__ = [
     "Label",
     "Query",
     "Task",
+    "calculation",
     "feature",
     "lower_features",
     "lower_labels",

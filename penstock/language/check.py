@@ -11,8 +11,9 @@ from penstock.language.binding import bind
 from penstock.language.parser import parse, parse_expression
 from penstock.language.query import Query
 from penstock.language.scope import Scope
-from penstock.language.tree import Predict, microseconds
-from penstock.schema import Graph
+from penstock.language.tree import Aggregation, Column, Name, Predict, microseconds
+from penstock.plan import Calendar, Input
+from penstock.schema import Dtype, Graph
 
 DIALECTS = ("kumo",)
 
@@ -68,6 +69,24 @@ def check_feature(feature: str | Expr, graph: Graph, entity_table: str) -> Expr:
     timing.check_clause(scope, expression, entity_table, timing.FEATURE)
     timing.check_bound(scope, expression)
     return bind(scope, expression, entity_table)
+
+
+def check_calculation(text: str, inputs: Mapping[str, Dtype]) -> Expr:
+    """An expression over values that are given by name, of these dtypes. Raises ``QueryError``."""
+    scope = Scope(Graph(()), text)
+
+    def change(node: Expr) -> Expr:
+        if isinstance(node, Name) and node.name in inputs:
+            return Input(node.name, inputs[node.name], span=node.span)
+        if isinstance(node, Name | Column | Aggregation | Calendar):
+            hint = "Calculate with inputs and the request's columns; a name that is no plain word is in backticks."
+            name = str(node)
+            raise scope.error("PQL_INPUT_UNKNOWN", f"{name} is no input", node, hint, name=name, candidates=inputs)
+        return node
+
+    expression = parse_expression(text).map(change)
+    typed.check_dtypes(scope, expression)
+    return bind(scope, expression, "")
 
 
 def _is_strict(dialect: str | None) -> bool:

@@ -11,7 +11,7 @@ from penstock.errors import QueryError
 from penstock.expression import FUNCTIONS, Among, Arithmetic, Call, Compare, Constant, Expr, Match
 from penstock.language.scope import Scope
 from penstock.language.tree import Aggregation, Column, is_condition
-from penstock.plan import Age, Aggregate, Field
+from penstock.plan import Age, Aggregate, Field, Input
 from penstock.schema import Dtype, Kind
 
 NUMBERS = (Dtype.INT, Dtype.FLOAT)
@@ -61,6 +61,8 @@ def label(scope: Scope, node: Expr) -> Label:
         return Label(_of_constant(node), Kind.NUMERICAL)
     if isinstance(node, Field):
         return Label(node.dtype, node.kind)
+    if isinstance(node, Input):
+        return Label(node.dtype, Kind.NUMERICAL if node.dtype in NUMBERS else Kind.CATEGORICAL)
     if isinstance(node, Aggregate):
         return Label(node.dtype, Kind.NUMERICAL if node.dtype in NUMBERS else Kind.CATEGORICAL)
     return Label(Dtype.FLOAT if isinstance(node, Age) else Dtype.INT, Kind.NUMERICAL)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from penstock.expression import Expr
 from penstock.features.views.declared import About, OnDemandFunction, Service
+from penstock.plan import Input
 from penstock.schema import Dtype, Graph
 
 if TYPE_CHECKING:
@@ -71,20 +73,14 @@ class BoundView:
     about: About = field(default=About(), compare=False)
     fingerprint: str = ""
 
+    @cached_property
+    def by_name(self) -> Mapping[str, BoundFeature]:
+        """Its features by name."""
+        return {one.name: one for one in self.features}
+
     def feature(self, name: str) -> BoundFeature:
         """The feature called so; ``KeyError`` without one."""
-        return next(one for one in self.features if one.name == name)
-
-
-@dataclass(frozen=True)
-class Input(Expr):
-    """A leaf of an on-demand feature: an input, or a column of the request, by its name there."""
-
-    name: str
-    dtype: Dtype
-
-    def __str__(self) -> str:
-        return self.name
+        return self.by_name[name]
 
 
 @dataclass(frozen=True)
@@ -102,9 +98,14 @@ class BoundOnDemand:
     about: About = field(default=About(), compare=False)
     fingerprint: str = ""
 
+    @cached_property
+    def by_name(self) -> Mapping[str, BoundFeature]:
+        """Its features by name."""
+        return {one.name: one for one in self.features}
+
     def feature(self, name: str) -> BoundFeature:
         """The feature called so; ``KeyError`` without one."""
-        return next(one for one in self.features if one.name == name)
+        return self.by_name[name]
 
 
 @dataclass(frozen=True)
@@ -128,3 +129,8 @@ class Bound:
     views: Mapping[str, BoundView]
     on_demand: Mapping[str, BoundOnDemand]
     services: Mapping[str, Service]
+
+
+__all__ = [
+    "Bound", "BoundEntity", "BoundFeature", "BoundOnDemand", "BoundView", "Chosen", "Input",
+]  # fmt: skip

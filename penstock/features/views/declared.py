@@ -27,7 +27,18 @@ class About:
     owner: str = ""
     tags: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     place: str = ""
-    """The file it was declared in, from the project's folder on."""
+    """Where it was declared: the file, from the project's folder on, and the line or section in it."""
+    places: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    """Where its features were declared, by name, as far as that is known."""
+
+    def said(self, message: str, feature: str = "") -> str:
+        """A message after the place that it is about.
+
+        >>> About(place="penstock.toml: [features.stats]").said("stats: there is no table 'trip'")
+        "penstock.toml: [features.stats]: stats: there is no table 'trip'"
+        """
+        place = self.places.get(feature, self.place)
+        return f"{place}: {message}" if place else message
 
 
 @dataclass(frozen=True)
@@ -35,8 +46,9 @@ class Entity:
     """What features are about: ``keys`` name the columns of spines and requests that say which one.
 
     ``table`` has a row for each of them, under its own key (in the order of ``keys``); an entity without one is known
-    only by the rows of others. ``joins`` maps tables to their columns that hold the key, in the same order; where a
-    table is not named, columns called like ``keys`` are taken.
+    only by the rows of others. ``joins`` maps tables to their columns that hold the key, in the same order. A table
+    that it does not name belongs to the entity by its links to ``table``; where that is none, or its key is of several
+    columns, by its columns called like ``keys``. No columns: the table is left out.
     """
 
     name: str
@@ -70,21 +82,6 @@ class ExpressionView:
     name: str
     entity: str
     features: Mapping[str, str]
-    about: About = About()
-
-
-@dataclass(frozen=True)
-class SynthesisedView:
-    """The features that are synthesised for one of the project's queries, named f0, f1, … unless ``names`` says so.
-
-    ``most`` bounds how many. The expressions are settled when the view is bound, and then written down by whoever keeps
-    it: synthesis looks at rows, a definition must not move with them.
-    """
-
-    name: str
-    entity: str
-    query: str
-    most: int = 100
     about: About = About()
 
 
@@ -123,7 +120,7 @@ class RoleView:
     about: About = About()
 
 
-View: TypeAlias = LatestView | ExpressionView | SynthesisedView | OnDemandView | RoleView
+View: TypeAlias = LatestView | ExpressionView | OnDemandView | RoleView
 
 
 @dataclass(frozen=True)

@@ -22,21 +22,37 @@ KEY = "key"
 
 @dataclass(frozen=True)
 class Virtual:
-    """A virtual table: ``joins`` maps each table that names its rows to the columns that do."""
+    """A virtual table: ``joins`` maps each table that names its rows to the columns that do.
+
+    ``also`` are further joins, of tables that name two of its rows.
+    """
 
     name: str
     dtype: Dtype
     joins: Mapping[str, tuple[str, ...]]
+    also: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def composed(self) -> bool:
         """Whether its key stands for several columns."""
         return any(len(columns) > 1 for columns in self.joins.values())
 
-    def column(self, table: str) -> str:
-        """The column of a table that points to this one; of a composed key it is virtual too."""
-        columns = self.joins[table]
-        return columns[0] if len(columns) == 1 else f"key of {self.name}"
+    @property
+    def ways(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """All its joins: tables and the columns that point to this one."""
+        return (*self.joins.items(), *self.also)
+
+    def column(self, table: str, columns: tuple[str, ...] | None = None) -> str:
+        """The column of a table that points to this one by ``columns``; of a composed key it is virtual too."""
+        joined = self.joins[table] if columns is None else columns
+        if len(joined) == 1:
+            return joined[0]
+        usual = joined == self.joins.get(table)
+        return f"key of {self.name}" if usual else f"key of {self.name} by {', '.join(joined)}"
+
+    def made(self, table: str) -> dict[str, tuple[str, ...]]:
+        """The columns that a table gets for it, and which columns they are composed of."""
+        return {self.column(table, columns): columns for name, columns in self.ways if name == table and columns[1:]}
 
 
 @dataclass(frozen=True)
@@ -51,13 +67,16 @@ class Joins:
         links = [*graph.links]
         for one in self.virtual.values():
             tables.append(Table(one.name, (Column(KEY, one.dtype, Kind.ID),), KEY))
-            links += [Link(table, one.column(table), one.name) for table in one.joins]
+            links += [Link(table, one.column(table, columns), one.name) for table, columns in one.ways]
         return replace(graph, tables=tuple(tables), links=tuple(dict.fromkeys(links)))
 
     def _with_columns(self, table: Table) -> Table:
-        made = [one for one in self.virtual.values() if len(one.joins.get(table.name, ())) > 1]
-        more = tuple(Column(one.column(table.name), Dtype.STRING, Kind.ID) for one in made)
+        more = tuple(Column(name, Dtype.STRING, Kind.ID) for name in self.made(table.name))
         return replace(table, columns=(*table.columns, *more)) if more else table
+
+    def made(self, table: str) -> dict[str, tuple[str, ...]]:
+        """The columns that a table gets, and which columns they are composed of."""
+        return {name: columns for one in self.virtual.values() for name, columns in one.made(table).items()}
 
 
 @dataclass(frozen=True)
@@ -77,18 +96,18 @@ class EntityRows:
         """These columns of all rows, virtual ones included."""
         if table in self.joins.virtual:
             return pa.table({name: self._keys(self.joins.virtual[table]) for name in columns})
-        made = {one.column(table): one for one in self.joins.virtual.values() if len(one.joins.get(table, ())) > 1}
+        made = self.joins.made(table)
         plain = self.rows.read(table, [name for name in columns if name not in made])
         arrays = [self._composed(table, made[name]) if name in made else plain[name] for name in columns]
         return pa.table(arrays, names=list(columns)) if columns else plain
 
-    def _composed(self, table: str, virtual: Virtual) -> pa.ChunkedArray:
-        read = self.rows.read(table, list(virtual.joins[table]))
-        return composed([read[name] for name in virtual.joins[table]])
+    def _composed(self, table: str, columns: Sequence[str]) -> pa.ChunkedArray:
+        read = self.rows.read(table, list(columns))
+        return composed([read[name] for name in columns])
 
     def _keys(self, virtual: Virtual) -> pa.ChunkedArray:
         """Each key that any row names, once, in order."""
-        found = [self.read(table, [virtual.column(table)])[0] for table in virtual.joins]
+        found = [self.read(table, [virtual.column(table, columns)])[0] for table, columns in virtual.ways]
         kept = [pc.unique(column).drop_null() for column in found]
         keys = pc.unique(pa.chunked_array([piece.cast(kept[0].type) for piece in kept]))
         return pa.chunked_array([keys.take(pc.array_sort_indices(keys))])

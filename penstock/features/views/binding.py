@@ -1,0 +1,127 @@
+"""Definitions fitted to tables: every feature an expression, every entity a table with one key column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from penstock import language
+from penstock.errors import QueryError, RequestError
+from penstock.expression import Expr
+from penstock.features.views.bound import Bound, BoundEntity, BoundFeature, BoundOnDemand, BoundView
+from penstock.features.views.calculated import Calculations
+from penstock.features.views.declared import Definitions, ExpressionView, LatestView, OnDemandView, RoleView, View
+from penstock.features.views.implied import completed
+from penstock.features.views.meaning import fingerprint, plain
+from penstock.features.views.roots import Rooted, rooted, stream_of
+from penstock.features.views.values import dtype_of, list_of, misplaced
+from penstock.plan import Latest
+from penstock.schema import Dtype, Graph
+
+
+def bind(definitions: Definitions, graph: Graph) -> Bound:
+    """The definitions as they fit the tables.
+
+    Raises ``RequestError`` (``FEATURE_…``, or ``PQL_…`` for an expression) with the place of the definition, what
+    exists and what to try.
+    """
+    for view in definitions.views.values():
+        _check_names(view)
+    told = completed(definitions, graph)
+    found = rooted(told, graph)
+    fitting = _Fitting(found, replace(found, graph=plain(found.graph)))
+    views = {one.name: fitting.view(one) for one in told.views.values() if isinstance(one, LatestView | ExpressionView)}
+    for view in told.views.values():
+        if isinstance(view, RoleView):
+            views[view.name] = _role(view, views, told)
+    calculations = Calculations({one.name: one for one in told.views.values() if isinstance(one, OnDemandView)}, views)
+    on_demand = {name: calculations.bound(name) for name in calculations.declared}
+    return Bound(fitting.plain.graph, found.joins, found.entities, views, on_demand, told.services)
+
+
+def _check_names(view: View) -> None:
+    """A view and its features can be named in ``view:feature``."""
+    names = [] if isinstance(view, RoleView) else list(view.features)
+    for name in (view.name, *names):
+        if not name.strip() or name != name.strip() or ":" in name or name == "*" or not name.isprintable():
+            what = f"a feature of {view.name}" if name in names else "a view"
+            hint = "Any name will do that has no colon, no line break and no space around it."
+            raise RequestError("FEATURE_NAME", view.about.said(f"{what} cannot be called {name!r}"), hint=hint)
+    if not names and not isinstance(view, RoleView):
+        raise RequestError("FEATURE_NONE", view.about.said(f"{view.name} has no features"))
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """Stored views in the making. ``plain`` is without what was guessed: what is bound to it stays as it is."""
+
+    found: Rooted
+    plain: Rooted
+
+    def view(self, view: LatestView | ExpressionView) -> BoundView:
+        """A view with its features bound."""
+        entity = self.found.entities[view.entity]
+        made = self._latest(view) if isinstance(view, LatestView) else self._expressions(view, entity)
+        mark = self._mark(entity)
+        features = tuple(
+            BoundFeature(name, one, dtype_of(one), fingerprint(mark, one, dtype_of(one)), list_of(one))
+            for name, one in made
+        )
+        ttl = view.ttl if isinstance(view, LatestView) else None
+        version = fingerprint(mark, sorted((one.name, one.fingerprint) for one in features))
+        return BoundView(view.name, entity, features, view.name, ttl, view.about, version)
+
+    def _mark(self, entity: BoundEntity) -> object:
+        """What of an entity is part of the meaning of all that is about it."""
+        virtual = self.found.joins.virtual.get(entity.table)
+        ways = () if virtual is None else sorted(virtual.ways)
+        return entity.dtypes, entity.table, entity.column, entity.exists, ways
+
+    def _latest(self, view: LatestView) -> Iterator[tuple[str, Expr]]:
+        stream = stream_of(self.plain, view)
+        table = self.plain.graph.table(view.table)
+        if view.ttl and table.happened is None and table.known is None:
+            message = f"{view.name}: rows of {view.table} have no time, so none of them is older than ttl"
+            hint = f"Say which column is its time: [tables.{view.table}] time = …; or leave ttl out."
+            raise RequestError("FEATURE_NO_TIME", view.about.said(message), hint=hint)
+        for name, column in view.features.items():
+            if not table.has(column):
+                message = view.about.said(f"{view.name}:{name}: {view.table} has no column {column!r}", name)
+                there = [one.name for one in table.columns]
+                raise RequestError("FEATURE_COLUMN", message, name=column, candidates=there)
+            told = table.column(column)
+            if told.dtype is Dtype.OTHER:
+                message = view.about.said(f"{view.name}:{name}: {view.table}.{column} holds values of an unknown type")
+                raise RequestError("FEATURE_DTYPE", message, hint="Cast it in a derived table.")
+            yield name, Latest(stream, column, told.dtype, told.kind, view.ttl or None)
+
+    def _expressions(self, view: ExpressionView, entity: BoundEntity) -> Iterator[tuple[str, Expr]]:
+        for name, text in view.features.items():
+            try:
+                language.feature(text, self.found.graph, entity.table)
+            except QueryError as error:
+                raise misplaced(error, view.about.said(f"{view.name}:{name}: {error.message}", name)) from error
+            yield name, language.feature(text, self.plain.graph, entity.table)
+
+
+def _role(view: RoleView, views: Mapping[str, BoundView], told: Definitions) -> BoundView:
+    """The features of another view, of an entity that other columns name."""
+    if view.view not in views or isinstance(told.views[view.view], RoleView):
+        why = "is worked out on demand" if isinstance(told.views.get(view.view), OnDemandView) else "is no stored view"
+        why = "is a role itself" if isinstance(told.views.get(view.view), RoleView) else why
+        there = [name for name in views if not isinstance(told.views[name], RoleView)]
+        message = view.about.said(f"{view.name}: {view.view!r} {why}, so it plays no role")
+        raise RequestError("FEATURE_ROLE", message, name=view.view, candidates=there)
+    base = views[view.view]
+    for key in view.keys:
+        if key not in base.entity.keys:
+            message = view.about.said(f"{view.name}: {key!r} is no key of {base.entity.name}")
+            raise RequestError("FEATURE_ROLE", message, name=key, candidates=base.entity.keys)
+    keys = tuple(view.keys.get(key, key) for key in base.entity.keys)
+    if len(set(keys)) < len(keys):
+        message = view.about.said(f"{view.name}: two keys of {base.entity.name} would be the same column")
+        raise RequestError("FEATURE_ROLE", message, candidates=keys)
+    return replace(base, name=view.name, entity=replace(base.entity, keys=keys), about=view.about)
+
+
+__all__ = ["Bound", "BoundOnDemand", "Graph", "bind"]

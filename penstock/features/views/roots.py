@@ -1,0 +1,214 @@
+"""Where entities stand in the graph: which table's rows they are, and which tables' rows are about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from penstock.errors import RequestError
+from penstock.features.views.bound import BoundEntity
+from penstock.features.views.declared import Definitions, Entity, LatestView
+from penstock.features.views.entities import KEY, Joins, Virtual
+from penstock.plan import Stream
+from penstock.schema import Dtype, Graph, Link, Table
+
+Way = tuple[str, tuple[str, ...]]
+"""A table, and its columns that hold an entity's key."""
+_NO_KEYS = (Dtype.LIST, Dtype.OTHER)
+
+
+@dataclass(frozen=True)
+class Rooted:
+    """Entities with the graph that has a table for each of them."""
+
+    graph: Graph
+    joins: Joins
+    entities: Mapping[str, BoundEntity]
+
+
+def rooted(definitions: Definitions, graph: Graph) -> Rooted:
+    """Every entity in the graph. Raises ``RequestError`` where tables, keys or their dtypes do not fit."""
+    virtual: dict[str, Virtual] = {}
+    links: list[Link] = [*graph.links]
+    entities: dict[str, BoundEntity] = {}
+    taken = {table.name for table in graph}
+    for entity in definitions.entities.values():
+        views = [one for one in _latest(definitions) if one.entity == entity.name]
+        table = _own_table(entity, graph)
+        if table is not None and len(table.keys) == 1:
+            links += _links(entity, table, views, graph)
+            entities[entity.name] = _real(entity, table, graph)
+            continue
+        made = _virtual(entity, table, views, graph, _free(entity.name, taken))
+        taken.add(made.name)
+        virtual[made.name] = made
+        dtypes = _agreeing(entity, made.ways, graph)
+        exists = None if table is None else table.name
+        entities[entity.name] = BoundEntity(entity.name, entity.keys, dtypes, made.name, KEY, exists, virtual=True)
+    joins = Joins(virtual)
+    return Rooted(joins.graph(replace(graph, links=tuple(dict.fromkeys(links)))), joins, entities)
+
+
+def stream_of(found: Rooted, view: LatestView) -> Stream:
+    """The rows that a view of latest values is about: the entity's own, or those that point to it."""
+    entity = found.entities[view.entity]
+    if view.table == entity.table and view.keys in ((), (entity.column,)):
+        return Stream(entity.table)
+    links = [link for link in found.graph.links_to(entity.table) if link.table == view.table]
+    if entity.virtual and view.keys:
+        columns = (found.joins.virtual[entity.table].column(view.table, view.keys),)
+        links = [link for link in links if link.columns == columns]
+    elif view.keys:
+        links = [link for link in links if link.columns == view.keys]
+    else:
+        links = _usual(links, found.joins.virtual.get(entity.table), view) or links
+    if len(links) == 1:
+        return Stream(entity.table, (links[0],))
+    message = f"{view.name}: {view.table} points to {entity.name} by {len(links)} links"
+    hint = 'Say which columns of the table hold the key: keys = ["…"].'
+    raise RequestError("FEATURE_LINK", view.about.said(message), name=view.table, candidates=map(str, links), hint=hint)
+
+
+def _usual(links: Sequence[Link], virtual: Virtual | None, view: LatestView) -> list[Link]:
+    """Of several links of a table to a virtual one, the one that is not there for another view's sake."""
+    usual = virtual is not None and view.table in virtual.joins and virtual.column(view.table)
+    return [link for link in links if link.column == usual]
+
+
+def _latest(definitions: Definitions) -> Iterable[LatestView]:
+    return (view for view in definitions.views.values() if isinstance(view, LatestView))
+
+
+def _free(name: str, taken: Iterable[str]) -> str:
+    """A name that no table has."""
+    while name in taken:
+        name = f"{name} entity"
+    return name
+
+
+# ------------------------------------------------------------ entities with a table of their own
+
+
+def _own_table(entity: Entity, graph: Graph) -> Table | None:
+    if entity.table is None:
+        return None
+    table = _table(entity, entity.table, graph)
+    if not table.keys:
+        hint = f"Say what its key is: [tables.{table.name}] key = …; or leave the entity's table out."
+        raise _wrong(entity, "FEATURE_ENTITY_KEY", f"table {table.name} has no key", hint=hint)
+    if len(table.keys) != len(entity.keys):
+        message = f"its key is {' and '.join(entity.keys)}, and that of {table.name} is {' and '.join(table.keys)}"
+        raise _wrong(entity, "FEATURE_ENTITY_KEY", message, hint="Name as many columns, in the same order.")
+    return table
+
+
+def _real(entity: Entity, table: Table, graph: Graph) -> BoundEntity:
+    dtypes = _agreeing(entity, [(table.name, table.keys)], graph)
+    return BoundEntity(entity.name, entity.keys, dtypes, table.name, table.keys[0], table.name)
+
+
+def _links(entity: Entity, table: Table, views: Sequence[LatestView], graph: Graph) -> list[Link]:
+    """The links to the entity's own table that are not in the graph: those that its joins and its views say."""
+    said = [(name, columns) for name, columns in entity.joins.items() if columns]
+    said += [(view.table, view.keys) for view in views if view.keys and (view.table, view.keys) != _own(table)]
+    linked = {link.table for link in graph.links_to(table.name)} | {name for name, _ in said} | {table.name}
+    for view in views:
+        if not view.keys and view.table not in linked:
+            said.append((view.table, _like_keys(entity, view, graph)))
+    ways = [_checked(entity, name, columns, graph) for name, columns in said]
+    _agreeing(entity, [_own(table), *ways], graph)
+    return [Link(name, columns[0], table.name) for name, columns in ways]
+
+
+def _own(table: Table) -> Way:
+    return table.name, table.keys
+
+
+def _like_keys(entity: Entity, view: LatestView, graph: Graph) -> tuple[str, ...]:
+    """The columns of a view's table that are called like the entity's keys."""
+    table = _table(view, view.table, graph)
+    if all(table.has(key) for key in entity.keys):
+        return entity.keys
+    message = f"{view.name}: {view.table} has no link to {entity.name} and no {' and '.join(entity.keys)}"
+    hint = 'Say which columns of the table hold the key: keys = ["…"].'
+    there = [column.name for column in table.columns]
+    raise RequestError("FEATURE_LINK", view.about.said(message), name=entity.keys[0], candidates=there, hint=hint)
+
+
+# ------------------------------------------------------------ entities that a virtual table stands for
+
+
+def _virtual(entity: Entity, table: Table | None, views: Sequence[LatestView], graph: Graph, name: str) -> Virtual:
+    joins = {} if table is None else {table.name: table.keys}
+    for one in graph:
+        columns = entity.joins.get(one.name, entity.keys)
+        if one.name not in joins and columns and (one.name in entity.joins or all(map(one.has, columns))):
+            joins[one.name] = columns
+    for unknown in entity.joins.keys() - joins.keys():
+        _table(entity, unknown, graph)
+    also: list[Way] = []
+    for view in views:
+        keys = view.keys or joins.get(view.table) or _like_keys(entity, view, graph)
+        if joins.setdefault(view.table, keys) != keys:
+            also.append((view.table, keys))
+    if not joins:
+        hint = 'Name a table and its columns: joins = { trips = ["driver_id"] }.'
+        there = [one.name for one in graph]
+        raise _wrong(entity, "FEATURE_ENTITY_ROWS", f"no table has {' and '.join(entity.keys)}", there, hint)
+    ways = [_checked(entity, *way, graph) for way in (*joins.items(), *dict.fromkeys(also))]
+    return Virtual(name, _key_dtype(entity, ways, graph), joins, tuple(dict.fromkeys(also)))
+
+
+def _key_dtype(entity: Entity, ways: Sequence[Way], graph: Graph) -> Dtype:
+    dtypes = _agreeing(entity, ways, graph)
+    return dtypes[0] if len(dtypes) == 1 else Dtype.STRING
+
+
+# ------------------------------------------------------------ what fits
+
+
+def _table(said: Entity | LatestView, name: str, graph: Graph) -> Table:
+    if name not in graph:
+        message = said.about.said(f"{said.name}: there is no table {name!r}")
+        raise RequestError("FEATURE_TABLE", message, name=name, candidates=[one.name for one in graph])
+    return graph.table(name)
+
+
+def _checked(entity: Entity, name: str, columns: tuple[str, ...], graph: Graph) -> Way:
+    """A join whose columns are there, as many as the entity's keys."""
+    table = _table(entity, name, graph)
+    for column in columns:
+        if not table.has(column):
+            there = [one.name for one in table.columns]
+            raise _wrong(entity, "FEATURE_COLUMN", f"{name} has no column {column!r}", there, called=column)
+    if len(columns) != len(entity.keys):
+        message = f"its key is {' and '.join(entity.keys)}, and {name} joins by {' and '.join(columns)}"
+        raise _wrong(entity, "FEATURE_ENTITY_KEY", message, hint="Name as many columns, in the same order.")
+    return name, columns
+
+
+def _agreeing(entity: Entity, ways: Sequence[Way], graph: Graph) -> tuple[Dtype, ...]:
+    """The dtypes of the key's columns, which are the same wherever it stands."""
+    found = [tuple(graph.table(name).column(column).dtype for column in columns) for name, columns in ways]
+    for (name, columns), dtypes in zip(ways, found, strict=True):
+        for column, dtype, first in zip(columns, dtypes, found[0], strict=True):
+            if dtype in _NO_KEYS:
+                raise _wrong(entity, "FEATURE_KEY_DTYPE", f"{name}.{column} is {dtype}, which can be no key")
+            if dtype is not first:
+                at = columns.index(column)
+                message = f"{ways[0][0]}.{ways[0][1][at]} is {first}, and {name}.{column} is {dtype}"
+                hint = f"Cast one of them, or leave the table out: joins = {{ {name} = [] }}."
+                raise _wrong(entity, "FEATURE_KEY_DTYPE", message, hint=hint)
+    return found[0]
+
+
+def _wrong(
+    entity: Entity,
+    code: str,
+    message: str,
+    there: Iterable[str] = (),
+    hint: str | None = None,
+    called: str | None = None,
+) -> RequestError:
+    told = entity.about.said(f"entity {entity.name}: {message}")
+    return RequestError(code, told, name=called, candidates=there, hint=hint)
