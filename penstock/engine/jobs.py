@@ -1,61 +1,286 @@
-"""Requests gathered into jobs: one call of one kernel answers all that is asked of a column."""
+"""What is asked, gathered into jobs: one call of one kernel answers all that is asked of a column.
+
+Results are rows of three tables, by what they hold: floats, whole numbers and codes. Each job knows its rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from penstock.engine.kernels import extremes, frequency, lists, median, mode, places, sums, trend
 from penstock.engine.kernels.compiled import Walk, frozen
 from penstock.engine.pieces import Piece
-from penstock.engine.segments import Array, Ragged, Request, Result
+from penstock.engine.segments import Array, Asked, Ragged, Result
 
 NOTHING = frozen(np.empty(0, np.bool_))
 _DAY = 86_400_000_000
 
 
+@dataclass(frozen=True)
+class Outs:
+    """Results in the making: tables of a row a result and a column a spine row.
+
+    ``lists`` has for each list its parts, by the spine row that they begin at.
+    """
+
+    floats: Array
+    whole: Array
+    codes: Array
+    lists: tuple[dict[int, Array], ...]
+
+
 class Job(Protocol):
-    """Some requests about one column, with their results in the making."""
+    """What one kernel answers about one column, told by its place (None: about the events themselves)."""
 
-    def run(self, piece: Piece, walk: Walk, cutoff: Array) -> None:
-        """Work out the piece's rows."""
+    @property
+    def column(self) -> int | None:
+        """The column's place."""
 
-    def result(self, request: Request) -> Result:
-        """What came of a request, once all pieces have run."""
+    def takes(self, column: Array | None) -> Array:
+        """The column as the kernel takes it."""
+
+    def run(self, piece: Piece, walk: Walk, cutoff: Array, values: Array, outs: Outs) -> None:
+        """Work out the piece's rows, from its part of the column."""
 
 
 @dataclass(frozen=True)
 class Places:
     """COUNT, FIRST, LAST, LAST_N, TIME_SINCE and GAP."""
 
-    valid: Array
-    asked: dict[tuple[int, int, int], int]
-    out: Array
+    column: int | None
+    asked: Array
+    events: tuple[int, ...]
+
+    def takes(self, column: Array | None) -> Array:
+        """Which events have a value; empty if all do."""
+        if column is None:
+            return NOTHING
+        kind = column.dtype.kind
+        valid = column if kind == "b" else column >= 0 if kind == "i" else np.isfinite(column)
+        return NOTHING if valid.all() else frozen(valid)
+
+    def run(self, piece: Piece, walk: Walk, cutoff: Array, values: Array, outs: Outs) -> None:
+        """Work out the piece's rows; events are told by their places in the segments."""
+        places.places(walk, values, piece.happened, cutoff, self.asked, outs.whole)
+        if piece.events is not None:
+            for row in self.events:
+                found = outs.whole[row, piece.rows]
+                found[found >= 0] = piece.events[found[found >= 0]]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What one kernel works out from a column of floats."""
+
+    column: int | None
+    kernel: Callable[..., None]
+    slots: Array
+    timed: bool
+
+    def takes(self, column: Array | None) -> Array:
+        """Its floats."""
+        return frozen(np.asarray(column, np.float64))
+
+    def run(self, piece: Piece, walk: Walk, _cutoff: Array, values: Array, outs: Outs) -> None:
+        """Work out the piece's rows."""
+        clock = (piece.happened,) if self.timed else ()
+        self.kernel(walk, values, *clock, self.slots, outs.floats)
+
+
+@dataclass(frozen=True)
+class Modes:
+    """MODE."""
+
+    column: int | None
+    slots: Array
+
+    def takes(self, column: Array | None) -> Array:
+        """Its codes."""
+        return _codes(column)
+
+    def run(self, _piece: Piece, walk: Walk, _cutoff: Array, values: Array, outs: Outs) -> None:
+        """Work out the piece's rows."""
+        mode.modes(walk, values, self.slots, outs.codes)
+
+
+@dataclass(frozen=True)
+class Frequencies:
+    """COUNT_DISTINCT and ENTROPY; and LIST_DISTINCT, which goes by how many there are.
+
+    ``lists`` has each list's window, the row of its lengths, and its place among the lists.
+    """
+
+    column: int | None
+    slots: Array
+    lists: tuple[tuple[int, int, int], ...]
+
+    def takes(self, column: Array | None) -> Array:
+        """Its codes."""
+        return _codes(column)
+
+    def run(self, piece: Piece, walk: Walk, _cutoff: Array, values: Array, outs: Outs) -> None:
+        """Work out the piece's rows."""
+        frequency.frequencies(walk, values, self.slots, outs.whole, outs.floats)
+        for window, lengths, place in self.lists:
+            offsets = np.append(0, np.cumsum(outs.whole[lengths, piece.rows]))
+            codes = np.empty(offsets[-1], np.int32)
+            lists.lists(walk, window, values, frozen(offsets), codes)
+            outs.lists[place][piece.rows.start] = codes
+
+
+def _codes(column: Array | None) -> Array:
+    return frozen(np.asarray(column, np.int32))
+
+
+# ---------------------------------------------------------------- what is wanted of the kernels
+
+PLACES = {"COUNT": places.COUNT, "FIRST": places.FIRST, "LAST": places.LAST, "AGE": places.AGE}
+SUMS = {"SUM": sums.SUM, "AVG": sums.AVG, "VAR": sums.VAR, "STDDEV": sums.STDDEV}
+EXTREMES = {"MIN": extremes.MIN, "MAX": extremes.MAX}
+FREQUENCIES = {"COUNT_DISTINCT": frequency.DISTINCT, "ENTROPY": frequency.ENTROPY}
+NUMBERS: tuple[tuple[Callable[..., None], dict[str, int], bool], ...] = (
+    (sums.sums, SUMS, False),
+    (extremes.extremes, EXTREMES, False),
+    (median.medians, {"MEDIAN": 0}, False),
+    (trend.trends, {"TREND": 0}, True),
+)
+"""The kernels of floats: each with the rows of its slots, and whether it takes when events happened."""
+
+Wants: TypeAlias = dict[Asked, int]
+"""What the kernels are to write to the rows of a table, with each one's row."""
+
+
+def _lengths(asked: Asked) -> Asked:
+    return Asked("COUNT_DISTINCT", asked.window, asked.column)
+
+
+def _parts(asked: Asked) -> tuple[Asked, ...]:
+    """What the kernels are to find for a request, in their own words. AGE 0 is the age of the first value."""
+    window, column = asked.window, asked.column
+    parts = {
+        "FIRST": (Asked("FIRST", window, column, 0),),
+        "LAST": (Asked("LAST", window, column, 1),),
+        "LAST_N": (Asked("LAST", window, column, asked.n),),
+        "TIME_SINCE": (Asked("AGE", window, column, 1),),
+        "GAP": (Asked("COUNT", window, column), Asked("AGE", window, column, 0), Asked("AGE", window, column, 1)),
+        "LIST_DISTINCT": (_lengths(asked),),
+    }
+    return parts.get(asked.function, (Asked(asked.function, window, column),))
+
+
+def _number(wanted: Sequence[Asked], functions: frozenset[str]) -> Wants:
+    """Those with one of the functions, numbered."""
+    return {asked: row for row, asked in enumerate(dict.fromkeys(w for w in wanted if w.function in functions))}
+
+
+def _slots(rows: Wants, functions: Mapping[str, int], column: int | None, windows: int) -> Array:
+    """Where each function's windows go, for a kernel: the rows of its table, -1 for what is not wanted."""
+    slots = np.full((max(functions.values()) + 1, windows), -1, np.int64)
+    for asked, row in rows.items():
+        if asked.column == column and asked.function in functions:
+            slots[functions[asked.function], asked.window] = row
+    return frozen(slots)
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """All that is asked of a stream, prepared: the jobs, the rows of their tables, and which rows answer what."""
+
+    asked: tuple[Asked, ...]
+    jobs: tuple[Job, ...]
+    floats: Wants
+    whole: Wants
+    codes: Wants
+    lists: Wants
+    order: tuple[int, ...]
 
     @classmethod
-    def of(cls, requests: Sequence[Request], _windows: int, rows: int) -> Places:
-        """The job that answers these requests about one column."""
-        every = (key for request in requests for key in _asked(request))
-        asked = {key: number for number, key in enumerate(dict.fromkeys(every))}
-        return cls(_valid(requests[0].column), asked, np.empty((len(asked), rows), np.int64))
+    def of(cls, asked: Sequence[Asked], windows: int) -> Jobs:
+        """The jobs for what is asked over so many windows."""
+        wanted = [part for one in asked for part in _parts(one)]
+        numbers = frozenset(function for _, functions, _ in NUMBERS for function in functions)
+        tables = [
+            _number(wanted, functions)
+            for functions in (numbers | {"ENTROPY"}, frozenset(PLACES) | {"COUNT_DISTINCT"}, frozenset({"MODE"}))
+        ]
+        tables.append(_number(asked, frozenset({"LIST_DISTINCT"})))
+        jobs = [*_places(tables[1]), *_numbers(tables[0], windows), *_coded(tables, windows)]
+        return cls(tuple(asked), tuple(jobs), *tables, _order(asked, tables))
 
-    def run(self, piece: Piece, walk: Walk, cutoff: Array) -> None:
-        """Work out the piece's rows."""
-        asked = frozen(np.array(list(self.asked), np.int64))
-        places.places(walk, piece.read(self.valid), piece.happened, cutoff, asked, self.out)
-        if piece.events is not None:
-            for (what, _, _), number in self.asked.items():
-                if what in (places.FIRST, places.LAST):
-                    values = self.out[number, piece.rows]
-                    values[values >= 0] = piece.events[values[values >= 0]]
+    def outs(self, rows: int) -> Outs:
+        """Room for the results of so many spine rows."""
+        return Outs(
+            np.empty((len(self.floats), rows)),
+            np.empty((len(self.whole), rows), np.int64),
+            np.empty((len(self.codes), rows), np.int32),
+            tuple({} for _ in self.lists),
+        )
 
-    def result(self, request: Request) -> Result:
-        """What came of a request."""
-        found: list[Array] = [self.out[self.asked[key]] for key in _asked(request)]
-        return _gaps(*found) if request.function == "GAP" else found[0]
+    def results(self, outs: Outs) -> list[Result]:
+        """What was asked, once all pieces have run."""
+        found: list[Result] = [*outs.floats, *outs.whole, *outs.codes]
+        for asked, place in self.lists.items():
+            found.append(_ragged(outs.whole[self.whole[_lengths(asked)]], outs.lists[place]))
+        found += [_gaps(*(outs.whole[self.whole[part]] for part in _parts(a))) for a in self.asked if _is_gap(a)]
+        return [found[place] for place in self.order]
+
+
+def _is_gap(asked: Asked) -> bool:
+    return asked.function == "GAP"
+
+
+def _order(asked: Sequence[Asked], tables: Sequence[Wants]) -> tuple[int, ...]:
+    """Where the answers stand among the rows of all tables, one after the other, and the gaps behind them."""
+    wants = [want for table in tables for want in table]
+    places = {want: place for place, want in enumerate(wants)}
+    gaps = len(wants)
+    order = []
+    for one in asked:
+        if _is_gap(one):
+            order.append(gaps)
+            gaps += 1
+        else:
+            order.append(places[one if one.function == "LIST_DISTINCT" else _parts(one)[0]])
+    return tuple(order)
+
+
+def _columns(rows: Wants, functions: Mapping[str, int]) -> list[int | None]:
+    """The columns about which one of these functions is asked."""
+    return list(dict.fromkeys(asked.column for asked in rows if asked.function in functions))
+
+
+def _places(rows: Wants) -> list[Job]:
+    jobs: list[Job] = []
+    for column in _columns(rows, PLACES):
+        mine = {a: row for a, row in rows.items() if a.column == column and a.function in PLACES}
+        asked = np.array([(PLACES[a.function], a.window, 1 if a.n is None else a.n, row) for a, row in mine.items()])
+        events = tuple(row for a, row in mine.items() if a.function in {"FIRST", "LAST"})
+        jobs.append(Places(column, frozen(asked.astype(np.int64)), events))
+    return jobs
+
+
+def _numbers(rows: Wants, windows: int) -> list[Job]:
+    return [
+        Numbers(column, kernel, _slots(rows, functions, column, windows), timed)
+        for kernel, functions, timed in NUMBERS
+        for column in _columns(rows, functions)
+    ]
+
+
+def _coded(tables: Sequence[Wants], windows: int) -> list[Job]:
+    floats, whole, codes, ragged = tables
+    jobs: list[Job] = [
+        Modes(column, _slots(codes, {"MODE": 0}, column, windows)) for column in _columns(codes, {"MODE": 0})
+    ]
+    for column in dict.fromkeys(_columns(whole, FREQUENCIES) + _columns(floats, FREQUENCIES)):
+        slots = _slots(whole | floats, FREQUENCIES, column, windows)
+        own = tuple((a.window, whole[_lengths(a)], place) for a, place in ragged.items() if a.column == column)
+        jobs.append(Frequencies(column, slots, own))
+    return jobs
 
 
 def _gaps(counts: Array, first: Array, last: Array) -> Array:
@@ -65,180 +290,6 @@ def _gaps(counts: Array, first: Array, last: Array) -> Array:
     return mean
 
 
-def _asked(request: Request) -> list[tuple[int, int, int]]:
-    """What the kernel is to answer for a request."""
-    window = request.window_index
-    if request.function == "GAP":
-        return [(places.COUNT, window, 1), (places.AGE, window, 0), (places.AGE, window, 1)]
-    what = {"COUNT": places.COUNT, "FIRST": places.FIRST, "TIME_SINCE": places.AGE}.get(request.function, places.LAST)
-    nth = 0 if request.function == "FIRST" else request.n if request.function == "LAST_N" else 1
-    return [(what, window, nth if nth is not None else 1)]
-
-
-def _valid(column: Array | None) -> Array:
-    """Which events have a value; empty if all do."""
-    if column is None:
-        return NOTHING
-    valid = column if column.dtype == np.bool_ else column >= 0 if column.dtype.kind == "i" else np.isfinite(column)
-    return NOTHING if valid.all() else frozen(valid)
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """What one kernel works out from a column of floats."""
-
-    kernel: Callable[..., None]
-    functions: dict[str, int]
-    column: Array
-    slots: Array
-    out: Array
-    timed: bool = False
-
-    def run(self, piece: Piece, walk: Walk, _cutoff: Array) -> None:
-        """Work out the piece's rows."""
-        clock = (piece.happened,) if self.timed else ()
-        self.kernel(walk, piece.read(self.column), *clock, self.slots, self.out)
-
-    def result(self, request: Request) -> Result:
-        """What came of a request."""
-        found: Array = self.out[self.slots[self.functions[request.function], request.window_index]]
-        return found
-
-
-def _numbers(kernel: Callable[..., None], functions: dict[str, int], *, timed: bool = False) -> Callable[..., Job]:
-    def job(requests: Sequence[Request], windows: int, rows: int) -> Job:
-        slots, count = _slots(requests, functions, windows)
-        column = frozen(np.asarray(requests[0].column, np.float64))
-        return Numbers(kernel, functions, column, slots, np.empty((max(1, count.sum()), rows)), timed)
-
-    return job
-
-
-def _slots(requests: Sequence[Request], functions: dict[str, int], windows: int) -> tuple[Array, Array]:
-    """Where each function's windows go, numbered from 0 through all functions; and how many each function has."""
-    slots = np.full((max(functions.values()) + 1, windows), -1, np.int64)
-    for request in requests:
-        slots[functions[request.function], request.window_index] = 0
-    used = slots == 0
-    slots[used] = np.arange(used.sum())
-    return frozen(slots), used.sum(axis=1)
-
-
-@dataclass(frozen=True)
-class Modes:
-    """MODE."""
-
-    column: Array
-    slots: Array
-    out: Array
-
-    @classmethod
-    def of(cls, requests: Sequence[Request], windows: int, rows: int) -> Modes:
-        """The job that answers these requests about one column."""
-        slots, counts = _slots(requests, {"MODE": 0}, windows)
-        return cls(_codes(requests[0].column), slots, np.empty((counts[0], rows), np.int32))
-
-    def run(self, piece: Piece, walk: Walk, _cutoff: Array) -> None:
-        """Work out the piece's rows."""
-        mode.modes(walk, piece.read(self.column), self.slots, self.out)
-
-    def result(self, request: Request) -> Result:
-        """What came of a request."""
-        found: Array = self.out[self.slots[0, request.window_index]]
-        return found
-
-
-@dataclass(frozen=True)
-class Frequencies:
-    """COUNT_DISTINCT and ENTROPY."""
-
-    column: Array
-    slots: Array
-    outs: tuple[Array, Array]
-
-    @classmethod
-    def of(cls, requests: Sequence[Request], windows: int, rows: int) -> Frequencies:
-        """The job that answers these requests about one column."""
-        slots, counts = _slots(requests, FREQUENCIES, windows)
-        own = np.where(slots >= 0, slots - (np.cumsum(counts) - counts)[:, None], -1)
-        outs = np.empty((counts[0], rows), np.int64), np.empty((counts[1], rows))
-        return cls(_codes(requests[0].column), frozen(own), outs)
-
-    def run(self, piece: Piece, walk: Walk, _cutoff: Array) -> None:
-        """Work out the piece's rows."""
-        frequency.frequencies(walk, piece.read(self.column), self.slots, *self.outs)
-
-    def result(self, request: Request) -> Result:
-        """What came of a request."""
-        function = FREQUENCIES[request.function]
-        found: Array = self.outs[function][self.slots[function, request.window_index]]
-        return found
-
-
-@dataclass(frozen=True)
-class Lists:
-    """LIST_DISTINCT of one window: lengths first, then the lists of each piece."""
-
-    counted: Frequencies
-    window: int
-    lists: dict[int, Array] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, requests: Sequence[Request], windows: int, rows: int) -> Lists:
-        """The job that answers one request."""
-        window = requests[0].window_index
-        return cls(Frequencies.of([Request("COUNT_DISTINCT", window, requests[0].column)], windows, rows), window)
-
-    def run(self, piece: Piece, walk: Walk, cutoff: Array) -> None:
-        """Work out the piece's rows."""
-        self.counted.run(piece, walk, cutoff)
-        offsets = np.append(0, np.cumsum(self.counted.outs[0][0, piece.rows]))
-        codes = np.empty(offsets[-1], np.int32)
-        lists.lists(walk, self.window, piece.read(self.counted.column), frozen(offsets), codes)
-        self.lists[piece.rows.start] = codes
-
-    def result(self, _request: Request) -> Result:
-        """What came of the request."""
-        lengths = self.counted.outs[0][0]
-        parts = [self.lists[row] for row in sorted(self.lists)]
-        return Ragged(np.append(0, np.cumsum(lengths)), np.concatenate(parts) if parts else np.empty(0, np.int32))
-
-
-def _codes(column: Array | None) -> Array:
-    return frozen(np.asarray(column, np.int32))
-
-
-SUMS = {"SUM": sums.SUM, "AVG": sums.AVG, "VAR": sums.VAR, "STDDEV": sums.STDDEV}
-EXTREMES = {"MIN": extremes.MIN, "MAX": extremes.MAX}
-FREQUENCIES = {"COUNT_DISTINCT": frequency.DISTINCT, "ENTROPY": frequency.ENTROPY}
-
-MAKERS: dict[str, Callable[[Sequence[Request], int, int], Job]] = {
-    **dict.fromkeys(("COUNT", "FIRST", "LAST", "LAST_N", "TIME_SINCE", "GAP"), Places.of),
-    **dict.fromkeys(SUMS, _numbers(sums.sums, SUMS)),
-    **dict.fromkeys(EXTREMES, _numbers(extremes.extremes, EXTREMES)),
-    **dict.fromkeys(FREQUENCIES, Frequencies.of),
-    "MEDIAN": _numbers(median.medians, {"MEDIAN": 0}),
-    "TREND": _numbers(trend.trends, {"TREND": 0}, timed=True),
-    "MODE": Modes.of,
-    "LIST_DISTINCT": Lists.of,
-}
-"""Who answers each aggregate."""
-
-
-def jobs_for(requests: Sequence[Request], windows: int, rows: int) -> list[tuple[Job, list[int]]]:
-    """The jobs that answer the requests, each with the numbers of its requests."""
-    groups: dict[object, list[int]] = {}
-    for number, request in enumerate(requests):
-        groups.setdefault(_group(request), []).append(number)
-    made = []
-    for numbers in groups.values():
-        asked = [requests[number] for number in numbers]
-        made.append((MAKERS[asked[0].function](asked, windows, rows), numbers))
-    return made
-
-
-def _group(request: Request) -> object:
-    """Requests of one kernel and one column (the same memory) belong together; each window's lists stand alone."""
-    column = request.column
-    what = None if column is None else (column.__array_interface__["data"][0], column.dtype.str, len(column))
-    return MAKERS[request.function], what, request.window_index if request.function == "LIST_DISTINCT" else None
+def _ragged(lengths: Array, found: Mapping[int, Array]) -> Ragged:
+    parts = [found[row] for row in sorted(found)]
+    return Ragged(np.append(0, np.cumsum(lengths)), np.concatenate(parts) if parts else np.empty(0, np.int32))

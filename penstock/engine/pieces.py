@@ -73,7 +73,8 @@ class Piece:
                 backs(*keys, flags, shown, -window.end, end[number])
             else:
                 begins(*keys, self.happened, low, done[closes], begin[number])
-        return Walk(*keys, frozen(begin), frozen(end))
+        longest = int(np.diff(self.event_starts[self.first_key : self.last_key + 1]).max(initial=0))
+        return Walk(*keys, frozen(begin), frozen(end), longest)
 
 
 def _closes(window: Window | None) -> object:

@@ -10,22 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penstock.engine.segments import Array, Request, Result, Segments, Spine
+from penstock.engine.segments import Array, Asked, Request, Result, Segments, Spine
 from penstock.engine.sweep import sweep
 from penstock.window import Window
-
-
-@dataclass(frozen=True)
-class Asked:
-    """An aggregate (by its name in PQL) over a window, both windows and columns told by their places.
-
-    As `Request`, but that the column comes with each run. ``column`` None takes every event.
-    """
-
-    function: str
-    window: int
-    column: int | None = None
-    n: int | None = None
 
 
 @dataclass(frozen=True)

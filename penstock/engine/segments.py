@@ -50,6 +50,16 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """As `Request`, but that the column is told by its place among some columns."""
+
+    function: str
+    window: int
+    column: int | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True)
 class Ragged:
     """A list a row: row ``i`` has ``codes[offsets[i]:offsets[i + 1]]``, ascending."""
 

@@ -16,10 +16,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from penstock.engine.jobs import Job, jobs_for
+from penstock.engine.jobs import Job, Jobs, Outs
 from penstock.engine.kernels.compiled import frozen
 from penstock.engine.pieces import chunks, pieces
-from penstock.engine.segments import Array, Ragged, Request, Result, Segments, Spine
+from penstock.engine.segments import Array, Asked, Ragged, Request, Result, Segments, Spine
 from penstock.window import END, Window
 
 T = TypeVar("T")
@@ -45,12 +45,29 @@ def sweep(
     if lookahead:
         return _sweep_final(segments, spine, windows, requests, threads)
     segments, spine = _frozen(segments), Spine(_ints(spine.spine_starts), _ints(spine.cutoff))
-    jobs = jobs_for(requests, len(windows), len(spine.cutoff))
+    columns, asked = _by_place(requests)
+    jobs = Jobs.of(asked, len(windows))
+    outs = jobs.outs(len(spine.cutoff))
     flags = {number: frozen(np.asarray(flag, np.bool_)) for number, flag in counted.items()}
-    work = partial(_work, segments, spine, windows, flags, [job for job, _ in jobs])
+    tasks = [(job, job.takes(None if job.column is None else columns[job.column])) for job in jobs.jobs]
+    work = partial(_work, segments, spine, windows, flags, tasks, outs)
     _spread(work, chunks(segments.event_starts, spine.spine_starts), threads)
-    results = {number: job.result(requests[number]) for job, numbers in jobs for number in numbers}
-    return [results[number] for number in range(len(requests))]
+    return jobs.results(outs)
+
+
+def _by_place(requests: Sequence[Request]) -> tuple[list[Array], list[Asked]]:
+    """The different columns (those of the same memory are the same), and the requests by their places."""
+    places: dict[object, int] = {}
+    columns, asked = [], []
+    for request in requests:
+        column = request.column
+        if column is not None:
+            what = (column.__array_interface__["data"][0], column.strides, column.dtype.str, len(column))
+            place = places.setdefault(what, len(columns))
+            if place == len(columns):
+                columns.append(column)
+        asked.append(Asked(request.function, request.window_index, None if column is None else place, request.n))
+    return columns, asked
 
 
 def _work(
@@ -58,14 +75,15 @@ def _work(
     spine: Spine,
     windows: Sequence[Window | None],
     counted: Mapping[int, Array],
-    jobs: Sequence[Job],
+    tasks: Sequence[tuple[Job, Array]],
+    outs: Outs,
     keys: tuple[int, int],
 ) -> None:
     """Work out the rows of a run of keys."""
     for piece in pieces(segments, spine, *keys):
         walk = piece.walk(windows, spine.cutoff, counted)
-        for job in jobs:
-            job.run(piece, walk, spine.cutoff)
+        for job, values in tasks:
+            job.run(piece, walk, spine.cutoff, piece.read(values), outs)
 
 
 def _spread(work: Callable[[T], None], items: Sequence[T], threads: int) -> None:

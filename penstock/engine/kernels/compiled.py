@@ -21,7 +21,8 @@ class Walk(NamedTuple):
     """The keys to sweep: ``[first_key, last_key)`` of the CSR arrays, and the ranges of their rows.
 
     ``event_starts`` and ``spine_starts`` have one entry more than there are keys. ``begin`` and ``end`` have one row a
-    window and one column a spine row, from the first key's first; they count from their key's first event.
+    window and one column a spine row, from the first key's first; they count from their key's first event. ``longest``
+    is how many events the key with the most has.
     """
 
     first_key: int
@@ -30,6 +31,7 @@ class Walk(NamedTuple):
     spine_starts: Array
     begin: Array
     end: Array
+    longest: int
 
 
 def _array(dtype: Any, dimensions: int = 1, *, readonly: bool = True) -> Any:
@@ -53,7 +55,7 @@ OUT_CODES_2 = _array(types.int32, 2, readonly=False)
 OUT_FLOATS_2 = _array(types.float64, 2, readonly=False)
 RANGE = _array(types.int32)
 RANGES = _array(types.int32, 2)
-WALK: Any = types.NamedTuple([INT, INT, INTS, INTS, RANGES, RANGES], Walk)  # type: ignore[no-untyped-call]
+WALK: Any = types.NamedTuple([INT, INT, INTS, INTS, RANGES, RANGES, INT], Walk)  # type: ignore[no-untyped-call]
 
 
 # A division by zero gives an infinity. Without the bookkeeping of references, which those who allocate nothing can do
@@ -93,8 +95,3 @@ def frozen(array: Array) -> Array:
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
-
-
-def longest(walk: Walk) -> int:
-    """How many events the key with the most has."""
-    return int(np.diff(walk.event_starts[walk.first_key : walk.last_key + 1]).max(initial=0))

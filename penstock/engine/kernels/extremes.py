@@ -20,9 +20,9 @@ from penstock.engine.kernels.compiled import (
     Array,
     Walk,
     kernel,
-    longest,
     step,
 )  # fmt: skip
+from penstock.engine.kernels.rooms import Arrays, room
 
 MIN, MAX = 0, 1
 """The rows of ``slots``."""
@@ -133,7 +133,10 @@ def _extremes(walk: Any, values: Any, slots: Any, exponents: Any, signed: Any, t
 
 def extremes(walk: Walk, values: Array, slots: Array, out: Array) -> None:
     """MIN and MAX; NaN of nothing. ``slots[function, window]`` is the row of ``out`` to write to, or -1."""
-    most = longest(walk)
-    blocks = max(min(most, _MANY), most // _WIDTH)
+    _extremes(walk, values, slots, *room(_room, walk.longest), out)
+
+
+def _room(events: int) -> Arrays:
+    blocks = max(min(events, _MANY), events // _WIDTH)
     table = np.empty((max(1, blocks.bit_length()), blocks))
-    _extremes(walk, values, slots, np.zeros(blocks + 1, np.int32), np.empty(most), table, out)
+    return np.zeros(blocks + 1, np.int32), np.empty(events), table

@@ -22,10 +22,10 @@ from penstock.engine.kernels.compiled import (
     Array,
     Walk,
     kernel,
-    longest,
     step,
 )  # fmt: skip
-from penstock.engine.kernels.local import compact, room
+from penstock.engine.kernels.local import compact, numbering
+from penstock.engine.kernels.rooms import Arrays, room
 from penstock.engine.kernels.sorting import fill
 
 DISTINCT, ENTROPY = 0, 1
@@ -128,5 +128,8 @@ def frequencies(walk: Walk, codes: Array, slots: Array, out_distinct: Array, out
 
     ``slots[function, window]`` is the row of that function's output to write to, or -1.
     """
-    most = longest(walk)
-    _frequencies(walk, codes, slots, *room(most), np.empty(most, np.int32), out_distinct, out_entropy)
+    _frequencies(walk, codes, slots, *room(_room, walk.longest), out_distinct, out_entropy)
+
+
+def _room(events: int) -> Arrays:
+    return *numbering(events), np.empty(events, np.int32)

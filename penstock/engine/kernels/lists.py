@@ -16,10 +16,10 @@ from penstock.engine.kernels.compiled import (
     Array,
     Walk,
     kernel,
-    longest,
     step,
 )  # fmt: skip
-from penstock.engine.kernels.local import compact, room
+from penstock.engine.kernels.local import compact, numbering
+from penstock.engine.kernels.rooms import Arrays, room
 from penstock.engine.kernels.sorting import fill
 
 _BLOCK = 64
@@ -78,6 +78,8 @@ def _lists(
 
 def lists(walk: Walk, window: int, codes: Array, offsets: Array, out: Array) -> None:
     """Write each row's list from ``offsets[row]`` (of these rows alone) on; COUNT_DISTINCT says how long lists are."""
-    most = longest(walk)
-    blocks = np.empty(most // _BLOCK + 1, np.int32)
-    _lists(walk, window, codes, offsets, *room(most), np.empty(most, np.int32), blocks, out)
+    _lists(walk, window, codes, offsets, *room(_room, walk.longest), out)
+
+
+def _room(events: int) -> Arrays:
+    return *numbering(events), np.empty(events, np.int32), np.empty(events // _BLOCK + 1, np.int32)

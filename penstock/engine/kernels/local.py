@@ -20,7 +20,7 @@ def _size_for(events: int) -> int:
     return size
 
 
-def room(events: int) -> tuple[Array, Array, Array]:
+def numbering(events: int) -> tuple[Array, Array, Array]:
     """Room for a key of this many events: a hash table of (code, number), its different codes, its local numbers."""
     return np.empty((8 + 4 * events, 2), np.int32), np.empty(events, np.int32), np.empty(events, np.int32)
 

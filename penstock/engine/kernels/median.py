@@ -19,9 +19,9 @@ from penstock.engine.kernels.compiled import (
     Array,
     Walk,
     kernel,
-    longest,
     step,
 )  # fmt: skip
+from penstock.engine.kernels.rooms import Arrays, room
 from penstock.engine.kernels.sorting import fill, sort_first
 
 
@@ -127,5 +127,8 @@ def _medians(walk: Any, values: Any, slots: Any, ranks: Any, ordered: Any, tree:
 
 def medians(walk: Walk, values: Array, slots: Array, out: Array) -> None:
     """MEDIAN; the mean of the middle two of an even number; NaN of nothing. ``slots[0, window]`` says where to."""
-    most = longest(walk)
-    _medians(walk, values, slots, np.empty(most, np.int32), np.empty(most), np.empty(most + 1, np.int32), out)
+    _medians(walk, values, slots, *room(_room, walk.longest), out)
+
+
+def _room(events: int) -> Arrays:
+    return np.empty(events, np.int32), np.empty(events), np.empty(events + 1, np.int32)

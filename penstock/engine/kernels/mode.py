@@ -19,10 +19,10 @@ from penstock.engine.kernels.compiled import (
     Array,
     Walk,
     kernel,
-    longest,
     step,
 )  # fmt: skip
-from penstock.engine.kernels.local import compact, room
+from penstock.engine.kernels.local import compact, numbering
+from penstock.engine.kernels.rooms import Arrays, room
 from penstock.engine.kernels.sorting import fill
 
 _FEW = 32
@@ -148,6 +148,9 @@ def _modes(
 
 def modes(walk: Walk, codes: Array, slots: Array, out: Array) -> None:
     """MODE (-1 of nothing). ``slots[0, window]`` is the row of ``out`` to write to, or -1."""
-    most = longest(walk)
-    counts, winners = np.empty((2, 2 + 2 * most), np.int32)
-    _modes(walk, codes, slots, *room(most), counts, winners, out)
+    _modes(walk, codes, slots, *room(_room, walk.longest), out)
+
+
+def _room(events: int) -> Arrays:
+    counts, winners = np.empty((2, 2 + 2 * events), np.int32)
+    return *numbering(events), counts, winners

@@ -81,3 +81,23 @@ def gather_seen(
                 events[at] = event
                 shown[at] = max(visible_from[event], start[observer])
                 at += 1
+
+
+@kernel(INTS, INTS, INTS, INTS, OUT_INTS, OUT_INTS)
+def gather_shown(
+    event_starts: Any, visible_from: Any, visible_until: Any, cutoff: Any, events: Any, starts: Any
+) -> None:
+    """The events that show to keys of one row each, and where each key's begin among these.
+
+    ``cutoff`` has an entry a key, or one for all; without clocks (empty ones) events show.
+    """
+    at = 0
+    starts[0] = 0
+    for key in range(len(event_starts) - 1):
+        instant = cutoff[key] if len(cutoff) > 1 else cutoff[0]
+        for event in range(event_starts[key], event_starts[key + 1]):
+            known = len(visible_from) == 0 or visible_from[event] <= instant
+            if known and (len(visible_until) == 0 or visible_until[event] > instant):
+                events[at] = event
+                at += 1
+        starts[key + 1] = at

@@ -19,14 +19,15 @@ from penstock.engine.kernels.compiled import (
     Array,
     Walk,
     kernel,
-    longest,
     step,
-)
+)  # fmt: skip
+from penstock.engine.kernels.rooms import Arrays, room
 
 COUNT, FIRST, LAST, AGE = 0, 1, 2, 3
 """What a row of ``asked`` may ask for, in its first column; the second is the window.
 
-The third is the n of LAST; 1 for AGE (0 asks for the age of the first value), 0 for FIRST.
+The third is the n of LAST; 1 for AGE (0 asks for the age of the first value), 0 for FIRST. The fourth is the row of
+the output to write to.
 """
 
 
@@ -72,7 +73,7 @@ def _ages(rows: Any, happened: Any, cutoff: Any, out: Any, slot: int) -> None:
 @kernel(WALK, FLAGS, INTS, INTS, SLOTS, OUT_CODES, OUT_CODES, OUT_INTS_2)
 def _places(walk: Any, valid: Any, happened: Any, cutoff: Any, asked: Any, seen: Any, where: Any, out: Any) -> None:
     if len(valid) == 0:
-        _note(valid, 0, len(where), seen, where)
+        _note(valid, 0, walk.longest, seen, where)
     for key in range(walk.first_key, walk.last_key):
         first, rows = walk.event_starts[key], range(walk.spine_starts[key], walk.spine_starts[key + 1])
         if len(rows) == 0:
@@ -80,19 +81,22 @@ def _places(walk: Any, valid: Any, happened: Any, cutoff: Any, asked: Any, seen:
         if len(valid) > 0:
             _note(valid, first, walk.event_starts[key + 1], seen, where)
         for number in range(len(asked)):
-            what, window, nth = asked[number, 0], asked[number, 1], asked[number, 2]
+            what, window, nth, slot = asked[number, 0], asked[number, 1], asked[number, 2], asked[number, 3]
             if what == COUNT:
-                _count(walk, window, rows, seen, out, number)
+                _count(walk, window, rows, seen, out, slot)
             else:
-                _event(walk, window, rows, seen, where, first, nth, out, number)
+                _event(walk, window, rows, seen, where, first, nth, out, slot)
             if what == AGE:
-                _ages(rows, happened, cutoff, out, number)
+                _ages(rows, happened, cutoff, out, slot)
 
 
 def places(walk: Walk, valid: Array, happened: Array, cutoff: Array, asked: Array, out: Array) -> None:
     """COUNT; the event of FIRST and LAST_N (-1: none); the age of the last or first value in microseconds (-1: none).
 
-    ``valid`` says which events have a value (empty: all). ``out[i]`` answers ``asked[i]``.
+    ``valid`` says which events have a value (empty: all); ``asked`` is a table of `COUNT` and its like.
     """
-    most = longest(walk)
-    _places(walk, valid, happened, cutoff, asked, np.empty(most + 1, np.int32), np.empty(most, np.int32), out)
+    _places(walk, valid, happened, cutoff, asked, *room(_room, walk.longest), out)
+
+
+def _room(events: int) -> Arrays:
+    return np.empty(events + 1, np.int32), np.empty(events, np.int32)

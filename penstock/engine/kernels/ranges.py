@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.engine.kernels.compiled import FLAGS, INT, INTS, OUT_CODES, RANGE, kernel, step
+from penstock.engine.kernels.compiled import FLAGS, INT, INTS, OUT_CODES, OUT_CODES_2, RANGE, SLOTS, kernel, step
 
 
 @step
@@ -98,3 +98,17 @@ def backs(
                 count -= counted[first + left]
                 left += 1
             edge[row] = left
+
+
+@kernel(INTS, INTS, SLOTS, SLOTS, OUT_CODES_2, OUT_CODES_2)
+def spans(event_starts: Any, happened: Any, low: Any, high: Any, begin: Any, end: Any) -> None:
+    """`begins` and `ends` of many windows at once, for keys of one row each all of whose events show.
+
+    ``low`` and ``high`` have a row a window and a column a key, or one column for all keys.
+    """
+    for key in range(len(event_starts) - 1):
+        first, last, column = event_starts[key], event_starts[key + 1], key if low.shape[1] > 1 else 0
+        for window in range(len(low)):
+            stop = after(happened, first, last, first, high[window, column])
+            end[window, key] = stop - first
+            begin[window, key] = min(after(happened, first, last, first, low[window, column]), stop) - first

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from penstock.engine.kernels.compiled import FLOATS, OUT_FLOATS_2, SLOTS, WALK, Array, Walk, kernel, longest, step
+from penstock.engine.kernels.compiled import FLOATS, OUT_FLOATS_2, SLOTS, WALK, Array, Walk, kernel, step
 from penstock.engine.kernels.double import add, quick_sum, scale, subtract, two_product, two_sum
+from penstock.engine.kernels.rooms import Arrays, room
 
 SUM, AVG, VAR, STDDEV = 0, 1, 2, 3
 """The rows of ``slots``."""
@@ -176,4 +177,8 @@ def sums(walk: Walk, values: Array, slots: Array, out: Array) -> None:
     ``slots[function, window]`` is the row of ``out`` to write to, or -1. Sums are rounded once: whole numbers up to
     2**53 are exact. A result too large for a float is NaN.
     """
-    _sums(walk, values, slots, np.empty((longest(walk) + 1, 8)), out)
+    _sums(walk, values, slots, *room(_room, walk.longest), out)
+
+
+def _room(events: int) -> Arrays:
+    return (np.empty((events + 1, 8)),)

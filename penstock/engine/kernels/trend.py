@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from penstock.engine.kernels.compiled import FLOATS, INTS, OUT_FLOATS_2, SLOTS, WALK, Array, Walk, kernel, longest, step
+from penstock.engine.kernels.compiled import FLOATS, INTS, OUT_FLOATS_2, SLOTS, WALK, Array, Walk, kernel, step
 from penstock.engine.kernels.double import add, multiply, scale, subtract, two_product, two_sum
+from penstock.engine.kernels.rooms import Arrays, room
 
 _DAY = 86_400_000_000.0
 _COUNT, _RUN, _LAST, _PEAK, _T, _TT, _V, _TV = 0, 1, 2, 3, 4, 6, 8, 10
@@ -121,4 +122,8 @@ def _trends(walk: Any, values: Any, happened: Any, slots: Any, running: Any, out
 
 def trends(walk: Walk, values: Array, happened: Array, slots: Array, out: Array) -> None:
     """TREND a day; NaN where time does not vary. ``slots[0, window]`` is the row of ``out`` to write to, or -1."""
-    _trends(walk, values, happened, slots, np.empty((longest(walk) + 1, 12)), out)
+    _trends(walk, values, happened, slots, *room(_room, walk.longest), out)
+
+
+def _room(events: int) -> Arrays:
+    return (np.empty((events + 1, 12)),)
