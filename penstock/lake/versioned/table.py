@@ -150,6 +150,20 @@ class VersionedTable:
         scan = Scan((), columns, whole_key) if snapshot is None else self._scanned(snapshot, columns, whole_key)
         return scan if beside is None else scan.with_files(beside.files)
 
+    def added(self, versions: Sequence[int]) -> Scan:
+        """The row versions that these versions added, in the columns of now.
+
+        Raises ``SourceError`` (``LAKE_UNKNOWN_VERSION``) for a version that is not kept.
+        """
+        handle, chosen = self._handle, [self._snapshot(self.version(number)) for number in versions]
+        files = [
+            handle.local(snapshot, entry.data_file)
+            for snapshot in chosen
+            for entry in handle.entries(snapshot)
+            if entry.sequence_number == snapshot.sequence_number
+        ]
+        return Scan(tuple(files), iceberg.columns_of(self._metadata.schema()))
+
     def _scanned(self, snapshot: Snapshot, columns: tuple[ScanColumn, ...], key: tuple[str, ...]) -> Scan:
         held = self._handle.entries(snapshot)
         paths = [self._handle.local(snapshot, entry.data_file) for entry in held]
