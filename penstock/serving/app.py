@@ -1,0 +1,240 @@
+"""The HTTP door: the routes that Feast's clients call, and what a cluster asks of a server. Plain ASGI.
+
+Small requests are answered where they come in: reading takes less time than handing them to a thread. Large ones, and
+whatever writes, wait their turn in threads, so that the others are answered meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from time import perf_counter
+from urllib.parse import parse_qs
+
+import msgspec
+
+from penstock.errors import PenstockError, RequestError
+from penstock.features.views.bound import BoundOnDemand
+from penstock.lake.streams.asgi import AnswerError, Receive, Scope, Send, admit, body_of, headers_of
+from penstock.serving import bodies
+from penstock.serving.faults import Answer, failure, fault, refusal
+from penstock.serving.limits import USUAL, Limits, at_most
+from penstock.serving.materializing import Materializing, check_window
+from penstock.serving.metrics import Metrics
+from penstock.serving.naming import Named, named, service_features, view_of
+from penstock.serving.openapi import described
+from penstock.serving.service import Destination, FeatureService
+from penstock.serving.tables import table
+from penstock.serving.writing import written
+
+_DOOR = "SERVE"
+_KEPT_NAMES, _KEPT_LENGTH = 256, 1000
+_NULL = Answer(200, b"null")
+_log = logging.getLogger("penstock.serving")
+
+
+@dataclass
+class ServingApp:
+    """A feature service over HTTP. Without a token only this machine's programs are answered."""
+
+    service: FeatureService
+    token: str | None = None
+    limits: Limits = USUAL
+    metrics: Metrics = field(default_factory=Metrics.alone)
+    _names: dict[tuple[object, ...], Named] = field(default_factory=dict)
+    _large: int = 0
+
+    def __post_init__(self) -> None:
+        self._readers = ThreadPoolExecutor(1, "serving-reads")
+        self._writers = ThreadPoolExecutor(2, "serving-writes")
+        self._materializing = Materializing(self.service)
+        self._routes: Mapping[str, tuple[str, Callable[[bytes, str], Awaitable[Answer]]]] = {
+            "/get-online-features": ("POST", self._read),
+            "/push": ("POST", self._push),
+            "/write-to-online-store": ("POST", self._write),
+            "/materialize": ("POST", self._materialize),
+            "/materialize-incremental": ("POST", self._materialize_incremental),
+            "/health": ("GET", self._health),
+            "/metrics": ("GET", self._metrics),
+            "/openapi.json": ("GET", self._openapi),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        began = perf_counter()
+        path = str(scope["path"])
+        answer = await self._answer(path, scope, receive)
+        headers = [
+            (b"content-type", answer.kind),
+            (b"content-length", str(len(answer.body)).encode()),
+            *answer.headers,
+        ]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+        self.metrics.request(path, answer.status, perf_counter() - began)
+
+    async def _answer(self, path: str, scope: Scope, receive: Receive) -> Answer:
+        try:
+            return await self._routed(path, scope, receive)
+        except AnswerError as error:
+            return refusal(error)
+        except PenstockError as error:
+            return fault(error)
+        except Exception:  # noqa: BLE001  # a worker outlives every request
+            number = uuid.uuid4().hex[:12]
+            _log.exception("%s %s failed (%s)", scope["method"], path[:200], number)
+            return failure(number)
+
+    async def _routed(self, path: str, scope: Scope, receive: Receive) -> Answer:
+        headers = headers_of(scope)
+        if path not in self._routes:
+            raise AnswerError(404, "SERVE_PATH", f"there is only {', '.join(self._routes)}")
+        method, handler = self._routes[path]
+        if path != "/health":
+            admit(headers, self.token, _DOOR)
+        asked = scope["method"]
+        if asked != method and not (asked == "HEAD" and method == "GET"):
+            raise AnswerError(405, "SERVE_METHOD", f"{path} takes {method}", allow=method)
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise AnswerError(415, "SERVE_ENCODING", "bodies are taken as they are, not compressed")
+        body = await body_of(receive, headers, self.limits.body, _DOOR) if method == "POST" else b""
+        query = scope.get("query_string", b"")
+        return await handler(body, query.decode("latin-1") if isinstance(query, bytes) else "")
+
+    # ------------------------------------------------------------------------------------------------- reading
+
+    async def _read(self, body: bytes, _query: str) -> Answer:
+        ask = bodies.read(body, bodies.Ask)
+        wanted = self._named(ask)
+        values = self._counted(ask, wanted)
+        if values <= self.limits.at_once and not self._large:
+            return self._answered(ask, wanted)
+        self._large += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._readers, self._answered, ask, wanted)
+        finally:
+            self._large -= 1
+
+    def _named(self, ask: bodies.Ask) -> Named:
+        bound = self.service.bound
+        chosen: tuple[object, ...] = tuple(ask.features or ()) if ask.feature_service is None else ()
+        asked = (id(bound), ask.feature_service, ask.full_feature_names, *chosen)
+        found = self._names.get(asked)
+        if found is None:
+            found = self._resolved(ask)
+            if len(self._names) >= _KEPT_NAMES:
+                self._names.clear()
+            if len(chosen) <= _KEPT_LENGTH:
+                self._names[asked] = found
+        return found
+
+    def _resolved(self, ask: bodies.Ask) -> Named:
+        bound = self.service.bound
+        if ask.feature_service is not None:
+            features = service_features(bound, ask.feature_service)
+        elif ask.features:
+            features = tuple(ask.features)
+        else:
+            raise RequestError("SERVE_FEATURES", "the request names neither features nor a feature_service")
+        at_most(len(features), self.limits.features, "features")
+        return named(bound, features, full=ask.full_feature_names)
+
+    def _counted(self, ask: bodies.Ask, wanted: Named) -> int:
+        """How many values are asked for. Raises ``RequestError`` where that is too many."""
+        rows = max(map(len, ask.entities.values()), default=0)
+        at_most(len(wanted.features), self.limits.features, "features")
+        at_most(rows, self.limits.entities, "entities")
+        at_most(rows * len(wanted.features), self.limits.values, "values")
+        return rows * len(wanted.features)
+
+    def _answered(self, ask: bodies.Ask, wanted: Named) -> Answer:
+        try:
+            keys, requested = wanted.given(ask.entities)
+            online = self.service.read(
+                wanted.features, keys, requested=requested or None, full_names=ask.full_feature_names
+            )
+        except RecursionError:
+            raise AnswerError(422, "SERVE_BODY", "the body is nested too deeply") from None
+        told = {name: column for name, column in ask.entities.items() if name in keys}
+        more = _views(wanted) if ask.include_feature_view_version_metadata else b""
+        text, tallies = written(online, told, wanted.dtypes, more)
+        self.metrics.read(len(online.values[0]) if online.values else 0, tallies)
+        return Answer(200, text)
+
+    # ------------------------------------------------------------------------------------------------- writing
+
+    async def _push(self, body: bytes, _query: str) -> Answer:
+        ask = bodies.read(body, bodies.Push)
+        await self._pushed(ask.push_source_name, "SERVE_PUSH_SOURCE", ask.df, ask.to)
+        return Answer(200)
+
+    async def _write(self, body: bytes, _query: str) -> Answer:
+        ask = bodies.read(body, bodies.Write)
+        await self._pushed(ask.feature_view_name, "SERVE_VIEW", ask.df, "online")
+        return _NULL
+
+    async def _pushed(self, name: str, code: str, columns: Mapping[str, list[object]], to: Destination) -> None:
+        view = view_of(self.service.bound, name, code)
+        if isinstance(view, BoundOnDemand):
+            raise RequestError("SERVE_ON_DEMAND", f"{name} is worked out on demand: it takes no rows", name=name)
+        at_most(max(map(len, columns.values()), default=0), self.limits.entities, "rows")
+        rows = table(view, columns)
+        loop = asyncio.get_running_loop()
+        count = await loop.run_in_executor(self._writers, self.service.push, name, rows, to)
+        self.metrics.pushed(count)
+
+    async def _materialize(self, body: bytes, query: str) -> Answer:
+        ask = bodies.read(body, bodies.Materialize)
+        views = self._views(ask.feature_views)
+        if not ask.disable_event_timestamp:
+            check_window(ask.start_ts, ask.end_ts)
+        return await self._materialized(views, query)
+
+    async def _materialize_incremental(self, body: bytes, query: str) -> Answer:
+        ask = bodies.read(body, bodies.MaterializeIncremental)
+        views = self._views(ask.feature_views)
+        check_window("0001-01-01", ask.end_ts)
+        return await self._materialized(views, query)
+
+    def _views(self, asked: list[str] | None) -> tuple[str, ...]:
+        bound = self.service.bound
+        if asked is None:
+            return tuple(bound.views)
+        for name in asked:
+            view_of(bound, name)
+        return tuple(name for name in dict.fromkeys(asked) if name in bound.views)
+
+    async def _materialized(self, views: tuple[str, ...], query: str) -> Answer:
+        alone = parse_qs(query).get("async", [""])[0].lower() in ("true", "1", "yes", "on")
+        if taken := self._materializing.begin(views):
+            message = f"already being materialized: {', '.join(taken)}"
+            return Answer(409, msgspec.json.encode({"error": message, "feature_views": taken}))
+        loop = asyncio.get_running_loop()
+        if alone:
+            loop.run_in_executor(self._writers, self._materializing.run_alone, views)
+            return Answer(202, msgspec.json.encode({"status": "accepted", "feature_views": views}))
+        await loop.run_in_executor(self._writers, self._materializing.run, views)
+        return _NULL
+
+    # ------------------------------------------------------------------------------------------------- of itself
+
+    async def _health(self, _body: bytes, _query: str) -> Answer:
+        _ = self.service.bound
+        return Answer(200)
+
+    async def _metrics(self, _body: bytes, _query: str) -> Answer:
+        return Answer(200, self.metrics.text(), b"text/plain; version=0.0.4; charset=utf-8")
+
+    async def _openapi(self, _body: bytes, _query: str) -> Answer:
+        return Answer(200, msgspec.json.encode(described(self.limits)))
+
+
+def _views(wanted: Named) -> bytes:
+    return b',"feature_view_metadata":' + msgspec.json.encode([{"name": name} for name in wanted.views])

@@ -1,0 +1,69 @@
+"""Rows that requests carry as JSON columns, as an Arrow table of the dtypes that their view declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from penstock.errors import RequestError
+from penstock.features.views.bound import BoundView
+from penstock.online.coercing import coerced
+from penstock.schema import Dtype
+
+EVENT, CREATED = "event_timestamp", "created"
+_ARROW = {
+    Dtype.INT: pa.int64(),
+    Dtype.FLOAT: pa.float64(),
+    Dtype.BOOL: pa.bool_(),
+    Dtype.STRING: pa.string(),
+    Dtype.TIMESTAMP: pa.timestamp("us", "UTC"),
+}
+
+
+def table(view: BoundView, columns: Mapping[str, Sequence[object]]) -> pa.Table:
+    """The rows of a view: its keys, features, ``event_timestamp`` and ``created`` typed, other columns as they say.
+
+    Raises ``RequestError`` for columns of several lengths, for values that are not what they should be
+    (``PUSH_VALUE``), and where a key is missing.
+    """
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise RequestError("PUSH_LENGTHS", f"the columns differ in length: {told}")
+    if lacking := [name for name in view.entity.keys if name not in columns]:
+        message = f"the rows have no {' and no '.join(lacking)}"
+        raise RequestError("PUSH_KEY", message, name=lacking[0], candidates=columns)
+    declared = _declared(view)
+    return pa.table({name: _column(name, column, declared.get(name)) for name, column in columns.items()})
+
+
+def _declared(view: BoundView) -> dict[str, Dtype]:
+    features = {one.name: one.dtype for one in view.features}
+    keys = dict(zip(view.entity.keys, view.entity.dtypes, strict=True))
+    return {**features, EVENT: Dtype.TIMESTAMP, CREATED: Dtype.TIMESTAMP, **keys}
+
+
+def _column(name: str, values: Sequence[object], dtype: Dtype | None) -> pa.Array:
+    if dtype in _ARROW:
+        given = instants(values) if dtype is Dtype.TIMESTAMP else values
+        return pa.array(coerced(given, dtype, name, code="PUSH_VALUE"), _ARROW[dtype])
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+        message = f"{name} cannot be a column: {' '.join(str(error).split())}"
+        raise RequestError("PUSH_VALUE", message, name=name) from None
+
+
+def instants(values: Sequence[object]) -> list[object]:
+    """JSON's numbers are seconds since 1970, as Feast's clients write them: in microseconds; others as they are.
+
+    >>> instants([1, 0.5, "1970-01-02", None])
+    [1000000, 500000, '1970-01-02', None]
+    """
+    return [_micros(value) if type(value) in (int, float) else value for value in values]
+
+
+def _micros(seconds: Any) -> object:
+    return seconds * 1_000_000 if isinstance(seconds, int) else round(seconds * 1_000_000)
