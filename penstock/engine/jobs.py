@@ -5,7 +5,7 @@ Results are rows of three tables, by what they hold: floats, whole numbers and c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -172,7 +172,7 @@ def _parts(asked: Asked) -> tuple[Asked, ...]:
     return parts.get(asked.function, (Asked(asked.function, window, column),))
 
 
-def _number(wanted: Sequence[Asked], functions: frozenset[str]) -> Wants:
+def _number(wanted: Sequence[Asked], functions: Set[str]) -> Wants:
     """Those with one of the functions, numbered."""
     return {asked: row for row, asked in enumerate(dict.fromkeys(w for w in wanted if w.function in functions))}
 
@@ -203,13 +203,11 @@ class Jobs:
         """The jobs for what is asked over so many windows."""
         wanted = [part for one in asked for part in _parts(one)]
         numbers = frozenset(function for _, functions, _ in NUMBERS for function in functions)
-        tables = [
-            _number(wanted, functions)
-            for functions in (numbers | {"ENTROPY"}, frozenset(PLACES) | {"COUNT_DISTINCT"}, frozenset({"MODE"}))
-        ]
-        tables.append(_number(asked, frozenset({"LIST_DISTINCT"})))
-        jobs = [*_places(tables[1]), *_numbers(tables[0], windows), *_coded(tables, windows)]
-        return cls(tuple(asked), tuple(jobs), *tables, _order(asked, tables))
+        floats, whole = _number(wanted, numbers | {"ENTROPY"}), _number(wanted, {*PLACES, "COUNT_DISTINCT"})
+        codes, ragged = _number(wanted, {"MODE"}), _number(asked, {"LIST_DISTINCT"})
+        coded = [*_modes(codes, windows), *_frequencies(whole, floats, ragged, windows)]
+        jobs = *_places(whole), *_numbers(floats, windows), *coded
+        return cls(tuple(asked), jobs, floats, whole, codes, ragged, _order(asked, (floats, whole, codes, ragged)))
 
     def outs(self, rows: int) -> Outs:
         """Room for the results of so many spine rows."""
@@ -271,11 +269,13 @@ def _numbers(rows: Wants, windows: int) -> list[Job]:
     ]
 
 
-def _coded(tables: Sequence[Wants], windows: int) -> list[Job]:
-    floats, whole, codes, ragged = tables
-    jobs: list[Job] = [
-        Modes(column, _slots(codes, {"MODE": 0}, column, windows)) for column in _columns(codes, {"MODE": 0})
-    ]
+def _modes(rows: Wants, windows: int) -> list[Job]:
+    functions = {"MODE": 0}
+    return [Modes(column, _slots(rows, functions, column, windows)) for column in _columns(rows, functions)]
+
+
+def _frequencies(whole: Wants, floats: Wants, ragged: Wants, windows: int) -> list[Job]:
+    jobs: list[Job] = []
     for column in dict.fromkeys(_columns(whole, FREQUENCIES) + _columns(floats, FREQUENCIES)):
         slots = _slots(whole | floats, FREQUENCIES, column, windows)
         own = tuple((a.window, whole[_lengths(a)], place) for a, place in ragged.items() if a.column == column)

@@ -58,7 +58,8 @@ def sweep(
 def _by_place(requests: Sequence[Request]) -> tuple[list[Array], list[Asked]]:
     """The different columns (those of the same memory are the same), and the requests by their places."""
     places: dict[object, int] = {}
-    columns, asked = [], []
+    columns: list[Array] = []
+    asked: list[Asked] = []
     for request in requests:
         column = request.column
         if column is not None:

@@ -133,7 +133,8 @@ def _extremes(walk: Any, values: Any, slots: Any, exponents: Any, signed: Any, t
 
 def extremes(walk: Walk, values: Array, slots: Array, out: Array) -> None:
     """MIN and MAX; NaN of nothing. ``slots[function, window]`` is the row of ``out`` to write to, or -1."""
-    _extremes(walk, values, slots, *room(_room, walk.longest), out)
+    exponents, signed, table = room(_room, walk.longest)
+    _extremes(walk, values, slots, exponents, signed, table, out)
 
 
 def _room(events: int) -> Arrays:

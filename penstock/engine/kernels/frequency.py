@@ -128,7 +128,8 @@ def frequencies(walk: Walk, codes: Array, slots: Array, out_distinct: Array, out
 
     ``slots[function, window]`` is the row of that function's output to write to, or -1.
     """
-    _frequencies(walk, codes, slots, *room(_room, walk.longest), out_distinct, out_entropy)
+    table, different, local, counts = room(_room, walk.longest)
+    _frequencies(walk, codes, slots, table, different, local, counts, out_distinct, out_entropy)
 
 
 def _room(events: int) -> Arrays:

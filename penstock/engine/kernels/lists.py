@@ -78,7 +78,8 @@ def _lists(
 
 def lists(walk: Walk, window: int, codes: Array, offsets: Array, out: Array) -> None:
     """Write each row's list from ``offsets[row]`` (of these rows alone) on; COUNT_DISTINCT says how long lists are."""
-    _lists(walk, window, codes, offsets, *room(_room, walk.longest), out)
+    table, different, local, counts, blocks = room(_room, walk.longest)
+    _lists(walk, window, codes, offsets, table, different, local, counts, blocks, out)
 
 
 def _room(events: int) -> Arrays:

@@ -127,7 +127,8 @@ def _medians(walk: Any, values: Any, slots: Any, ranks: Any, ordered: Any, tree:
 
 def medians(walk: Walk, values: Array, slots: Array, out: Array) -> None:
     """MEDIAN; the mean of the middle two of an even number; NaN of nothing. ``slots[0, window]`` says where to."""
-    _medians(walk, values, slots, *room(_room, walk.longest), out)
+    ranks, ordered, tree = room(_room, walk.longest)
+    _medians(walk, values, slots, ranks, ordered, tree, out)
 
 
 def _room(events: int) -> Arrays:

@@ -148,7 +148,8 @@ def _modes(
 
 def modes(walk: Walk, codes: Array, slots: Array, out: Array) -> None:
     """MODE (-1 of nothing). ``slots[0, window]`` is the row of ``out`` to write to, or -1."""
-    _modes(walk, codes, slots, *room(_room, walk.longest), out)
+    table, different, local, counts, winners = room(_room, walk.longest)
+    _modes(walk, codes, slots, table, different, local, counts, winners, out)
 
 
 def _room(events: int) -> Arrays:

@@ -95,7 +95,8 @@ def places(walk: Walk, valid: Array, happened: Array, cutoff: Array, asked: Arra
 
     ``valid`` says which events have a value (empty: all); ``asked`` is a table of `COUNT` and its like.
     """
-    _places(walk, valid, happened, cutoff, asked, *room(_room, walk.longest), out)
+    seen, where = room(_room, walk.longest)
+    _places(walk, valid, happened, cutoff, asked, seen, where, out)
 
 
 def _room(events: int) -> Arrays:

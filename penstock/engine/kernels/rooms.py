@@ -13,7 +13,15 @@ Arrays: TypeAlias = tuple[np.ndarray[Any, Any], ...]
 KEPT = 1 << 16
 """Rooms for more events than these are not kept."""
 
-_HELD = threading.local()
+
+class _Held(threading.local):
+    """A thread's own rooms, by who makes them and the logarithm of their size."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[Callable[[int], Arrays], int], Arrays] = {}
+
+
+_HELD = _Held()
 
 
 def room(make: Callable[[int], Arrays], events: int) -> Arrays:
@@ -25,9 +33,8 @@ def room(make: Callable[[int], Arrays], events: int) -> Arrays:
     """
     if events > KEPT:
         return make(events)
-    size = events.bit_length()
-    held = _HELD.__dict__
-    found: Arrays | None = held.get((make, size))
-    if found is None:
-        found = held[make, size] = make(1 << size)
-    return found
+    kept = _HELD.kept
+    size = make, events.bit_length()
+    if size not in kept:
+        kept[size] = make(1 << size[1])
+    return kept[size]

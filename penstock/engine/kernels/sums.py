@@ -177,7 +177,8 @@ def sums(walk: Walk, values: Array, slots: Array, out: Array) -> None:
     ``slots[function, window]`` is the row of ``out`` to write to, or -1. Sums are rounded once: whole numbers up to
     2**53 are exact. A result too large for a float is NaN.
     """
-    _sums(walk, values, slots, *room(_room, walk.longest), out)
+    (running,) = room(_room, walk.longest)
+    _sums(walk, values, slots, running, out)
 
 
 def _room(events: int) -> Arrays:

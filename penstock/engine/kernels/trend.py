@@ -122,7 +122,8 @@ def _trends(walk: Any, values: Any, happened: Any, slots: Any, running: Any, out
 
 def trends(walk: Walk, values: Array, happened: Array, slots: Array, out: Array) -> None:
     """TREND a day; NaN where time does not vary. ``slots[0, window]`` is the row of ``out`` to write to, or -1."""
-    _trends(walk, values, happened, slots, *room(_room, walk.longest), out)
+    (running,) = room(_room, walk.longest)
+    _trends(walk, values, happened, slots, running, out)
 
 
 def _room(events: int) -> Arrays:
