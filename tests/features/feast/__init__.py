@@ -1,0 +1,3 @@
+"""Feast repositories as projects."""
+
+from __future__ import annotations
