@@ -94,28 +94,33 @@ def flatten(
     order_by: Sequence[Wanted] = (),
     inner: dict[Aggregate, str] | None = None,
     part: tuple[int, int] = (0, 1),
+    whole: bool = False,
 ) -> Flat:
     """The stream's rows for the keys held as ``keys`` (columns ``code``, ``key``), in order.
 
     ``order_by`` breaks ties that the table's key leaves; ``inner`` maps aggregates in the stream's filter to the held
-    tables of their values; ``part`` (p, of) keeps the codes that leave the rest p.
+    tables of their values; ``part`` (p, of) keeps the codes that leave the rest p. With ``whole``, rows that nothing
+    tells apart, their clocks included, are in the order of all that they say.
     """
-    join = _joined(relational, stream, keys, [*wanted, *order_by], final=final, inner=inner or {})
+    table = relational.rows.graph.table(stream.table)
+    rest = [Wanted(Field(table.name, c.name, c.dtype, c.kind), False) for c in table.columns] if whole else []
+    join = _joined(relational, stream, keys, [*wanted, *order_by, *rest], final=final, inner=inner or {})
     leaf = _leaf(join, inner or {})
     where = f" WHERE code % {part[1]} = {part[0]}" if part[1] > 1 else ""
     condition = "" if stream.where is None else f" WHERE {sql(stream.where, leaf)}"
     base = join.aliases[()]
-    tie = [f"{base}.{identifier(k)}" for k in relational.rows.graph.table(stream.table).keys]
+    tie = [f"{base}.{identifier(k)}" for k in table.keys]
     chosen = [f"k.code AS code, {_happened(join, stream)} AS happened"]
     if join.timed:
         chosen += [f"{_greatest(join.shown_from)} AS shown_from, {_least(join.shown_until)} AS shown_until"]
     chosen += [f"{_read(join, w, leaf)} AS value_{n}" for n, w in enumerate(wanted)]
     chosen += [f"{text} AS tie_{n}" for n, text in enumerate([*tie, *(_tie(join, w, leaf) for w in order_by)])]
+    chosen += [f"{_read(join, w, leaf)} AS rest_{n}" for n, w in enumerate(rest)]
     ties = "".join(f", tie_{n}" for n in range(len(tie) + len(order_by)))
     rows = f"SELECT {', '.join(chosen)} FROM {join.text}{condition}"
     clocks = ["shown_from", "shown_until"] if join.timed else []
     columns = ", ".join(["code", "happened", *clocks, *(f"value_{n}" for n in range(len(wanted)))])
-    order = ", ".join(["code", f"happened{ties}", *clocks])
+    order = ", ".join(["code", f"happened{ties}", *clocks, *(f"rest_{n}" for n in range(len(rest)))])
     return _flat(relational.query(f"SELECT {columns} FROM ({rows}){where} ORDER BY {order}"), wanted)
 
 

@@ -51,6 +51,9 @@ ARROW = {
 }
 """How Arrow keeps each dtype."""
 
+ROW = "number of the row"
+"""A column that every table can be asked for: where its rows stand, from 0."""
+
 
 @dataclass(frozen=True)
 class Relational:
@@ -97,6 +100,7 @@ class Relational:
         held = self._loaded.get(table)
         have = set() if held is None else set(held.column_names)
         missing = [c.name for c in schema.columns if c.name in needed and c.name not in have]
+        missing += [ROW] if ROW in needed and ROW not in have else []
         uncoded = [c for c in coded if code_of(c) not in have]
         if held is None or missing or uncoded:
             held = self._extend(table, held, missing, uncoded)
@@ -104,7 +108,7 @@ class Relational:
 
     def _extend(self, table: str, held: pa.Table | None, missing: list[str], uncoded: list[str]) -> pa.Table:
         if missing or held is None:
-            read = self.rows.read(table, missing or [self.rows.graph.table(table).columns[0].name])
+            read = self._read(table, missing)
             held = (
                 read
                 if held is None
@@ -116,6 +120,12 @@ class Relational:
         self._loaded[table] = held
         self.connection.register(f"table_{table}", held)
         return held
+
+    def _read(self, table: str, columns: list[str]) -> pa.Table:
+        """These columns (without any the first that there is); `ROW` numbers the rows."""
+        first = [self.rows.graph.table(table).columns[0].name]
+        read = self.rows.read(table, [name for name in columns if name != ROW] or first)
+        return read.append_column(ROW, pa.array(np.arange(read.num_rows))) if ROW in columns else read
 
     def dictionary(self, table: str, column: str) -> pa.Array:
         """The distinct values of a column in order: what its codes mean."""

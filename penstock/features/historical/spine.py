@@ -1,0 +1,101 @@
+"""Spines: the rows asked about, kept as they are, and the instant of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock import lake
+from penstock.errors import RequestError
+from penstock.window import instant
+
+TIMES = ("cutoff", "event_timestamp")
+"""What the column of instants is called, unless it is said or there is only one that it can be."""
+_A_MICROSECOND = {"s": 1_000_000, "ms": 1_000, "us": 1}
+
+
+def to_table(spine: object) -> pa.Table:
+    """A spine as Arrow: Arrow, pandas or Polars tables, a dict of columns, a list of dicts, or the path of a file.
+
+    Raises ``SourceError`` for what is none of these.
+    """
+    if isinstance(spine, str | Path):
+        opened = lake.SourceRows.of(spine)
+        table = opened.graph.tables[0]
+        return opened.read(table.name, [column.name for column in table.columns])
+    return lake.to_arrow(pa.Table.from_pylist(spine) if isinstance(spine, list) else spine)
+
+
+def cutoffs(spine: pa.Table, time: str | None) -> pa.Array:
+    """The instant of each row in microseconds of UTC; NULL where it says none.
+
+    Times without a zone are UTC, dates are their first instant, texts are read as ISO 8601; what is finer than a
+    microsecond is cut off. Raises ``RequestError`` without such a column, or where a value is no time.
+    """
+    name = time_column(spine, time)
+    try:
+        return _instants(plain(spine[name]))
+    except (pa.ArrowException, RequestError) as error:
+        hint = "Write instants as timestamps, dates, or text like 2024-01-31 12:00:00."
+        message = f"{name} of the spine is no time: {getattr(error, 'message', error)}"
+        raise RequestError("SPINE_CUTOFF", message, name=name, hint=hint) from error
+
+
+def time_column(spine: pa.Table, time: str | None) -> str:
+    """The column of instants: the one said, else `TIMES`, else the only one of times.
+
+    >>> time_column(pa.table({"id": [1], "e_ts": pa.array([0], pa.timestamp("us"))}), None)
+    'e_ts'
+    """
+    if time is not None:
+        return found(spine, time)
+    times = [field.name for field in spine.schema if pa.types.is_timestamp(field.type)]
+    times = times or [field.name for field in spine.schema if pa.types.is_date(field.type)]
+    named = [name for name in TIMES if name in spine.column_names] or times
+    if len(named) == 1 or named[:1] == list(TIMES[:1]) or named == list(TIMES):
+        return named[0]
+    what = f"several columns of times: {', '.join(times)}" if times else "no column of times"
+    hint = "Say which column holds the instants: time = …"
+    raise RequestError("SPINE_TIME", f"the spine has {what}", candidates=times or spine.column_names, hint=hint)
+
+
+def found(spine: pa.Table, name: str, why: str = "") -> str:
+    """The name, if the spine has a column called so. Raises ``RequestError`` with those that exist."""
+    if name in spine.column_names:
+        return name
+    raise RequestError(
+        "SPINE_COLUMN", f"the spine has no column {name!r}{why}", name=name, candidates=spine.column_names
+    )
+
+
+def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column's values, spelled out where it holds codes of them."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _instants(column: pa.ChunkedArray) -> pa.Array:
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+        return _read(column.cast(pa.string()))
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms"))
+    elif pa.types.is_null(column.type):
+        column = column.cast(pa.timestamp("us"))
+    if not pa.types.is_timestamp(column.type):
+        raise pa.ArrowInvalid(f"it holds values of type {column.type}")
+    raw, unit = column.cast(pa.int64()).combine_chunks(), column.type.unit
+    if unit == "ns":
+        return pa.array(np.asarray(raw.fill_null(0)) // 1000, mask=np.asarray(raw.is_null()))
+    return pc.multiply_checked(raw, pa.scalar(_A_MICROSECOND[unit], pa.int64()))
+
+
+def _read(column: pa.ChunkedArray) -> pa.Array:
+    texts = column.combine_chunks().dictionary_encode()
+    told: Sequence[str] = texts.dictionary.to_pylist()
+    return pa.array([instant(text) for text in told], pa.int64()).take(texts.indices)
+
+
+__all__ = ["cutoffs", "found", "plain", "time_column", "to_table"]
