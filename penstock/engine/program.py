@@ -7,12 +7,71 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from penstock.engine.segments import Array, Asked, Request, Result, Segments, Spine
-from penstock.engine.sweep import sweep
-from penstock.window import Window
+from penstock.engine.jobs import Jobs
+from penstock.engine.kernels.compiled import Walk, frozen
+from penstock.engine.kernels.observers import gather_shown
+from penstock.engine.kernels.ranges import backs, spans
+from penstock.engine.pieces import ALL, Piece
+from penstock.engine.segments import Array, Asked, Result
+from penstock.window import BEGINNING, Unit, Window, shift
+
+_NEVER = frozen(np.empty(0, np.int64))
+"""A clock that hides nothing."""
+_DAY = Unit.DAYS.microseconds
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Where windows open and close: so far from the cutoff (2 x windows); but for ``open`` and ``months``.
+
+    ``open`` has instants for the sides that are not told by the cutoff, ``months`` how many calendar months from it.
+    """
+
+    offsets: Array
+    open: tuple[tuple[int, int, int], ...]
+    months: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def of(cls, windows: Sequence[Window | None]) -> Bounds:
+        """The bounds of some windows; those of rows close at the cutoff."""
+        offsets, opened, months = np.zeros((2, len(windows), 1), np.int64), [], []
+        for number, window in enumerate(windows):
+            sides = (None, 0) if window is None or window.unit is Unit.ROWS else (window.start, window.end)
+            for side, count in enumerate(sides):
+                if count is None:
+                    opened.append((side, number, np.iinfo(np.int64).min if window is None else BEGINNING))
+                elif count and window is not None and window.unit is Unit.MONTHS:
+                    months.append((side, number, count))
+                elif count and window is not None:
+                    offsets[side, number] = count * window.unit.microseconds
+        return cls(offsets, tuple(opened), tuple(months))
+
+    def at(self, cutoff: Array) -> Array:
+        """For each side, window and cutoff the instant."""
+        bounds: Array = self.offsets + cutoff
+        for side, number, bound in self.open:
+            bounds[side, number] = bound
+        for side, number, count in self.months:
+            bounds[side, number] = _months(cutoff, count)
+        return bounds
+
+
+def _months(cutoff: Array, count: int) -> Array | int:
+    """The cutoffs moved by calendar months; a single one by its day, which the next cutoff is likely to share."""
+    if len(cutoff) != 1:
+        return shift(cutoff, count, Unit.MONTHS)
+    day, rest = divmod(int(cutoff[0]), _DAY)
+    return _month(day, count) + rest
+
+
+@lru_cache(4096)
+def _month(day: int, count: int) -> int:
+    """Midnight of a day, moved by calendar months."""
+    return int(shift(np.array([day * _DAY]), count, Unit.MONTHS)[0])
 
 
 @dataclass(frozen=True)
@@ -20,8 +79,9 @@ class Program:
     """What is asked of one stream, prepared. Threads may share it."""
 
     windows: tuple[Window | None, ...]
-    asked: tuple[Asked, ...]
-    counted: tuple[tuple[int, int], ...]
+    bounds: Bounds
+    rows: tuple[tuple[int, int, int, int | None], ...]
+    jobs: Jobs
 
     @classmethod
     def of(
@@ -31,8 +91,19 @@ class Program:
 
         ``counted`` tells for a window of rows the column (of bools) that flags the events it counts; without, it
         counts all.
+
+        >>> program = Program.of([None, Window(-2, 0)], [Asked("SUM", 0, 0), Asked("COUNT", 1)])
+        >>> days = np.arange(4) * 86_400_000_000
+        >>> [total, count] = program.run(np.array([0, 4]), days, None, None, [np.ones(4)], 3 * 86_400_000_000)
+        >>> total.tolist(), count.tolist()
+        ([4.0], [2])
         """
-        return cls(tuple(windows), tuple(asked), tuple((counted or {}).items()))
+        rows = tuple(
+            (number, -(window.start or 0), -window.end, (counted or {}).get(number))
+            for number, window in enumerate(windows)
+            if window is not None and window.unit is Unit.ROWS
+        )
+        return cls(tuple(windows), Bounds.of(windows), rows, Jobs.of(asked, len(windows)))
 
     def run(
         self,
@@ -46,16 +117,53 @@ class Program:
         """Each request's values (see `Result`), one a key.
 
         Events are as in `Segments`; ``columns`` have an entry an event, as in `Request`. ``cutoff`` is an instant for
-        all keys, or one a key.
+        all keys, or one a key. Windows look back.
         """
-        keys = len(event_starts) - 1
-        cutoffs = np.broadcast_to(np.asarray(cutoff, np.int64), keys)
-        requests = [
-            Request(a.function, a.window, None if a.column is None else columns[a.column], a.n) for a in self.asked
-        ]
-        flags = {window: columns[column] for window, column in self.counted}
-        segments = Segments(event_starts, happened, shown_from, shown_until)
-        return sweep(segments, Spine(np.arange(keys + 1), cutoffs), self.windows, requests, counted=flags)
+        cutoffs = np.asarray(cutoff, np.int64).reshape(-1)
+        piece = _shown(_ints(event_starts), _ints(happened), shown_from, shown_until, cutoffs)
+        walk = self._walk(piece, columns, cutoffs)
+        keys = piece.last_key
+        every = frozen(cutoffs if len(cutoffs) == keys else np.full(keys, cutoffs[0]))
+        outs = self.jobs.outs(keys)
+        for job in self.jobs.jobs:
+            values = job.takes(None if job.column is None else columns[job.column])
+            job.run(piece, walk, every, piece.read(values), outs)
+        return self.jobs.results(outs)
+
+    def _walk(self, piece: Piece, columns: Sequence[Array], cutoffs: Array) -> Walk:
+        """The range of each window's events for each key."""
+        keys, starts = piece.last_key, piece.event_starts
+        low, high = self.bounds.at(cutoffs)
+        begin, end = np.empty((2, len(self.windows), keys), np.int32)
+        spans(starts, piece.happened, low, high, begin, end)
+        for number, start, stop, flags in self.rows:
+            counts = ALL if flags is None else piece.read(frozen(np.asarray(columns[flags], np.bool_)))
+            shown = frozen(end[number].copy())
+            backs(0, keys, starts, piece.spine_starts, counts, shown, start, begin[number])
+            backs(0, keys, starts, piece.spine_starts, counts, shown, stop, end[number])
+        longest = len(piece.happened) if keys == 1 else int((starts[1:] - starts[:-1]).max(initial=0))
+        return Walk(0, keys, starts, piece.spine_starts, frozen(begin), frozen(end), longest)
+
+
+def _shown(
+    starts: Array, happened: Array, shown_from: Array | None, shown_until: Array | None, cutoffs: Array
+) -> Piece:
+    """The events that show at the cutoffs, of keys with a row each."""
+    keys, rows = len(starts) - 1, frozen(np.arange(len(starts)))
+    whole = Piece(0, keys, starts, rows, happened, _NEVER)
+    if shown_from is None and shown_until is None:
+        return whole
+    clocks = [_NEVER if clock is None else _ints(clock) for clock in (shown_from, shown_until)]
+    events, kept = np.empty(len(happened), np.int64), np.empty(len(starts), np.int64)
+    gather_shown(starts, *clocks, cutoffs, events, kept)
+    if kept[-1] == len(happened):
+        return whole
+    events = frozen(events[: kept[-1]])
+    return Piece(0, keys, frozen(kept), rows, frozen(happened[events]), _NEVER, events)
+
+
+def _ints(array: Array) -> Array:
+    return frozen(np.asarray(array, np.int64))
 
 
 __all__ = ["Asked", "Program"]

@@ -104,18 +104,18 @@ def bits(result: Result) -> tuple[object, ...]:
 
 
 def agree(world: dict[str, Any], program: Program) -> None:
-    expected = by_sweep(world, list(program.asked))
-    for asked, found, wanted in zip(program.asked, program.run(**world), expected, strict=True):
+    expected = by_sweep(world, list(program.jobs.asked))
+    for asked, found, wanted in zip(program.jobs.asked, program.run(**world), expected, strict=True):
         assert bits(found) == bits(wanted), (asked, found, wanted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(events())
 def test_a_program_gives_the_bits_of_the_sweep(world: dict[str, Any]):
     agree(world, WHOLE)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(EVERY), max_size=6), st.lists(events(), min_size=1, max_size=3))
 def test_whatever_is_asked_and_whatever_ran_before(asked: list[Asked], worlds: list[dict[str, Any]]):
     program = Program.of(WINDOWS, asked, COUNTED)

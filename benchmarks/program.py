@@ -1,0 +1,89 @@
+"""What it costs to ask 50 windowed features of a few keys at one instant: a prepared program against a fresh sweep.
+
+    python -m benchmarks.program [--events 200] [--seconds 1]
+
+Ten windows, COUNT, SUM, AVG, MIN, MAX, STDDEV and LAST over two columns, in turn. Both give the same bits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from itertools import cycle
+from statistics import median
+
+import numpy as np
+
+from penstock.engine.kernels import warm
+from penstock.engine.program import Asked, Program
+from penstock.engine.sweep import Request, Result, Segments, Spine, sweep
+from penstock.window import Lookback, Unit, Window
+
+DAY = Unit.DAYS.microseconds
+NOW = 20_000 * DAY + 12_345
+FEATURES = 50
+FUNCTIONS = ("COUNT", "SUM", "AVG", "MIN", "MAX", "STDDEV", "LAST")
+WINDOWS: list[Window | None] = [*(Lookback(-days, 0) for days in (1, 2, 3, 7, 14, 30, 60, 90, 180)), Lookback(None, 0)]
+
+
+def asked() -> list[Asked]:
+    """The features: every window has five, and every function seven or eight."""
+    functions, windows, columns = cycle(FUNCTIONS), cycle(range(len(WINDOWS))), cycle([0, 0, 0, 1, 1])
+    return [Asked(next(functions), next(windows), next(columns)) for _ in range(FEATURES)]
+
+
+def events(keys: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Where each key's events begin, when they happened and showed, and two columns of money."""
+    rng = np.random.default_rng(3)
+    happened = NOW - np.sort(rng.integers(0, 200 * DAY, (keys, count)))[:, ::-1]
+    prices = [np.round(rng.lognormal(3, 1, keys * count), 2) for _ in range(2)]
+    return np.arange(keys + 1) * count, happened.ravel(), happened.ravel() + 1, prices
+
+
+def timed(work: Callable[[], object], seconds: float) -> float:
+    """The median of many runs, in microseconds."""
+    taken, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(taken) < 5:
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return median(taken) * 1e6
+
+
+def same(one: Result, other: Result) -> bool:
+    """Whether two results have the same bits."""
+    return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and one.tobytes() == other.tobytes()
+
+
+def report(keys: int, count: int, seconds: float) -> None:
+    """Measure so many keys and print what came of it."""
+    starts, happened, shown, columns = events(keys, count)
+    until = np.full(len(happened), 2**62)
+    program, features = Program.of(WINDOWS, asked()), asked()
+    requests = [Request(a.function, a.window, columns[a.column or 0]) for a in features]
+    segments, spine = Segments(starts, happened, shown, until), Spine(np.arange(keys + 1), np.full(keys, NOW))
+
+    def ours() -> list[Result]:
+        return program.run(starts, happened, shown, until, columns, NOW)
+
+    def theirs() -> list[Result]:
+        return sweep(segments, spine, WINDOWS, requests)
+
+    assert all(same(a, b) for a, b in zip(ours(), theirs(), strict=True))
+    fast, slow = timed(ours, seconds), timed(theirs, seconds)
+    print(f"{keys:4} keys x {count} events, {FEATURES} features: program {fast:8.1f} us   sweep {slow:8.1f} us")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=200, help="events a key (default 200)")
+    parser.add_argument("--seconds", type=float, default=1, help="how long to measure each (default 1)")
+    given = parser.parse_args()
+    warm()
+    for keys in (1, 10, 100):
+        report(keys, given.events, given.seconds)
+
+
+if __name__ == "__main__":
+    main()
