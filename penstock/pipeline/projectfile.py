@@ -109,7 +109,8 @@ class LabelSettings:
 class ProjectFile:
     """All that a project says, and the folder that its paths are relative to.
 
-    ``alerts`` are as the file has them: `penstock.quality.alerts` reads them.
+    Some sections are as the file has them: `penstock.quality.alerts` reads ``alerts``, and
+    `penstock.pipeline.featurefiles` reads ``entities``, ``features`` and ``services``.
     """
 
     folder: Path
@@ -121,6 +122,9 @@ class ProjectFile:
     labels: Mapping[str, LabelSettings] = field(default_factory=dict)
     queries: Mapping[str, str] = field(default_factory=dict)
     alerts: tuple[Mapping[str, object], ...] = ()
+    entities: Mapping[str, object] = field(default_factory=dict)
+    features: Mapping[str, object] = field(default_factory=dict)
+    services: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -173,6 +177,9 @@ def _read(told: Mapping[str, object], file: Path) -> ProjectFile:
         _named(LabelSettings, whole.labels, top.within("labels")),
         whole.queries,
         whole.alerts,
+        whole.entities,
+        whole.features,
+        whole.services,
     )
 
 
@@ -186,6 +193,9 @@ class _Top:
     labels: Mapping[str, object] = field(default_factory=dict)
     queries: Mapping[str, str] = field(default_factory=dict)
     alerts: tuple[Mapping[str, object], ...] = ()
+    entities: Mapping[str, object] = field(default_factory=dict)
+    features: Mapping[str, object] = field(default_factory=dict)
+    services: Mapping[str, object] = field(default_factory=dict)
 
 
 def _named(kind: type[Named], told: Mapping[str, object], place: Place) -> dict[str, Named]:

@@ -59,7 +59,7 @@ class PythonFile:
 
 def sql_file(path: Path, shelf: Shelf) -> SqlFile:
     """Read a SQL file. Raises ``SchemaError``."""
-    text = _text(path)
+    text = text_of(path)
     directives = read_directives(text, path.name)
     told = shelf.read(text)
     found, parsed = outline_of(told), None
@@ -68,7 +68,8 @@ def sql_file(path: Path, shelf: Shelf) -> SqlFile:
     return SqlFile(path.stem, path.name, text, directives, found, told, parsed)
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """A file's text. Raises ``SchemaError`` where it is no UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -81,9 +82,9 @@ def _text(path: Path) -> str:
 
 def python_file(path: Path) -> PythonFile:
     """Run a Python file of the project's and find the function that it marks. Raises ``SchemaError``."""
-    text = _text(path)
-    tree = _parsed(text, path)
-    module = _run(path)
+    text = text_of(path)
+    tree = parsed_python(text, path)
+    module = run_python(path, "penstock_tables")
     marked = {
         id(value): value
         for value in vars(module).values()
@@ -100,7 +101,8 @@ def python_file(path: Path) -> PythonFile:
     return PythonFile(path.stem, path.name, text, function, told, mentions, _meaning(tree))
 
 
-def _parsed(text: str, path: Path) -> ast.Module:
+def parsed_python(text: str, path: Path) -> ast.Module:
+    """A Python file's tree. Raises ``SchemaError`` at the place where it is none."""
     try:
         return ast.parse(text)
     except SyntaxError as error:
@@ -129,8 +131,9 @@ class _Fresh(SourceLoader):
         return self._path.read_bytes()
 
 
-def _run(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_loader(f"penstock_tables.{path.stem}", _Fresh(path))
+def run_python(path: Path, package: str) -> ModuleType:
+    """The module of a project's own Python file, run as it is now. Raises ``SchemaError`` for what it raises."""
+    spec = importlib.util.spec_from_loader(f"{package}.{path.stem}", _Fresh(path))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

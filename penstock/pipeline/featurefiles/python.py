@@ -1,0 +1,91 @@
+"""Features in a Python file: the declared values that its module holds."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+from penstock.errors import RequestError, SchemaError
+from penstock.features.views.declared import OnDemandView
+from penstock.pipeline.derive.written import parsed_python, run_python
+from penstock.pipeline.featurefiles.sections import Declared
+
+
+def python_declared(path: Path, text: str, file: str) -> Iterator[Declared]:
+    """What a file declares: its module's own values, and those in lists and tuples of it. Running it is how.
+
+    Raises ``RequestError`` (``FEATURE_PYTHON``) for what is no Python, and for what it raises.
+    """
+    try:
+        tree = parsed_python(text, path)
+        module = run_python(path, "penstock_features")
+    except SchemaError as error:
+        message = error.message.replace(path.name, file, 1)
+        told = {"text": error.text, "span": error.span, "name": error.name, "hint": error.hint}
+        raise RequestError("FEATURE_PYTHON", message, candidates=error.candidates, **told) from error  # type: ignore[arg-type]
+    lines = _lines(tree)
+    for variable, value in _values(module):
+        place = f"{file}, line {lines[variable]}" if variable in lines else file
+        placed = replace(value, about=replace(value.about, place=place))
+        if isinstance(placed, OnDemandView) and placed.function is not None:
+            name = getattr(placed.function, "__name__", "")
+            placed = replace(placed, source=_source(tree, name) or placed.source)
+            _must_have_source(placed)
+        yield placed
+
+
+def _values(module: ModuleType) -> Iterator[tuple[str, Declared]]:
+    """Each declared value once, with the variable that holds it."""
+    seen: set[int] = set()
+    for variable, held in list(vars(module).items()):
+        for value in held if isinstance(held, list | tuple) else [held]:
+            if isinstance(value, Declared) and id(value) not in seen:
+                seen.add(id(value))
+                yield variable, value
+
+
+def _must_have_source(view: OnDemandView) -> None:
+    if not view.source:
+        message = view.about.said(f"{view.name}: the text of its function cannot be read, and its version rests on it")
+        raise RequestError("FEATURE_PYTHON", message, hint="Define the function in the file itself, with def.")
+
+
+def _lines(tree: ast.Module) -> dict[str, int]:
+    """The line in which each name of the module is given a value."""
+    return {name: statement.lineno for statement in tree.body for name in _gives(statement)}
+
+
+def _gives(statement: ast.stmt) -> list[str]:
+    """The names that a statement of the module gives a value."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+        return [statement.name]
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return [(one.asname or one.name).partition(".")[0] for one in statement.names]
+    return [node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+
+
+def _source(tree: ast.Module, name: str) -> str:
+    """A function with all statements of its module that it rests on, in their order; nothing where it is not there."""
+    makers: dict[str, list[int]] = {}
+    for at, statement in enumerate(tree.body):
+        for given in _gives(statement):
+            makers.setdefault(given, []).append(at)
+    wanted: set[int] = set()
+    waiting = [at for at in makers.get(name, []) if isinstance(tree.body[at], ast.FunctionDef)]
+    while waiting:
+        at = waiting.pop()
+        if at not in wanted:
+            wanted.add(at)
+            waiting += [maker for used in _uses(tree.body[at]) for maker in makers.get(used, [])]
+    return "\n".join(ast.unparse(tree.body[at]) for at in sorted(wanted))
+
+
+def _uses(statement: ast.stmt) -> set[str]:
+    """The names that a statement reads; of a function not those of its decorators, which say what it is for."""
+    parts: list[ast.AST] = [statement]
+    if isinstance(statement, ast.FunctionDef):
+        parts = [statement.args, *statement.body]
+    return {node.id for part in parts for node in ast.walk(part) if isinstance(node, ast.Name)}
