@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -161,15 +162,20 @@ def _lengths(asked: Asked) -> Asked:
 def _parts(asked: Asked) -> tuple[Asked, ...]:
     """What the kernels are to find for a request, in their own words. AGE 0 is the age of the first value."""
     window, column = asked.window, asked.column
-    parts = {
-        "FIRST": (Asked("FIRST", window, column, 0),),
-        "LAST": (Asked("LAST", window, column, 1),),
-        "LAST_N": (Asked("LAST", window, column, asked.n),),
-        "TIME_SINCE": (Asked("AGE", window, column, 1),),
-        "GAP": (Asked("COUNT", window, column), Asked("AGE", window, column, 0), Asked("AGE", window, column, 1)),
-        "LIST_DISTINCT": (_lengths(asked),),
-    }
-    return parts.get(asked.function, (Asked(asked.function, window, column),))
+    match asked.function:
+        case "FIRST":
+            return (Asked("FIRST", window, column, 0),)
+        case "LAST":
+            return (Asked("LAST", window, column, 1),)
+        case "LAST_N":
+            return (Asked("LAST", window, column, asked.n),)
+        case "TIME_SINCE":
+            return (Asked("AGE", window, column, 1),)
+        case "GAP":
+            return Asked("COUNT", window, column), Asked("AGE", window, column, 0), Asked("AGE", window, column, 1)
+        case "LIST_DISTINCT":
+            return (_lengths(asked),)
+    return (Asked(asked.function, window, column),)
 
 
 def _number(wanted: Sequence[Asked], functions: Set[str]) -> Wants:
@@ -188,18 +194,22 @@ def _slots(rows: Wants, functions: Mapping[str, int], column: int | None, window
 
 @dataclass(frozen=True)
 class Jobs:
-    """All that is asked of a stream, prepared: the jobs, the rows of their tables, and which rows answer what."""
+    """All that is asked of a stream, prepared: the jobs, and where their tables answer what.
+
+    ``sizes`` are the tables' rows. Each list has the row of its lengths, each gap the rows that it follows from.
+    ``order`` has a place an answer: among the rows of all tables, then the lists, then the gaps.
+    """
 
     asked: tuple[Asked, ...]
     jobs: tuple[Job, ...]
-    floats: Wants
-    whole: Wants
-    codes: Wants
-    lists: Wants
+    sizes: tuple[int, int, int]
+    lists: tuple[int, ...]
+    gaps: tuple[tuple[int, ...], ...]
     order: tuple[int, ...]
 
     @classmethod
-    def of(cls, asked: Sequence[Asked], windows: int) -> Jobs:
+    @lru_cache(256)
+    def of(cls, asked: tuple[Asked, ...], windows: int) -> Jobs:
         """The jobs for what is asked over so many windows."""
         wanted = [part for one in asked for part in _parts(one)]
         numbers = frozenset(function for _, functions, _ in NUMBERS for function in functions)
@@ -207,43 +217,37 @@ class Jobs:
         codes, ragged = _number(wanted, {"MODE"}), _number(asked, {"LIST_DISTINCT"})
         coded = [*_modes(codes, windows), *_frequencies(whole, floats, ragged, windows)]
         jobs = *_places(whole), *_numbers(floats, windows), *coded
-        return cls(tuple(asked), jobs, floats, whole, codes, ragged, _order(asked, (floats, whole, codes, ragged)))
+        gaps = _number(asked, {"GAP"})
+        return cls(
+            asked,
+            jobs,
+            (len(floats), len(whole), len(codes)),
+            tuple(whole[_lengths(one)] for one in ragged),
+            tuple(tuple(whole[part] for part in _parts(one)) for one in gaps),
+            _order(asked, (floats, whole, codes, ragged, gaps)),
+        )
 
     def outs(self, rows: int) -> Outs:
         """Room for the results of so many spine rows."""
+        floats, whole, codes = self.sizes
+        lists: tuple[dict[int, Array], ...] = tuple({} for _ in self.lists)
         return Outs(
-            np.empty((len(self.floats), rows)),
-            np.empty((len(self.whole), rows), np.int64),
-            np.empty((len(self.codes), rows), np.int32),
-            tuple({} for _ in self.lists),
+            np.empty((floats, rows)), np.empty((whole, rows), np.int64), np.empty((codes, rows), np.int32), lists
         )
 
     def results(self, outs: Outs) -> list[Result]:
         """What was asked, once all pieces have run."""
         found: list[Result] = [*outs.floats, *outs.whole, *outs.codes]
-        for asked, place in self.lists.items():
-            found.append(_ragged(outs.whole[self.whole[_lengths(asked)]], outs.lists[place]))
-        found += [_gaps(*(outs.whole[self.whole[part]] for part in _parts(a))) for a in self.asked if _is_gap(a)]
+        found += [_ragged(outs.whole[row], parts) for row, parts in zip(self.lists, outs.lists, strict=True)]
+        found += [_gaps(*(outs.whole[row] for row in rows)) for rows in self.gaps]
         return [found[place] for place in self.order]
 
 
-def _is_gap(asked: Asked) -> bool:
-    return asked.function == "GAP"
-
-
 def _order(asked: Sequence[Asked], tables: Sequence[Wants]) -> tuple[int, ...]:
-    """Where the answers stand among the rows of all tables, one after the other, and the gaps behind them."""
-    wants = [want for table in tables for want in table]
+    """Where the answers stand among what all tables hold, one after the other."""
+    wants = (want for table in tables for want in table)
     places = {want: place for place, want in enumerate(wants)}
-    gaps = len(wants)
-    order = []
-    for one in asked:
-        if _is_gap(one):
-            order.append(gaps)
-            gaps += 1
-        else:
-            order.append(places[one if one.function == "LIST_DISTINCT" else _parts(one)[0]])
-    return tuple(order)
+    return tuple(places[one if one.function in {"LIST_DISTINCT", "GAP"} else _parts(one)[0]] for one in asked)
 
 
 def _columns(rows: Wants, functions: Mapping[str, int]) -> list[int | None]:

@@ -103,7 +103,7 @@ class Program:
             for number, window in enumerate(windows)
             if window is not None and window.unit is Unit.ROWS
         )
-        return cls(tuple(windows), Bounds.of(windows), rows, Jobs.of(asked, len(windows)))
+        return cls(tuple(windows), Bounds.of(windows), rows, Jobs.of(tuple(asked), len(windows)))
 
     def run(
         self,
@@ -153,9 +153,9 @@ def _shown(
     whole = Piece(0, keys, starts, rows, happened, _NEVER)
     if shown_from is None and shown_until is None:
         return whole
-    clocks = [_NEVER if clock is None else _ints(clock) for clock in (shown_from, shown_until)]
+    opens, closes = (_NEVER if clock is None else _ints(clock) for clock in (shown_from, shown_until))
     events, kept = np.empty(len(happened), np.int64), np.empty(len(starts), np.int64)
-    gather_shown(starts, *clocks, cutoffs, events, kept)
+    gather_shown(starts, opens, closes, cutoffs, events, kept)
     if kept[-1] == len(happened):
         return whole
     events = frozen(events[: kept[-1]])

@@ -46,7 +46,7 @@ def sweep(
         return _sweep_final(segments, spine, windows, requests, threads)
     segments, spine = _frozen(segments), Spine(_ints(spine.spine_starts), _ints(spine.cutoff))
     columns, asked = _by_place(requests)
-    jobs = Jobs.of(asked, len(windows))
+    jobs = Jobs.of(tuple(asked), len(windows))
     outs = jobs.outs(len(spine.cutoff))
     flags = {number: frozen(np.asarray(flag, np.bool_)) for number, flag in counted.items()}
     tasks = [(job, job.takes(None if job.column is None else columns[job.column])) for job in jobs.jobs]
