@@ -5,31 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
-import socket
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from penstock.errors import SourceError
-from penstock.lake.source import missing_package, printable
-from penstock.lake.streams.asgi import AnswerError, is_loopback
+from penstock.lake.source import printable
+from penstock.lake.streams.asgi import AnswerError
+from penstock.lake.streams.listening import Listening, bound, check_open
 from penstock.lake.streams.message import Message, Tally
 from penstock.lake.streams.parsing import Row
 from penstock.lake.streams.positions import ONCE
 from penstock.lake.streams.push_app import Inlet, PushApp, Pushed
 from penstock.lake.streams.stream import USUAL, Limits
 
-if TYPE_CHECKING:
-    import uvicorn
-
 TOKEN = "PENSTOCK_PUSH_TOKEN"
 _PARTITION = "push"
 _DURABLE_SECONDS = 30.0
-_START_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -160,9 +154,7 @@ def open_push(url: str, positions: Mapping[str, int], limits: Limits = USUAL) ->
     if not parts.path.startswith("/push/") or not name:
         raise SourceError("STREAM_URL", f"{printable(url)} is no address to push to", hint="Write …/push/TABLE.")
     token = os.environ.get(TOKEN) or None
-    if token is None and not is_loopback(host):
-        message = f"{host} can be reached from other machines"
-        raise SourceError("PUSH_OPEN", message, hint=f"Set {TOKEN}, or listen on 127.0.0.1.")
+    check_open(host, token, TOKEN, "PUSH")
     receipts = {found.removeprefix(ONCE): value for found, value in positions.items() if found.startswith(ONCE)}
     with _SERVERS_LOCK:
         server = _SERVERS.get((host, port)) or _Server(host, port, token)
@@ -183,62 +175,27 @@ class _Server:
     port: int
     token: str | None
     inlets: dict[str, Inlet] = field(default_factory=dict)
-    _uvicorn: uvicorn.Server | None = None
-    _thread: threading.Thread | None = None
+    _listening: Listening | None = None
 
     def enter(self, name: str, inlet: Inlet) -> None:
         """Take a table's rows from now on."""
         if name in self.inlets:
             raise SourceError("PUSH_PORT", f"two streams take rows at {self.host}:{self.port}/push/{name}")
         self.inlets[name] = inlet  # before the server answers for it
-        if self._thread is None:
-            self._start()
+        if self._listening is None:
+            where = bound(self.host, self.port, "PUSH")
+            self._listening = Listening(PushApp(self.inlets, self.token), where, "HTTP push")
         _SERVERS[(self.host, self.port)] = self
 
     def leave(self, name: str) -> None:
         """Take a table's rows no more; the last one to leave stops the server."""
         with _SERVERS_LOCK:
             self.inlets.pop(name, None)
-            if self.inlets or self._uvicorn is None or self._thread is None:
+            if self.inlets or self._listening is None:
                 return
             _SERVERS.pop((self.host, self.port), None)
-            self._uvicorn.should_exit = True
-        self._thread.join()
-
-    def _start(self) -> None:
-        try:
-            import uvicorn
-        except ImportError:
-            raise missing_package("HTTP push", "uvicorn", "serve") from None
-        bound = self._bound()
-        config = uvicorn.Config(
-            PushApp(self.inlets, self.token),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            limit_concurrency=1_024,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=5,
-        )
-        self._uvicorn = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._uvicorn.run, args=([bound],), name=f"push-{self.port}")
-        self._thread.start()
-        end = time.monotonic() + _START_SECONDS
-        while not self._uvicorn.started and self._thread.is_alive() and time.monotonic() < end:
-            time.sleep(0.005)
-
-    def _bound(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((self.host, self.port))
-        except OSError as error:
-            bound.close()
-            message = f"{self.host}:{self.port} cannot be listened on: {error.strerror}"
-            raise SourceError("PUSH_PORT", message, hint="Choose another port.") from error
-        return bound
+            self._listening.stop()
+        self._listening.join()
 
 
 _SERVERS: dict[tuple[str, int], _Server] = {}
