@@ -57,6 +57,11 @@ def worked_out(view: BoundOnDemand, inputs: pa.Table, relational: Relational) ->
         state = State(relational, inputs, "", "", quiet, {})
         columns = evaluate(state, [one.expression for one in view.features])
         return {one.name: typed(column, one) for one, column in zip(view.features, columns, strict=True)}
+    return by_function(view, inputs)
+
+
+def by_function(view: BoundOnDemand, inputs: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """What the view's function gives, in the features' own types. Raises ``RequestError`` (``FEATURE_FUNCTION``)."""
     if not inputs.num_rows:
         return {one.name: pa.chunked_array([], arrow_type(one)) for one in view.features}
     return dict(_checked(view, _called(view, inputs), inputs.num_rows))
@@ -106,4 +111,4 @@ def _wrong(
     return RequestError("FEATURE_FUNCTION", f"{named}: {message}", name=named, candidates=candidates or (), hint=hint)
 
 
-__all__ = ["Request", "worked_out"]
+__all__ = ["Request", "by_function", "worked_out"]

@@ -1,0 +1,118 @@
+"""A view as a store holds it: the rows of keys, read and laid out as a sweep takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from penstock.engine.relational import ARROW
+from penstock.errors import StoreError
+from penstock.online import heads, records
+from penstock.online.catalogue import HEADS, Space, ViewState
+from penstock.online.holdings import Holding, Kept
+from penstock.online.keys import packed, packed_one
+from penstock.online.store import FIRST, OnlineStore
+from penstock.online.texts import Texts
+from penstock.schema import Dtype
+from penstock.window import BEGINNING
+
+Row = list[Any]
+"""A row as it is kept: when it happened, from when and until when it shows, its values."""
+FEW = 12
+"""Keys below this number are packed one by one, which is quicker then."""
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events of keys in order: key i has those from ``starts[i]`` to ``starts[i + 1]``; ``values`` has a row a column."""
+
+    starts: np.ndarray
+    happened: np.ndarray
+    shown_from: np.ndarray
+    shown_until: np.ndarray
+    values: np.ndarray
+
+    def newest(self, at: int, low: int) -> list[int | None]:
+        """For each key when the newest event that shows at ``at`` and is later than ``low`` happened."""
+        ends = self.starts[1:] - 1
+        if len(self.happened) and (self.starts[:-1] <= ends).all():
+            happened = self.happened[ends]
+            if ((self.shown_from[ends] <= at) & (self.shown_until[ends] > at) & (happened > low)).all():
+                return happened.tolist()  # type: ignore[no-any-return]
+        shown = np.flatnonzero((self.shown_from <= at) & (self.shown_until > at) & (self.happened > low))
+        bounds = np.searchsorted(shown, self.starts).tolist()
+        times = self.happened[shown].tolist()
+        return [times[end - 1] if end > begin else None for begin, end in pairwise(bounds)]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is kept for a view, in the state that a reader took notice of."""
+
+    store: OnlineStore
+    kept: Kept
+    state: ViewState
+    texts: Texts
+
+    def newest(self, holding: Holding, keys: Sequence[bytes], at: int) -> list[Row | None]:
+        """The newest row of each key that shows at ``at``."""
+        name = self.space(holding).name
+        if len(keys) == 1:
+            data = self.store.read_one(name, keys[0], HEADS)
+            return [None if data is None else showing(heads.from_bytes(data), at)]
+        found = self.store.read(name, keys)
+        return [showing(heads.from_bytes(parts[0].data), at) if parts else None for parts in found]
+
+    def events(self, holding: Holding, keys: Sequence[bytes], low: int | None) -> Events:
+        """The events of each key that happened after ``low``, and perhaps some that did before."""
+        space, columns = self.space(holding), len(holding.columns)
+        since = FIRST if low is None or not space.span else low // space.span
+        found = self.store.read(space.name, keys, since)
+        width = 8 * (records.CLOCKS + columns)
+        starts = np.zeros(len(keys) + 1, np.int64)
+        np.cumsum([sum([len(part.data) for part in parts]) // width for parts in found], out=starts[1:])
+        data = [part.data for parts in found for part in parts]
+        block = np.ascontiguousarray(records.joined(data or [b""], columns).T)
+        return Events(starts, block[0], block[1], block[2], block[records.CLOCKS :])
+
+    def space(self, holding: Holding) -> Space:
+        """Where a holding is. Raises ``StoreError`` where the state lacks it."""
+        space = self.state.space(holding)
+        if space is None:
+            raise StoreError("STORE_DAMAGED", f"{self.kept.view.name} is not whole in the store")
+        return space
+
+
+def showing(rows: list[Row], at: int) -> Row | None:
+    """The last of some rows that shows at an instant.
+
+    >>> showing([[1, 1, 9, "a"], [2, 5, 9, "b"]], 3)
+    [1, 1, 9, 'a']
+    """
+    for row in reversed(rows):
+        if row[1] <= at < row[2]:
+            return row
+    return None
+
+
+def time_of(row: Row | None) -> int | None:
+    """When a row happened; None without a row, or where rows have no time."""
+    return None if row is None or row[0] <= BEGINNING + 1 else row[0]
+
+
+def pack(keys: Sequence[Any], dtype: Dtype) -> list[bytes]:
+    """Keys as a store has them; instants are in microseconds.
+
+    >>> pack([1], Dtype.INT) == pack([1] * FEW, Dtype.INT)[:1]
+    True
+    """
+    if len(keys) < FEW:
+        return [packed_one(key, dtype) for key in keys]
+    if dtype is Dtype.TIMESTAMP:
+        return packed(pa.array(keys, pa.int64()).cast(ARROW[dtype]))
+    return packed(pa.array(keys, ARROW[dtype]))

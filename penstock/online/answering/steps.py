@@ -1,0 +1,275 @@
+"""What is read for a view, step by step: rows looked up, newest rows, streams swept. Each step fills columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from penstock.engine.program import Asked, Program
+from penstock.engine.streams import over, wanted
+from penstock.expression import Expr
+from penstock.online.answering.arrays import Arrays, Decoder, Form, Spec, decoder, spec_for
+from penstock.online.answering.held import Held, Row, pack
+from penstock.online.expressions import Column
+from penstock.online.holdings import Holding, Looked, Recalled, Swept
+from penstock.plan import Age, Aggregate, Field, Peers
+from penstock.schema import Dtype, Link
+from penstock.window import BEGINNING
+
+_DAY = 86_400_000_000.0
+
+
+@dataclass
+class Answering:
+    """A view's answer in the making: the entities' keys (also as a store has them), and the columns that are there.
+
+    ``times`` has for each step, by its number, when the newest row that it read happened.
+    """
+
+    held: Held
+    keys: list[Any]
+    packed: list[bytes]
+    at: int
+    columns: list[Column]
+    times: list[list[int | None]]
+    reached: dict[tuple[Link, ...], list[Row | None]] = field(default_factory=dict)
+
+
+class Step(Protocol):
+    """Something that is read."""
+
+    def run(self, answering: Answering) -> None:
+        """Fill the step's columns and times."""
+        ...
+
+
+# ---------------------------------------------------------------- rows
+
+
+@dataclass(frozen=True)
+class LookUp:
+    """Columns of the entity's own row, or of a parent's, as they show: ``outs`` are (place, leaf, place in the row)."""
+
+    number: int
+    looked: Looked
+    source: int | None
+    convert: Callable[[Any], Any]
+    outs: tuple[tuple[int, Field | Age, int], ...]
+
+    def run(self, answering: Answering) -> None:
+        """Fill the step's columns and times."""
+        rows = self._rows(answering)
+        answering.reached[self.looked.hops] = rows
+        answering.times[self.number] = [None if row is None else row[0] for row in rows]
+        for place, leaf, value in self.outs:
+            column = [None if row is None else row[value] for row in rows]
+            answering.columns[place] = _ages(column, answering.at) if isinstance(leaf, Age) else column
+
+    def _rows(self, answering: Answering) -> list[Row | None]:
+        holding, at = self.looked.holding, answering.at
+        if self.source is None:
+            return answering.held.newest(holding, answering.packed, at)
+        below = answering.reached[self.looked.hops[:-1]]
+        keys = [None if row is None else self.convert(row[self.source]) for row in below]
+        return spread(keys, lambda found: answering.held.newest(holding, pack(found, holding.key), at))
+
+
+def look_up(number: int, looked: Looked, before: Looked | None, place: Callable[[Expr], int | None]) -> LookUp:
+    """The step for a look-up; ``before`` is that of the row which says the key, ``place`` gives a leaf's column."""
+    holding = looked.holding
+    source: int | None = None
+    convert: Callable[[Any], Any] = _same
+    if before is not None:
+        names = [_name(one) for one in before.holding.columns]
+        column = names.index(looked.hops[-1].columns[0])
+        source, convert = 3 + column, cast(before.holding.dtypes[column], holding.key)
+    names = [_name(one) for one in holding.columns]
+    outs = [
+        (found, leaf, 3 + names.index((leaf.field if isinstance(leaf, Age) else leaf).column))
+        for leaf in looked.leaves
+        if (found := place(leaf)) is not None
+    ]
+    return LookUp(number, looked, source, convert, tuple(outs))
+
+
+def _name(wanted_: Any) -> str:
+    """The name of a kept column of a row."""
+    assert wanted_.field is not None
+    return str(wanted_.field.column)
+
+
+def _ages(instants: Column, at: int) -> Column:
+    """Days from each instant to the cutoff; NULL while it lies ahead."""
+    return [None if one is None or one > at else (at - one) / _DAY for one in instants]
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Columns of the newest row of a stream: ``outs`` are (place, place in the row, oldest age)."""
+
+    number: int
+    holding: Holding
+    outs: tuple[tuple[int, int, int | None], ...]
+
+    def run(self, answering: Answering) -> None:
+        """Fill the step's columns and times."""
+        at = answering.at
+        rows = answering.held.newest(self.holding, answering.packed, at)
+        answering.times[self.number] = [None if row is None else row[0] for row in rows]
+        for place, value, ttl in self.outs:
+            answering.columns[place] = [
+                None if row is None or (ttl is not None and at - row[0] > ttl) else row[value] for row in rows
+            ]
+
+
+def recall(number: int, recalled: Recalled, place: Callable[[Expr], int | None]) -> Recall:
+    """The step for newest rows."""
+    names = [_name(one) for one in recalled.holding.columns]
+    outs = [
+        (found, 3 + names.index(leaf.column), leaf.ttl)
+        for leaf in recalled.leaves
+        if (found := place(leaf)) is not None
+    ]
+    return Recall(number, recalled.holding, tuple(outs))
+
+
+# ---------------------------------------------------------------- streams
+
+
+@dataclass(frozen=True)
+class Sweeping:
+    """A stream swept at the cutoff: ``outs`` are (place, decoder) in the order of the program's requests.
+
+    ``anchor`` is the place of the column that says whose rows they are (None: the entity's own); ``everyone`` means the
+    one key of a stream that all share.
+    """
+
+    number: int
+    holding: Holding
+    specs: tuple[Spec, ...]
+    program: Program | None
+    outs: tuple[tuple[int, Decoder], ...]
+    anchor: int | None = None
+    everyone: bool = False
+    convert: Callable[[Any], Any] = lambda value: value
+
+    def run(self, answering: Answering) -> None:
+        """Fill the step's columns and times."""
+        if self.everyone:
+            self._spread(answering, [0] * len(answering.keys))
+        elif self.anchor is not None:
+            self._spread(answering, [self.convert(value) for value in answering.columns[self.anchor]])
+        else:
+            found, times = self._sweep(answering, answering.packed)
+            answering.times[self.number] = times
+            for (place, _), column in zip(self.outs, found, strict=True):
+                answering.columns[place] = column
+
+    def _spread(self, answering: Answering, keys: list[Any]) -> None:
+        """Answers of others' rows, each worked out once; NULL for entities that name none."""
+        distinct = list(dict.fromkeys(key for key in keys if key is not None))
+        columns: list[Column] = [[] for _ in self.outs]
+        times: list[int | None] = []
+        if distinct:
+            columns, times = self._sweep(answering, pack(distinct, self.holding.key))
+        where = {key: place for place, key in enumerate(distinct)}
+        places = [where.get(key, -1) for key in keys]
+        answering.times[self.number] = [times[place] if place >= 0 else None for place in places]
+        for (out, _), column in zip(self.outs, columns, strict=True):
+            answering.columns[out] = [column[place] if place >= 0 else None for place in places]
+
+    def _sweep(self, answering: Answering, keys: list[bytes]) -> tuple[list[Column], list[int | None]]:
+        at, reach = answering.at, self.holding.reach
+        low = None if reach is None else at - reach
+        events = answering.held.events(self.holding, keys, low)
+        times = events.newest(at, BEGINNING if low is None else low)
+        if self.program is None:
+            return [], times
+        arrays = Arrays(events, answering.held.texts)
+        columns = [arrays.of(spec) for spec in self.specs]
+        results = self.program.run(events.starts, events.happened, events.shown_from, events.shown_until, columns, at)
+        found = [decode(result, arrays) for (_, decode), result in zip(self.outs, results, strict=True)]
+        return found, times
+
+
+def sweeping(number: int, swept: Swept, place: Callable[[Expr], int | None]) -> Sweeping:
+    """The step for a stream: those of its aggregates that have a place are worked out."""
+    stream, holding = swept.stream, swept.holding
+    chosen = [(found, one) for one in swept.aggregates if (found := place(one)) is not None]
+    overs = list(dict.fromkeys(over(one, stream) for _, one in chosen))
+    specs: dict[Spec, int] = {}
+    asked, outs = [], []
+    for found, one in chosen:
+        needed = wanted(one, stream)
+        spec = None if needed is None else spec_for(one, needed, holding.place(needed))
+        column = None if spec is None else specs.setdefault(spec, len(specs))
+        asked.append(Asked(one.function, overs.index(over(one, stream)), column, one.n))
+        outs.append((found, decoder(one, spec)))
+    counted = {}
+    for window, (_, kept) in enumerate(overs):
+        if kept is not None:
+            spec = spec_of_flags(holding.place(kept))
+            counted[window] = specs.setdefault(spec, len(specs))
+    program = Program.of([window for window, _ in overs], asked, counted) if asked else None
+    anchor, everyone, convert = _anchored(swept, place)
+    return Sweeping(number, holding, tuple(specs), program, tuple(outs), anchor, everyone, convert)
+
+
+def spec_of_flags(place: int) -> Spec:
+    """A column that only marks rows."""
+    return Spec(place, Dtype.FLOAT, Form.FLAGS)
+
+
+def _anchored(swept: Swept, place: Callable[[Expr], int | None]) -> tuple[int | None, bool, Callable[[Any], Any]]:
+    """Where the column is that says whose rows a stream has; whether all share them; and what makes keys of it."""
+    anchor = swept.anchor
+    said: Field | Aggregate | None = anchor.field if isinstance(anchor, Peers) else anchor
+    if said is None:
+        return None, anchor is not None, _same
+    return place(said), False, cast(said.dtype, swept.holding.key)
+
+
+# ---------------------------------------------------------------- keys of others
+
+
+def spread(keys: Sequence[Any], read: Callable[[list[Any]], list[Row | None]]) -> list[Row | None]:
+    """The rows of keys, each read once; none for None."""
+    distinct = list(dict.fromkeys(key for key in keys if key is not None))
+    found = dict(zip(distinct, read(distinct), strict=True)) if distinct else {}
+    return [found.get(key) for key in keys]
+
+
+def cast(dtype: Dtype, key: Dtype) -> Callable[[Any], Any]:
+    """What makes a key of a value of a column that points to it; None where it can be none.
+
+    >>> cast(Dtype.STRING, Dtype.INT)("12"), cast(Dtype.STRING, Dtype.INT)("x"), cast(Dtype.INT, Dtype.STRING)(7)
+    (12, None, '7')
+    """
+    if dtype is key:
+        return _same
+    if key is Dtype.STRING and dtype in (Dtype.INT, Dtype.STRING, Dtype.OTHER):
+        return lambda value: None if value is None else str(value)
+    if key is Dtype.INT and dtype is Dtype.STRING:
+        return _whole
+    if key is Dtype.INT and dtype is Dtype.FLOAT:
+        return lambda value: None if value is None or abs(value) >= 2.0**63 or value != value else round(value)
+    if key is Dtype.FLOAT and dtype is Dtype.INT:
+        return lambda value: None if value is None else float(value)
+    return lambda _value: None
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _whole(text: str | None) -> int | None:
+    """A text as a whole number of 64 bits."""
+    if text is None or not re.fullmatch(r"\s*[+-]?[0-9]{1,19}\s*", text, re.ASCII):
+        return None
+    number = int(text)
+    return number if -(2**63) <= number < 2**63 else None
+
+
+__all__ = ["Answering", "LookUp", "Recall", "Step", "Sweeping", "cast", "look_up", "recall", "sweeping"]

@@ -1,0 +1,118 @@
+"""On-demand features: worked out from other features' values and from a request's, when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from penstock.engine.relational import ARROW
+from penstock.errors import RequestError
+from penstock.features.historical.on_demand import by_function
+from penstock.features.historical.stored import arrow_type
+from penstock.features.views.bound import Bound, BoundFeature, BoundOnDemand, Chosen
+from penstock.features.views.chosen import view_of
+from penstock.online.answering.views import PRESENT, statuses
+from penstock.online.coercing import coerced
+from penstock.online.expressions import Column, Evaluator, evaluator
+from penstock.schema import Dtype
+
+
+@dataclass(frozen=True)
+class Valued:
+    """A feature's values (instants in microseconds), statuses and times, one an entity."""
+
+    values: Column
+    statuses: Sequence[Any]
+    times: list[int | None]
+
+
+@dataclass(frozen=True)
+class OnDemand:
+    """An on-demand view made ready: ``inputs`` are its inputs by name, and what they are.
+
+    ``evaluators`` are those of its features that expressions say; without, its function gives all of them.
+    """
+
+    view: BoundOnDemand
+    inputs: tuple[tuple[str, Chosen, BoundFeature], ...]
+    requested: tuple[tuple[str, Dtype], ...]
+    features: tuple[BoundFeature, ...]
+    evaluators: tuple[Evaluator, ...]
+
+    @classmethod
+    def of(cls, bound: Bound, view: BoundOnDemand, names: Sequence[str]) -> OnDemand:
+        """What these features of the view need; a function needs all, and gives all."""
+        inputs = tuple(
+            (name, Chosen(*place), view_of(bound, place[0]).feature(place[1])) for name, place in view.inputs.items()
+        )
+        requested = tuple(view.requested.items())
+        places = {name: number for number, name in enumerate([*view.inputs, *view.requested])}
+        chosen = tuple(view.feature(name) for name in names)
+        made: tuple[Evaluator, ...] = ()
+        if view.function is None:
+            made = tuple(evaluator(one.expression, lambda leaf: places[leaf.name]) for one in chosen)  # type: ignore[attr-defined]
+        return cls(view, inputs, requested, chosen, made)
+
+    def work(
+        self, found: Mapping[Chosen, Valued], asked: Mapping[str, Sequence[object]], rows: int
+    ) -> dict[Chosen, Valued]:
+        """The features' values from those ``found`` so far, and from the columns that the request has.
+
+        An entity that is not there counts as NULL: what is worked out from NULL may still be a value. Raises
+        ``RequestError``: ``FEATURE_REQUEST_MISSING`` for a column that the request lacks, ``REQUEST_VALUE`` for a
+        value that cannot be what it should, ``FEATURE_FUNCTION`` where a function fails.
+        """
+        given = [found[chosen].values for _, chosen, _ in self.inputs if chosen in found]
+        whole = len(given) == len(self.inputs)
+        columns = given if whole else [found[c].values if c in found else [None] * rows for _, c, _ in self.inputs]
+        columns = [*columns, *(self._requested(asked, name, dtype) for name, dtype in self.requested)]
+        times = _newest([found[chosen].times for _, chosen, _ in self.inputs if chosen in found], rows)
+        values = self._worked_out(columns, rows)
+        return {
+            Chosen(self.view.name, one.name): Valued(column, statuses(column, None), times)
+            for one, column in zip(self.features, values, strict=True)
+        }
+
+    def _requested(self, asked: Mapping[str, Sequence[object]], name: str, dtype: Dtype) -> Column:
+        """A column of the request; NaN is NULL, as in training."""
+        if name not in asked:
+            message = f"the request says no {name}, which {self.view.name} needs"
+            raise RequestError("FEATURE_REQUEST_MISSING", message, name=name, candidates=asked)
+        values = coerced(asked[name], dtype, name, code="REQUEST_VALUE")
+        return [None if value != value else value for value in values]
+
+    def _worked_out(self, columns: Sequence[Column], rows: int) -> list[Column]:
+        if self.view.function is None:
+            return [evaluate(columns, rows) for evaluate in self.evaluators]
+        if rows == 0:
+            return [[] for _ in self.features]
+        kinds = [*(arrow_type(one) for _, _, one in self.inputs), *(ARROW[dtype] for _, dtype in self.requested)]
+        names = [*(name for name, _, _ in self.inputs), *(name for name, _ in self.requested)]
+        arrays = [as_array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
+        table = pa.table(arrays, names=names) if names else pa.table({"_": pa.nulls(rows)}).select([])
+        given = by_function(self.view, table)
+        return [as_plain(given[one.name]) for one in self.features]
+
+
+def as_array(column: Column, kind: pa.DataType) -> pa.Array:
+    """Plain values, instants in microseconds, as Arrow."""
+    return pa.array(column, pa.int64()).cast(kind) if pa.types.is_timestamp(kind) else pa.array(column, kind)
+
+
+def as_plain(column: pa.ChunkedArray) -> Column:
+    """Arrow as plain values, instants in microseconds."""
+    values: Column = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
+    return values
+
+
+def _newest(times: Sequence[list[int | None]], rows: int) -> list[int | None]:
+    """When the newest of several rows happened, for each entity."""
+    if not times:
+        return [None] * rows
+    return [max((t for t in row if t is not None), default=None) for row in zip(*times, strict=True)]
+
+
+__all__ = ["PRESENT", "OnDemand", "Valued", "as_array", "as_plain"]
