@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, tuple[list[str], ...]] = {
     "plan": ([],),
     "project": ([],),
     "renames": ([],),
+    "historical": ([],),
 }
 FULL = BENCHMARKS | {
     "question": (["--repeat", "9"],),

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.engine.flatten import Wanted, flatten
+from penstock.engine.laid import Laid, key_column, lay
 from penstock.engine.relational import ROW, Relational
-from penstock.engine.streams import Keyed, hold_inner, number, starts
+from penstock.engine.streams import hold_inner, number, starts
 from penstock.plan import Field, Stream
 from penstock.schema import Dtype, Kind
-from penstock.window import BEGINNING
 
 
 @dataclass(frozen=True)
@@ -34,41 +34,8 @@ class Newest:
 
     def older(self, cutoff: np.ndarray, ttl: int) -> np.ndarray:
         """Whether the row is older than ``ttl`` microseconds at the cutoff; one of exactly that age is not."""
-        return (self.row >= 0) & (cutoff - self.happened > ttl)
-
-
-@dataclass(frozen=True)
-class Events:
-    """Rows of a table by code: key ``k`` has ``[begins[k], begins[k + 1])``, the newest last.
-
-    ``shown_from`` and ``shown_until`` are None where rows show from when they happened, and for ever.
-    """
-
-    begins: np.ndarray
-    row: np.ndarray
-    happened: np.ndarray
-    shown_from: np.ndarray | None
-    shown_until: np.ndarray | None
-
-    @property
-    def instants(self) -> np.ndarray:
-        """When the rows happened; where nothing says so, when they began to show."""
-        if self.shown_from is None:
-            return self.happened
-        told: np.ndarray = np.where(self.happened <= BEGINNING + 1, self.shown_from, self.happened)
-        return told
-
-    @property
-    def arrivals(self) -> np.ndarray:
-        """Each key's rows by when they begin to show; empty where they stand so."""
-        if self.shown_from is None:
-            return np.empty(0, np.int64)
-        falls = np.flatnonzero(self.shown_from[1:] < self.shown_from[:-1]) + 1
-        if np.isin(falls, self.begins).all():
-            return np.empty(0, np.int64)
-        code = np.repeat(np.arange(len(self.begins) - 1), np.diff(self.begins))
-        order: np.ndarray = np.lexsort((self.shown_from, code))
-        return order
+        late: np.ndarray = (self.row >= 0) & (cutoff - self.happened > ttl)
+        return late
 
 
 def newest(relational: Relational, spine: pa.Table, stream: Stream) -> Newest:
@@ -78,27 +45,30 @@ def newest(relational: Relational, spine: pa.Table, stream: Stream) -> Newest:
     says: rows that are still tied say the same.
     """
     keyed = number(spine, stream)
-    row = np.full(len(keyed.code), -1, np.int64)
-    happened = np.zeros(len(keyed.code), np.int64)
-    parts = _parts(relational, stream, len(keyed.keys))
-    for part, events in enumerate(_flattened(relational, stream, keyed, parts)):
+    row, happened = np.full(len(keyed.code), -1), np.zeros(len(keyed.code), np.int64)
+    column, parts = key_column(relational, stream, keyed.keys.type), _parts(relational, stream, len(keyed.keys))
+    if column is None:
+        laid = _flattened(relational, stream, keyed.keys, parts)
+    else:
+        laid = lay(relational, stream, column, keyed.keys, parts)
+    for part, rows in enumerate(laid):
         places, asked = keyed.part(part, parts)
-        found = _found(events, asked.spine_starts, asked.cutoff)
+        found = _found(rows, asked.spine_starts, asked.cutoff)
         seen = found >= 0
-        row[places[seen]], happened[places[seen]] = events.row[found[seen]], events.instants[found[seen]]
+        row[places[seen]], happened[places[seen]] = rows.row[found[seen]], rows.instants[found[seen]]
     return Newest(row, happened)
 
 
-def _found(events: Events, spine_starts: np.ndarray, cutoff: np.ndarray) -> np.ndarray:
+def _found(laid: Laid, spine_starts: np.ndarray, cutoff: np.ndarray) -> np.ndarray:
     from penstock.engine.kernels.compiled import frozen
     from penstock.engine.kernels.newest import newest as walk
 
-    since = events.happened if events.shown_from is None else events.shown_from
-    until = cutoff[:0] if events.shown_until is None else events.shown_until
-    room = 1 if events.shown_until is None else int(np.diff(events.begins).max(initial=0))
+    since = laid.happened if laid.shown_from is None else laid.shown_from
+    until = cutoff[:0] if laid.shown_until is None else laid.shown_until
+    room = 1 if laid.shown_until is None else int(np.diff(laid.begins).max(initial=0))
     found, heap = np.empty(len(cutoff), np.int64), np.empty(room, np.int64)
-    begins, rows = frozen(events.begins), frozen(spine_starts)
-    walk(begins, rows, frozen(since), frozen(until), frozen(events.arrivals), frozen(cutoff), heap, found)
+    begins, rows = frozen(laid.begins), frozen(spine_starts)
+    walk(begins, rows, frozen(since), frozen(until), frozen(laid.arrivals), frozen(cutoff), heap, found)
     return found
 
 
@@ -108,19 +78,19 @@ def _parts(relational: Relational, stream: Stream, keys: int) -> int:
     return min(max(1, keys), max(1, -(-needed // max(1, relational.settings.memory // 4))))
 
 
-def _flattened(relational: Relational, stream: Stream, keyed: Keyed, parts: int) -> Iterator[Events]:
+def _flattened(relational: Relational, stream: Stream, keys: pa.Array, parts: int) -> Iterator[Laid]:
     """The stream's rows for each part of the keys, by the joins of any stream."""
     table = relational.rows.graph.table(stream.table)
     asked = Wanted(Field(table.name, ROW, Dtype.INT, Kind.ID), coded=False)
     whole = not (bool(table.keys) and (table.known is not None or relational.unique(table.name)))
     inner = hold_inner(relational, stream, [])
-    held = relational.hold(pa.table({"code": pa.array(np.arange(len(keyed.keys))), "key": keyed.keys}))
+    held = relational.hold(pa.table({"code": pa.array(np.arange(len(keys))), "key": keys}))
     try:
         for part in range(parts):
             flat = flatten(relational, stream, held, [asked], final=False, inner=inner, part=(part, parts), whole=whole)
-            count = (len(keyed.keys) - part + parts - 1) // parts
+            count = (len(keys) - part + parts - 1) // parts
             row = flat.columns[asked.name].to_numpy()
-            yield Events(starts(flat.code // parts, count), row, flat.happened, flat.shown_from, flat.shown_until)
+            yield Laid(starts(flat.code // parts, count), row, flat.happened, flat.shown_from, flat.shown_until)
     finally:
         for name in [held, *inner.values()]:
             relational.drop(name)

@@ -134,8 +134,10 @@ class Relational:
 
     def unique(self, table: str) -> bool:
         """Whether no two rows of a table share a key (versions of one row apart, which its clock tells)."""
+        schema = self.rows.graph.table(table)
+        if table not in self._unique and len(schema.keys) == 1 and _rise(self.rows.read(table, schema.keys)[0]):
+            self._unique[table] = True
         if table not in self._unique:
-            schema = self.rows.graph.table(table)
             source, keys = self.source(table, schema.keys), ", ".join(map(identifier, schema.keys))
             text = f"SELECT count(*) = (SELECT count(*) FROM (SELECT DISTINCT {keys} FROM {source})) FROM {source}"
             self._unique[table] = bool(schema.keys) and bool(self.query(text)[0][0].as_py())
@@ -174,23 +176,31 @@ class Relational:
         return f"({self._versions(schema, source, chosen, final=final)})"
 
     def _versions(self, schema: Table, source: str, chosen: list[str], *, final: bool) -> str:
-        known = _micros(schema.known)
-        learnt = f"coalesce({known}, {_micros(schema.happened)}, {BEGINNING})"
-        happened = _micros(schema.happened)
-        gone = f"coalesce({identifier(schema.deleted)}, FALSE)" if schema.deleted else "FALSE"
+        learnt, gone, happened = _learnt(schema), _gone(schema), _micros(schema.happened)
         until = f"{END}::BIGINT"
         if schema.keys:
-            keys = [identifier(key) for key in schema.keys]
             self.source(schema.name, (column.name for column in schema.columns))
-            order = ", ".join([learnt, gone, *_content(schema)])
-            lead = f"lead({learnt}) OVER (PARTITION BY {', '.join(keys)} ORDER BY {order})"
-            until = f"CASE WHEN {' OR '.join(f'{k} IS NULL' for k in keys)} THEN {END} ELSE coalesce({lead}, {END}) END"
+            until = f"CASE WHEN {_keyless(schema)} THEN {END} ELSE coalesce({_replaced(schema)}, {END}) END"
         clocks = f"{happened} AS _h, {learnt} AS _known, {gone} AS _gone, {until} AS _until"
         inner = f"SELECT {', '.join(chosen)}, {clocks} FROM {source}"
         shown = "greatest(_known, coalesce(_h, _known))"
         keep = f"NOT _gone AND {shown} < _until" + (f" AND _until = {END}" if final else "")
         keep += " AND _h IS NOT NULL" if schema.happened else ""
         return f"SELECT {', '.join(chosen)}, _h, {shown} AS _from, _until FROM ({inner}) WHERE {keep}"
+
+    def superseded(self, table: str) -> pa.Table:
+        """The rows of a table with a clock and a key that a newer version replaces: ``row``, and ``until`` when.
+
+        Only keys that several rows share are put in order, for they are few as a rule.
+        """
+        schema = self.rows.graph.table(table)
+        source = self.source(table, [ROW, *(column.name for column in schema.columns)])
+        keys = ", ".join(map(identifier, schema.keys))
+        many = f"SELECT {keys} FROM {source} WHERE NOT ({_keyless(schema)}) GROUP BY {keys} HAVING count(*) > 1"
+        rows = (
+            f"SELECT {identifier(ROW)} AS row, {_replaced(schema)} AS until FROM {source} SEMI JOIN many USING ({keys})"
+        )
+        return self.query(f"WITH many AS ({many}) SELECT row, until FROM ({rows}) WHERE until IS NOT NULL")
 
     def keyed(self, table: str, columns: Sequence[str], *, final: bool, coded: Sequence[str] = ()) -> str:
         """The relation with at most one row a key at every instant.
@@ -239,6 +249,34 @@ def encode(column: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
 def _content(schema: Table) -> list[str]:
     """Everything a row says, to order rows that nothing else orders."""
     return [*([identifier(schema.happened)] if schema.happened else []), *(identifier(c.name) for c in schema.columns)]
+
+
+def _learnt(schema: Table) -> str:
+    """When a row became known: at the latest when it happened, and before everything where nothing says so."""
+    return f"coalesce({_micros(schema.known)}, {_micros(schema.happened)}, {BEGINNING})"
+
+
+def _gone(schema: Table) -> str:
+    return f"coalesce({identifier(schema.deleted)}, FALSE)" if schema.deleted else "FALSE"
+
+
+def _keyless(schema: Table) -> str:
+    return " OR ".join(f"{identifier(key)} IS NULL" for key in schema.keys)
+
+
+def _replaced(schema: Table) -> str:
+    """When the next version of a row became known; NULL without one."""
+    keys, learnt = ", ".join(map(identifier, schema.keys)), _learnt(schema)
+    order = ", ".join([learnt, _gone(schema), *_content(schema)])
+    return f"lead({learnt}) OVER (PARTITION BY {keys} ORDER BY {order})"
+
+
+def _rise(column: pa.ChunkedArray) -> bool:
+    """Whether whole numbers only rise, so that no two of them are the same."""
+    if not pa.types.is_integer(column.type) or column.null_count:
+        return False
+    numbers = column.to_numpy()
+    return bool((numbers[1:] > numbers[:-1]).all())
 
 
 def code_of(column: str) -> str:

@@ -83,7 +83,7 @@ def lay(codes: Any, rows: Any, at: Any, order: Any) -> None:
 
     ``at`` says where each code's rows begin, and is used up.
     """
-    for place in range(len(codes)):
+    for place in range(len(rows) if len(rows) > 0 else len(codes)):
         row = rows[place] if len(rows) > 0 else place
         code = codes[row]
         if code >= 0:

@@ -1,0 +1,202 @@
+"""A table's rows laid by key in the order in which they happened, without a join: their numbers and their clocks.
+
+Keys are numbered by a look-up, rows laid by counting; only rows that share a key and an instant are compared further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.engine.compile import identifier
+from penstock.engine.relational import ROW, Relational
+from penstock.plan import Stream
+from penstock.schema import Table
+from penstock.window import BEGINNING, END
+
+_NONE = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Laid:
+    """Rows of a table by code: code ``k`` has ``[begins[k], begins[k + 1])``, the newest last.
+
+    ``shown_from`` and ``shown_until`` are None where rows show from when they happened, and for ever.
+    """
+
+    begins: np.ndarray
+    row: np.ndarray
+    happened: np.ndarray
+    shown_from: np.ndarray | None = None
+    shown_until: np.ndarray | None = None
+
+    @property
+    def instants(self) -> np.ndarray:
+        """When the rows happened; where nothing says so, when they began to show."""
+        if self.shown_from is None:
+            return self.happened
+        told: np.ndarray = np.where(self.happened <= BEGINNING + 1, self.shown_from, self.happened)
+        return told
+
+    @property
+    def arrivals(self) -> np.ndarray:
+        """Each key's rows by when they begin to show; empty where they stand so."""
+        if self.shown_from is None:
+            return _NONE
+        falls = np.flatnonzero(self.shown_from[1:] < self.shown_from[:-1]) + 1
+        if np.isin(falls, self.begins).all():
+            return _NONE
+        code = np.repeat(np.arange(len(self.begins) - 1), np.diff(self.begins))
+        order: np.ndarray = np.lexsort((self.shown_from, code))
+        return order
+
+
+def key_column(relational: Relational, stream: Stream, kind: pa.DataType) -> str | None:
+    """The column of the stream's table that holds the key, of this type; None where it takes joins to find the rows."""
+    if stream.anchor is not None or stream.where is not None or len(stream.hops) > 1:
+        return None
+    graph = relational.rows.graph
+    columns = stream.hops[0].columns if stream.hops else graph.table(stream.root).keys[:1]
+    same = len(columns) == 1 and relational.rows.read(stream.table, columns)[0].type == kind
+    return columns[0] if same else None
+
+
+def lay(relational: Relational, stream: Stream, column: str, keys: pa.Array, parts: int) -> Iterator[Laid]:
+    """The rows whose ``column`` is one of the keys, by the place of the key, for each part of the places.
+
+    Key ``i`` of a part is the place ``i * parts + part``.
+    """
+    table = relational.rows.graph.table(stream.table)
+    code = _codes(relational.rows.read(table.name, [column])[column], keys)
+    clocks = _clocks(relational, table, code)
+    for part in range(parts):
+        mine = code if parts == 1 else np.where((code % parts == part) & (code >= 0), code // parts, -1)
+        yield _settled(relational, table, _laid(mine.astype(np.int32), -(-(len(keys) - part) // parts), clocks))
+
+
+def _codes(column: pa.ChunkedArray, keys: pa.Array) -> np.ndarray:
+    """The place of each value among the keys, -1 for others."""
+    if pa.types.is_integer(keys.type) and len(keys):
+        known = keys.to_numpy()
+        lowest, highest = int(known.min()), int(known.max())
+        if highest - lowest < 4 * (len(column) + len(keys)):
+            places = np.full(highest - lowest + 1, -1, np.int32)
+            places[known - lowest] = np.arange(len(known))
+            return np.concatenate(
+                [places[:0], *(_looked_up(chunk, places, lowest, highest) for chunk in column.chunks)]
+            )
+    if not len(keys):
+        return np.full(len(column), -1, np.int32)
+    found: np.ndarray = pc.index_in(column, keys).fill_null(-1).to_numpy().copy()
+    return found
+
+
+def _looked_up(chunk: pa.Array, places: np.ndarray, lowest: int, highest: int) -> np.ndarray:
+    values = chunk.fill_null(lowest - 1 if lowest > np.iinfo(np.int64).min else highest + 1).to_numpy()
+    inside = (values >= lowest) & (values <= highest)
+    found: np.ndarray = places[np.where(inside, values - lowest, 0)]
+    return found if inside.all() else np.where(inside, found, -1)
+
+
+@dataclass(frozen=True)
+class _Clocks:
+    """For each row of a table when it happened, and from when until when it shows; None: from then on, for ever."""
+
+    happened: np.ndarray | None
+    shown_from: np.ndarray | None = None
+    shown_until: np.ndarray | None = None
+
+
+def _clocks(relational: Relational, table: Table, code: np.ndarray) -> _Clocks:
+    """The clocks of a table; the codes of rows that never show become -1."""
+    read = {name: relational.rows.read(table.name, [name])[name] for name in _clock_columns(table)}
+    happened = None
+    if table.happened is not None:
+        happened = _instants(read[table.happened])
+        code[happened == END] = -1
+    if table.deleted is not None:
+        code[np.asarray(read[table.deleted].fill_null(False))] = -1
+    if table.known is None:
+        return _Clocks(happened)
+    learnt = _instants(read[table.known])
+    learnt = np.where(learnt == END, BEGINNING if happened is None else happened, learnt)
+    since = learnt if happened is None else np.maximum(learnt, happened)
+    if not table.keys or relational.unique(table.name):
+        return _Clocks(happened, since)
+    replaced = relational.superseded(table.name)
+    until = np.full(len(code), END)
+    until[replaced["row"].to_numpy()] = replaced["until"].to_numpy()
+    code[since >= until] = -1
+    return _Clocks(happened, since, until)
+
+
+def _clock_columns(table: Table) -> list[str]:
+    return [name for name in (table.happened, table.known, table.deleted) if name is not None]
+
+
+def _instants(column: pa.ChunkedArray) -> np.ndarray:
+    """A column's instants in microseconds; `END` where it says none."""
+    raw = column.cast(pa.int64())
+    return np.asarray(raw.fill_null(END) if raw.null_count else raw)
+
+
+def _laid(code: np.ndarray, count: int, clocks: _Clocks) -> Laid:
+    from penstock.engine.kernels.compiled import frozen
+    from penstock.engine.kernels.newest import lay as lay_by_code
+    from penstock.engine.kernels.newest import tally
+
+    code, begins = frozen(code), np.zeros(count + 1, np.int64)
+    tally(code, begins)
+    row = np.empty(begins[-1], np.int64)
+    lay_by_code(code, frozen(_in_time(code, clocks.happened)), begins[:-1].copy(), row)
+    happened = np.full(len(row), BEGINNING + 1) if clocks.happened is None else clocks.happened[row]
+    shown = [None if clock is None else clock[row] for clock in (clocks.shown_from, clocks.shown_until)]
+    return Laid(begins, row, happened, *shown)
+
+
+def _in_time(code: np.ndarray, happened: np.ndarray | None) -> np.ndarray:
+    """The rows that have a code by when they happened; empty where all rows of the table stand so."""
+    if happened is None or (happened[1:] >= happened[:-1]).all():
+        return _NONE
+    rows = np.flatnonzero(code >= 0)
+    order: np.ndarray = rows[np.argsort(happened[rows])]
+    return order
+
+
+def _settled(relational: Relational, table: Table, laid: Laid) -> Laid:
+    """The rows with those of one key and one instant in order: by the table's key, their clocks, and all they say."""
+    same = np.append(laid.happened[1:] == laid.happened[:-1], False)
+    same[laid.begins[1:][laid.begins[1:] > 0] - 1] = False
+    if not same.any():
+        return laid
+    tied = same | np.append(False, same[:-1])
+    places = np.flatnonzero(tied)
+    run = np.cumsum(~np.append(False, same[:-1])[places])
+    order = np.arange(len(laid.row))
+    order[places] = places[_order(relational, table, laid, places, run)]
+    shown = [None if clock is None else clock[order] for clock in (laid.shown_from, laid.shown_until)]
+    return Laid(laid.begins, laid.row[order], laid.happened, *shown)
+
+
+def _order(relational: Relational, table: Table, laid: Laid, places: np.ndarray, run: np.ndarray) -> np.ndarray:
+    """The order of tied rows, as places among ``places``."""
+    clocks = {f"clock_{n}": c[places] for n, c in enumerate((laid.shown_from, laid.shown_until)) if c is not None}
+    said = {column.name.casefold(): column.name for column in reversed(table.columns)}
+    names = [*table.keys, *(column.name for column in table.columns if column.name in said.values())]
+    taken = relational.rows.read(table.name, names).take(pa.array(laid.row[places]))
+    ties = {f"tie_{n}": taken.column(n) for n in range(len(names))}
+    held = relational.hold(pa.table({ROW: np.arange(len(places)), "run": run, **clocks, **ties}))
+    keys, rest = list(ties)[: len(table.keys)], list(ties)[len(table.keys) :]
+    try:
+        by = ", ".join(["run", *keys, *clocks, *rest])
+        order: np.ndarray = relational.query(f"SELECT {identifier(ROW)} FROM {held} ORDER BY {by}")[0].to_numpy()
+        return order
+    finally:
+        relational.drop(held)
+
+
+__all__ = ["Laid", "key_column", "lay"]
