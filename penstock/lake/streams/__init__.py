@@ -13,10 +13,11 @@ from penstock.lake.streams.opening import open_stream
 from penstock.lake.streams.readable import Now, TailedTable, read_now
 from penstock.lake.streams.running import run_streams, stopping_on_signals
 from penstock.lake.streams.stream import Limits, Stream, StreamStatus
-from penstock.lake.streams.writing import TableWriter, open_writer
+from penstock.lake.streams.writing import Landed, TableWriter, open_writer
 
 __all__ = [
     "DeadLetter",
+    "Landed",
     "Limits",
     "Message",
     "Now",

@@ -16,7 +16,7 @@ from penstock.lake.streams.message import Reader, Tally
 from penstock.lake.streams.opening import open_stream
 from penstock.lake.streams.positions import AT, ONCE
 from penstock.lake.streams.stream import State, Stream, StreamStatus
-from penstock.lake.streams.writing import TableWriter, open_writer
+from penstock.lake.streams.writing import Landed, TableWriter, open_writer
 from penstock.lake.versioned import Lake
 
 Progress = Callable[[StreamStatus], None]
@@ -32,17 +32,19 @@ def run_streams(
     stop: threading.Event,
     progress: Progress,
     now: Callable[[], int],
+    landed: Landed | None = None,
 ) -> None:
     """Stream into lake tables until ``stop`` is set; then commit what is in the tails and return.
 
-    ``progress`` is called from the streams' threads, about once a second and when a state changes. A broker that does
-    not answer is asked again, more and more slowly, for as long as it takes. Raises ``SchemaError`` where two streams
-    share a table or a table has another key, ``SourceError`` for an unknown stream or URL, or for a table that another
+    ``progress`` is called from the streams' threads, about once a second and when a state changes; ``landed`` with rows
+    that have become readable, and what it raises stops the streams. A broker that does not answer is asked again, more
+    and more slowly, for as long as it takes. Raises ``SchemaError`` where two streams share a table or a table has
+    another key, ``SourceError`` for an unknown stream or URL, or for a table that another
     process streams into; the other streams then stop in order.
     """
     _must_differ(streams)
     halt = threading.Event()
-    runs = [_Run(stream, lake, halt, progress, now) for stream in streams]
+    runs = [_Run(stream, lake, halt, progress, now, landed) for stream in streams]
     with ThreadPoolExecutor(max(2 * len(runs), 1), "stream") as threads:
         try:
             waiting: set[Future[None]] = {threads.submit(run.run, threads) for run in runs}
@@ -85,6 +87,7 @@ class _Run:
     halt: threading.Event
     progress: Progress
     now: Callable[[], int]
+    landed: Landed | None = None
     status: StreamStatus = field(init=False)
     _told: float = 0.0
     _opened: bool = False
@@ -96,7 +99,7 @@ class _Run:
     def run(self, threads: ThreadPoolExecutor) -> None:
         """Read and commit until halted; in the end everything that was read is committed."""
         self._tell("starting")
-        writer = open_writer(self.stream, self.lake, self.now)
+        writer = open_writer(self.stream, self.lake, self.now, self.landed)
         flushing = threads.submit(self._flush, writer)
         try:
             while not self.halt.is_set():

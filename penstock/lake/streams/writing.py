@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from penstock.lake.reserved import DEAD
 from penstock.lake.source import printable
 from penstock.lake.streams.columns import columns_for, grown
@@ -19,6 +21,9 @@ from penstock.lake.streams.stream import Stream
 from penstock.lake.streams.tail import Entry, Tail, open_tail, tail_folder
 from penstock.lake.streams.values import MisfitError
 from penstock.lake.versioned import Lake, VersionedTable
+
+Landed = Callable[[str, pa.RecordBatch], None]
+"""Told of a table's rows, with the lake's own two columns, once they are durable and readable."""
 
 _RATIO = 20
 _IDLE_SECONDS = 1.0
@@ -50,6 +55,7 @@ class TableWriter:
     _seen: Seen
     _columns: Columns
     _positions: dict[str, int]
+    landed: Landed | None = None
     _appended: int = 0
     _flushed: int = 0
     flushed: int = 0
@@ -131,6 +137,8 @@ class TableWriter:
         self._unwritten = {}
         self._appended += len(news)
         self._last = time.monotonic()
+        if rows is not None and self.landed is not None:
+            self.landed(self.stream.table, rows)
 
     def recover(self) -> None:
         """Go on from what an earlier writer left: newest contents, and the segments it did not commit."""
@@ -206,9 +214,10 @@ def _letters(one: _Parsed, fitted: Sequence[Fitted | str]) -> list[DeadLetter]:
     ]
 
 
-def open_writer(stream: Stream, lake: Lake, now: Callable[[], int]) -> TableWriter:
+def open_writer(stream: Stream, lake: Lake, now: Callable[[], int], landed: Landed | None = None) -> TableWriter:
     """The writer of a stream's table, gone on from what the last one left: its tail, its positions, what it knew.
 
+    ``landed`` is called in the thread that writes, and not for what an earlier writer left.
     Raises ``SourceError`` (``TAIL_BUSY``) while another one writes, ``SchemaError`` where the table is another.
     """
     folder = tail_folder(lake, stream.table)
@@ -221,7 +230,7 @@ def open_writer(stream: Stream, lake: Lake, now: Callable[[], int]) -> TableWrit
         tail.go_on_after(number)
         flusher = Flusher(lake, stream.table, stream.name, printable(stream.url), tail, ledger)
         writer = TableWriter(
-            stream, now, lake, tail, flusher, Seen(columns.key, stream.limits.keys), columns, positions
+            stream, now, lake, tail, flusher, Seen(columns.key, stream.limits.keys), columns, positions, landed
         )
         writer.recover()
     except BaseException:
