@@ -38,6 +38,7 @@ from penstock.settings import Settings
 
 if TYPE_CHECKING:
     from penstock.database import Database, Time
+    from penstock.featurestore import ProjectFeatures, ProjectOnline
     from penstock.labels import ProjectLabels
     from penstock.lake.streams import StreamStatus
     from penstock.learning.judging.evaluate import Evaluation
@@ -157,6 +158,20 @@ class Project:
         from penstock.labels import ProjectLabels
 
         return ProjectLabels(self.site, self.database)
+
+    @cached_property
+    def features(self) -> ProjectFeatures:
+        """The features that the project declares, as they were when first asked for."""
+        from penstock.featurestore import ProjectFeatures
+
+        return ProjectFeatures(self.site, self.settings)
+
+    @cached_property
+    def online(self) -> ProjectOnline:
+        """The online store: brought in step, read and verified."""
+        from penstock.featurestore import ProjectOnline
+
+        return ProjectOnline(self.features, self.settings)
 
     def rows(self, table: str, at: str | None = None, *, log: bool = False) -> pa.Table:
         """A table's rows as they are true now, or were at a version, tag or instant; ``log``: all versions of each row.

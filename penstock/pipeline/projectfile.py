@@ -106,6 +106,17 @@ class LabelSettings:
 
 
 @dataclass(frozen=True)
+class OnlineSettings:
+    """Where features are kept to be served, and how many requests a second are logged for `penstock online verify`.
+
+    ``store`` is a folder (LMDB), ``redis://…``, ``postgresql://…``, or ``live``: the sources themselves are asked.
+    """
+
+    store: str = ".penstock/online"
+    log: int = 100
+
+
+@dataclass(frozen=True)
 class ProjectFile:
     """All that a project says, and the folder that its paths are relative to.
 
@@ -116,6 +127,7 @@ class ProjectFile:
     folder: Path
     name: str
     lake: LakeSettings = LakeSettings()
+    online: OnlineSettings = OnlineSettings()
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)
     tables: Mapping[str, TableSettings] = field(default_factory=dict)
     streams: Mapping[str, StreamSettings] = field(default_factory=dict)
@@ -171,6 +183,7 @@ def _read(told: Mapping[str, object], file: Path) -> ProjectFile:
         file.parent,
         whole.name or file.parent.name,
         lake,
+        read_value(OnlineSettings, whole.online, top.within("online")),
         _named(SourceSettings, whole.sources, top.within("sources")),
         _named(TableSettings, whole.tables, top.within("tables")),
         _named(StreamSettings, whole.streams, top.within("streams")),
@@ -187,6 +200,7 @@ def _read(told: Mapping[str, object], file: Path) -> ProjectFile:
 class _Top:
     name: str = ""
     lake: Mapping[str, object] = field(default_factory=dict)
+    online: Mapping[str, object] = field(default_factory=dict)
     sources: Mapping[str, object] = field(default_factory=dict)
     tables: Mapping[str, object] = field(default_factory=dict)
     streams: Mapping[str, object] = field(default_factory=dict)

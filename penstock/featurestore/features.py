@@ -1,0 +1,87 @@
+"""The features of a project: what is declared, and its values for training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from penstock.engine.execute import Progress, quiet
+from penstock.features.historical import historical
+from penstock.features.views.bound import Bound
+from penstock.features.views.chosen import resolve, view_of
+from penstock.features.views.declared import Definitions
+from penstock.featurestore.tables import Tables, graph_of
+from penstock.pipeline.featurefiles import bound_of, definitions_of
+from penstock.pipeline.site import Site
+from penstock.settings import Settings
+
+if TYPE_CHECKING:
+    from penstock.features.datasets import TrainingSets
+
+
+@dataclass(frozen=True)
+class ProjectFeatures:
+    """The features that a project's files declare, fitted to its tables when first asked for."""
+
+    site: Site
+    settings: Settings = field(repr=False)
+
+    @property
+    def definitions(self) -> Definitions:
+        """All that is declared, read anew from the files."""
+        return definitions_of(self.site)
+
+    @cached_property
+    def bound(self) -> Bound:
+        """The definitions as they fit the tables. Raises where something in them does not."""
+        return bound_of(self.site, graph_of(self.site))
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The rows that features are made from."""
+        return Tables(self.site, self.settings)
+
+    def refreshed(self) -> ProjectFeatures:
+        """The features as the files declare them now."""
+        return ProjectFeatures(self.site, self.settings)
+
+    def historical(
+        self,
+        spine: object,
+        features: str | Sequence[str],
+        *,
+        time: str | None = None,
+        full_names: bool | None = None,
+        save: str | None = None,
+        replace: bool = False,
+        progress: Progress = quiet,
+    ) -> pa.Table:
+        """The spine's rows, order and columns as they are, with one column more for each feature, for training.
+
+        ``features`` are ``view:feature``, ``view:*`` or names of services. The spine (Arrow, pandas, Polars, rows as
+        dicts, or a file) has the entities' key columns and an instant; each value is what was known at that instant:
+        what the online store would have answered then. ``save`` keeps the table as a dataset of that name. Raises
+        ``RequestError`` for names and values that do not fit; see `penstock.features.historical`.
+        """
+        relational = self.tables.relational(self.bound)
+        how = {"time": time, "full_names": full_names}
+        table = historical(self.bound, relational, spine, features, **how, progress=progress)  # type: ignore[arg-type]
+        if save is not None:
+            self.datasets.save(save, table, features=self.versions(features), replace=replace, now=self.site.now())
+        return table
+
+    def versions(self, features: str | Sequence[str]) -> dict[str, str]:
+        """Each feature's version: the fingerprint of what it means."""
+        chosen = resolve(self.bound, features)
+        return {str(one): view_of(self.bound, one.view).feature(one.feature).fingerprint for one in chosen}
+
+    @cached_property
+    def datasets(self) -> TrainingSets:
+        """The tables that were saved for training, by name."""
+        from penstock.features.datasets import TrainingSets
+
+        return TrainingSets(self.site.file.folder / "training")

@@ -1,0 +1,137 @@
+"""A project's online store: brought in step with the lake, read, and proved equal to training."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from itertools import chain
+
+import pyarrow as pa
+
+from penstock.engine.execute import Progress, quiet
+from penstock.features.views.bound import Bound, BoundView
+from penstock.featurestore.features import ProjectFeatures
+from penstock.online.answer import Online
+from penstock.online.catalogue import ViewState, all_live
+from penstock.online.reading import OnlineReader
+from penstock.online.store import OnlineStore
+from penstock.online.stores import open_store
+from penstock.online.sync import Synced, chosen, sync
+from penstock.online.verifying import Entry, ServedLog, Verified, verify
+from penstock.online.verifying.again import again
+from penstock.online.verifying.logging import logged
+from penstock.online.verifying.whom import keys_of_view
+from penstock.pipeline.settled import Place, filled
+from penstock.pipeline.site import Site
+from penstock.settings import Settings
+
+
+@dataclass(frozen=True)
+class ProjectOnline:
+    """The online store that a project's file names, for the features that its files declare."""
+
+    features: ProjectFeatures
+    settings: Settings = field(repr=False)
+
+    @property
+    def site(self) -> Site:
+        """The project's parts."""
+        return self.features.site
+
+    @cached_property
+    def url(self) -> str:
+        """Where the store is; a path is made absolute. Raises ``RequestError`` for a secret that is not set."""
+        told, place = self.site.file.online.store, Place(self.site.file.path.name, "online", "store")
+        whole = filled(told, place).removeprefix("lmdb:")
+        return whole if "://" in whole else os.path.normpath(self.site.file.folder / whole)
+
+    @cached_property
+    def store(self) -> OnlineStore:
+        """The store, opened when first asked for."""
+        return open_store(self.url)
+
+    @cached_property
+    def log(self) -> ServedLog:
+        """What was served, by key hash."""
+        return ServedLog(self.site.state / "served", self.site.file.online.log)
+
+    @cached_property
+    def reader(self) -> OnlineReader:
+        """What answers from the store."""
+        return OnlineReader(self.features.bound, self.store, self.site.now)
+
+    def read(
+        self,
+        features: str | Sequence[str],
+        keys: Mapping[str, Sequence[object]],
+        *,
+        requested: Mapping[str, Sequence[object]] | None = None,
+        at: int | None = None,
+        full_names: bool | None = None,
+        lenient: bool = False,
+    ) -> Online:
+        """Features of entities as they are now; see `OnlineReader.read`. What was answered now is logged."""
+        found = self.reader.read(features, keys, requested=requested, at=at, full_names=full_names, lenient=lenient)
+        if at is None and self.log.wants():
+            self.log.add(logged(self.features.bound, features, keys, found, self.log.hashed))
+        return found
+
+    def sync(self, views: Sequence[str] = (), *, anew: bool = False, progress: Progress = quiet) -> tuple[Synced, ...]:
+        """Bring views (none named: all) into step with the lake, or build them again beside what is served."""
+        how = {"settings": self.settings, "now": self.site.now, "progress": progress, "anew": anew}
+        return sync(self.features.bound, self.site.lake, self.store, views=views, **how)  # type: ignore[arg-type]
+
+    def status(self) -> dict[str, ViewState]:
+        """The views that the store holds, as it holds them."""
+        return all_live(self.store)
+
+    def verify(
+        self,
+        views: Sequence[str] = (),
+        *,
+        sample: int = 100,
+        since: int | None = None,
+        seed: int | None = None,
+        progress: Progress = quiet,
+    ) -> Verified:
+        """Work out again what was served, and what ``sample`` entities of each view are served now.
+
+        ``since`` (microseconds) leaves older answers out. Equality to the bit is asked for; see `verify`.
+        """
+        bound = self.features.bound
+        names = {view.name for view in chosen(bound, views)} if views else set(bound.views)
+        fresh = [entry for name in sorted(names) for entry in self._sampled(bound.views[name], sample, seed)]
+        older = (one for one in self.log.entries() if since is None or one.at >= since)
+        entries = (one for one in chain(fresh, older) if one.view in names)
+        return self._verified(bound, entries, progress)
+
+    def _verified(self, bound: Bound, entries: Iterable[Entry], progress: Progress) -> Verified:
+        relational = self.features.tables.relational(bound)
+        whom = partial(self._whom, bound)
+        return verify(bound, entries, whom, partial(again, bound, relational), progress=progress)
+
+    def _whom(self, bound: Bound, view: BoundView) -> tuple[pa.Table, Sequence[bytes]]:
+        table, packed = keys_of_view(bound, self.features.tables.relational(bound), view)
+        return table, self.log.hashed(packed)
+
+    def _sampled(self, view: BoundView, count: int, seed: int | None) -> list[Entry]:
+        """What some entities are served now; nothing of it is logged."""
+        bound = self.features.bound
+        table, _ = keys_of_view(bound, self.features.tables.relational(bound), view)
+        draws = random.Random(seed)
+        rows = draws.sample(range(len(table)), min(count, len(table)))
+        if not rows:
+            return []
+        keys = {name: table[name].take(pa.array(rows)).to_pylist() for name in table.column_names}
+        features = [f"{view.name}:{one.name}" for one in view.features]
+        return logged(bound, features, keys, self.reader.read(features, keys), self.log.hashed)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if "store" in self.__dict__:
+            with closing(self.store):
+                pass

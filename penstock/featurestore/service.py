@@ -1,0 +1,79 @@
+"""A project's features as a server serves them: many threads, for a long time, while definitions change."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from penstock.errors import RequestError
+from penstock.features.views.bound import Bound
+from penstock.featurestore.features import ProjectFeatures
+from penstock.featurestore.online import ProjectOnline
+from penstock.online.answer import Online
+from penstock.pipeline.projectfile import read_project
+from penstock.pipeline.site import Site
+
+
+@dataclass
+class ProjectService:
+    """What `penstock.serving` serves of a project.
+
+    It answers by the definitions it has until the store holds another version of a view; then it reads the project's
+    files again, so that a changed definition is served from the moment at which `sync` has switched to it.
+    """
+
+    online: ProjectOnline
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def bound(self) -> Bound:
+        """The definitions, fitted to the tables."""
+        return self.online.features.bound
+
+    def read(
+        self,
+        features: Sequence[str],
+        keys: Mapping[str, Sequence[object]],
+        *,
+        requested: Mapping[str, Sequence[object]] | None = None,
+        at: int | None = None,
+        full_names: bool | None = None,
+    ) -> Online:
+        """Features of entities now, or at an instant; a key column that is missing is NULL in every row."""
+        asked = self.online
+        how = {"requested": requested, "at": at, "full_names": full_names, "lenient": True}
+        try:
+            return asked.read(features, keys, **how)  # type: ignore[arg-type]
+        except RequestError as error:
+            if error.code != "ONLINE_OTHER_VERSION":
+                raise
+        return self._renewed(asked).read(features, keys, **how)  # type: ignore[arg-type]
+
+    def _renewed(self, before: ProjectOnline) -> ProjectOnline:
+        """The features as the files declare them now, over the same store; read once for all who ask at a time."""
+        with self._lock:
+            if self.online is before:
+                site = Site(read_project(before.site.file.folder), before.site.now)
+                renewed = ProjectOnline(ProjectFeatures(site, before.settings), before.settings)
+                renewed.__dict__.update({"store": before.store, "log": before.log})
+                self.online = renewed
+            return self.online
+
+    def historical(self, spine: pa.Table, features: Sequence[str], *, full_names: bool | None = None) -> pa.Table:
+        """The spine with a column for each feature, as it was at each row's cutoff."""
+        with self._lock:
+            return self.online.features.historical(spine, features, full_names=full_names)
+
+    def rows(self, table: str) -> pa.Table:
+        """The rows of a table of the graph, all versions of each."""
+        with self._lock:
+            features = self.online.features
+            columns = [column.name for column in features.bound.graph.table(table).columns]
+            return features.tables.relational(features.bound).rows.read(table, columns)
+
+    def sync(self, views: Sequence[str]) -> None:
+        """Let the store follow the lake up to now, for these views."""
+        self.online.sync(views)

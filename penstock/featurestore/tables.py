@@ -1,0 +1,46 @@
+"""The tables that features are made from: the lake as it is now, tails of streams included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from penstock.engine.relational import Relational
+from penstock.features.views.bound import Bound
+from penstock.features.views.entities import EntityRows
+from penstock.online.following import Following, TableState
+from penstock.pipeline.knowngraph import known_graph
+from penstock.pipeline.site import Site, aside
+from penstock.schema import Graph
+from penstock.settings import Settings
+
+
+def graph_of(site: Site) -> Graph:
+    """The lake's tables with their keys, clocks and links, without reading a row: definitions must not move with data.
+
+    Labels and dead letters are left out.
+    """
+    tables = site.lake.tables()
+    return known_graph(
+        {name: (table.schema, table.roles) for name, table in tables.items() if not aside(name, table.roles)}
+    )
+
+
+@dataclass
+class Tables:
+    """The engine over a project's tables; what was read stays in memory until something new has come."""
+
+    site: Site
+    settings: Settings
+    _held: dict[str, tuple[Mapping[str, TableState], Bound, Relational]] = field(default_factory=dict, repr=False)
+
+    def relational(self, bound: Bound) -> Relational:
+        """The engine over all row versions there are now."""
+        names = [table.name for table in bound.graph if table.name not in bound.joins.virtual]
+        following = Following.open(self.site.lake, bound.graph, names, self.settings)
+        held = self._held.get("now")
+        if held is not None and held[0] == following.state and held[1] is bound:
+            return held[2]
+        relational = Relational(EntityRows(following.rows, bound.joins, bound.graph), self.settings)
+        self._held["now"] = following.state, bound, relational
+        return relational

@@ -1,0 +1,72 @@
+"""Values worked out again as training does, with rows or maximum ages left out to find why they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.engine.relational import Relational
+from penstock.expression import Expr
+from penstock.features.historical import historical
+from penstock.features.views.bound import Bound, BoundView
+from penstock.features.views.entities import EntityRows
+from penstock.plan import Latest, Rows
+from penstock.schema import Graph
+
+
+def again(
+    bound: Bound,
+    relational: Relational,
+    view: BoundView,
+    features: Sequence[str],
+    spine: pa.Table,
+    *,
+    known: int | None,
+    ages: bool,
+) -> pa.Table:
+    """The features of a view for a spine of its keys and cutoffs; see `penstock.online.verifying.verify.Recomputed`."""
+    if known is not None:
+        rows = relational.rows
+        assert isinstance(rows, EntityRows)
+        earlier = EntityRows(KnownBy(rows.rows, bound.graph, known), rows.joins, rows.graph)
+        relational = Relational(earlier, relational.settings)
+    if not ages:
+        bound = replace(bound, views={**bound.views, view.name: ageless(view)})
+    asked = [f"{view.name}:{name}" for name in features]
+    return historical(bound, relational, spine, asked, time="cutoff", full_names=False)
+
+
+def ageless(view: BoundView) -> BoundView:
+    """The view without its maximum age."""
+    features = tuple(replace(one, expression=one.expression.map(_ageless)) for one in view.features)
+    return replace(view, features=features, ttl=None)
+
+
+def _ageless(node: Expr) -> Expr:
+    return replace(node, ttl=None) if isinstance(node, Latest) else node
+
+
+@dataclass(frozen=True)
+class KnownBy:
+    """The rows of a database that were known by an instant (microseconds)."""
+
+    rows: Rows
+    graph: Graph
+    at: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever any row or the schema may have changed."""
+        return f"{self.rows.fingerprint} known by {self.at}"
+
+    def read(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """These columns of the rows that were known; those that do not say when always were."""
+        known = self.graph.table(table).known
+        if known is None:
+            return self.rows.read(table, columns)
+        read = self.rows.read(table, [*dict.fromkeys([*columns, known])])
+        late = pc.greater(read[known].cast(pa.int64()), self.at)
+        return read.filter(pc.invert(pc.fill_null(late, False))).select(list(columns))
