@@ -74,32 +74,46 @@ def lay(relational: Relational, stream: Stream, column: str, keys: pa.Array, par
     code = _codes(relational.rows.read(table.name, [column])[column], keys)
     clocks = _clocks(relational, table, code)
     for part in range(parts):
-        mine = code if parts == 1 else np.where((code % parts == part) & (code >= 0), code // parts, -1)
-        yield _settled(relational, table, _laid(mine.astype(np.int32), -(-(len(keys) - part) // parts), clocks))
+        rows = laid(part_of(code, part, parts), clocks.happened, -(-(len(keys) - part) // parts))
+        yield _settled(relational, table, _shown(rows, clocks))
+
+
+def part_of(code: np.ndarray, part: int, parts: int) -> np.ndarray:
+    """The codes of one part of the keys, numbered anew; -1 for those of others.
+
+    >>> part_of(np.array([0, 1, 2, -1, 3]), 1, 2).tolist()
+    [-1, 0, -1, -1, 1]
+    """
+    return code if parts == 1 else np.where((code >= 0) & (code % parts == part), code // parts, -1)
 
 
 def _codes(column: pa.ChunkedArray, keys: pa.Array) -> np.ndarray:
     """The place of each value among the keys, -1 for others."""
-    if pa.types.is_integer(keys.type) and len(keys):
+    if not len(keys):
+        return np.full(len(column), -1, np.int32)
+    if pa.types.is_integer(keys.type):
         known = keys.to_numpy()
         lowest, highest = int(known.min()), int(known.max())
         if highest - lowest < 4 * (len(column) + len(keys)):
             places = np.full(highest - lowest + 1, -1, np.int32)
             places[known - lowest] = np.arange(len(known))
-            return np.concatenate(
-                [places[:0], *(_looked_up(chunk, places, lowest, highest) for chunk in column.chunks)]
-            )
-    if not len(keys):
-        return np.full(len(column), -1, np.int32)
+            return _found(column, places, lowest)
     found: np.ndarray = pc.index_in(column, keys).fill_null(-1).to_numpy().copy()
     return found
 
 
-def _looked_up(chunk: pa.Array, places: np.ndarray, lowest: int, highest: int) -> np.ndarray:
-    values = chunk.fill_null(lowest - 1 if lowest > np.iinfo(np.int64).min else highest + 1).to_numpy()
-    inside = (values >= lowest) & (values <= highest)
-    found: np.ndarray = places[np.where(inside, values - lowest, 0)]
-    return found if inside.all() else np.where(inside, found, -1)
+def _found(column: pa.ChunkedArray, places: np.ndarray, lowest: int) -> np.ndarray:
+    from penstock.engine.kernels.compiled import frozen
+    from penstock.engine.kernels.laying import find
+
+    codes, first = np.empty(len(column), np.int32), 0
+    for chunk in column.chunks:
+        here = codes[first : first + len(chunk)]
+        find(frozen(chunk.fill_null(0).to_numpy()), frozen(places), lowest, here)
+        if chunk.null_count:
+            here[np.asarray(chunk.is_null())] = -1
+        first += len(chunk)
+    return codes
 
 
 @dataclass(frozen=True)
@@ -144,50 +158,50 @@ def _instants(column: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(raw.fill_null(END) if raw.null_count else raw)
 
 
-def _laid(code: np.ndarray, count: int, clocks: _Clocks) -> Laid:
+def laid(code: np.ndarray, clock: np.ndarray | None, count: int) -> Laid:
+    """Rows with these codes (-1: none) by code and clock, in no order where both are the same.
+
+    >>> laid(np.array([1, 0, 1]), np.array([7, 8, 6]), 2).row.tolist()
+    [1, 2, 0]
+    """
     from penstock.engine.kernels.compiled import frozen
-    from penstock.engine.kernels.newest import lay as lay_by_code
-    from penstock.engine.kernels.newest import tally
+    from penstock.engine.kernels.laying import lay as lay_rows
+    from penstock.engine.kernels.laying import tally
 
-    code, begins = frozen(code), np.zeros(count + 1, np.int64)
-    tally(code, begins)
-    row = np.empty(begins[-1], np.int64)
-    lay_by_code(code, frozen(_in_time(code, clocks.happened)), begins[:-1].copy(), row)
-    happened = np.full(len(row), BEGINNING + 1) if clocks.happened is None else clocks.happened[row]
-    shown = [None if clock is None else clock[row] for clock in (clocks.shown_from, clocks.shown_until)]
-    return Laid(begins, row, happened, *shown)
-
-
-def _in_time(code: np.ndarray, happened: np.ndarray | None) -> np.ndarray:
-    """The rows that have a code by when they happened; empty where all rows of the table stand so."""
-    if happened is None or (happened[1:] >= happened[:-1]).all():
-        return _NONE
-    rows = np.flatnonzero(code >= 0)
-    order: np.ndarray = rows[np.argsort(happened[rows])]
-    return order
+    codes, begins = frozen(code.astype(np.int32, copy=False)), np.zeros(count + 1, np.int64)
+    clock = np.full(len(code), BEGINNING + 1) if clock is None else clock
+    tally(codes, begins)
+    row, happened = np.empty(begins[-1], np.int64), np.empty(begins[-1], np.int64)
+    lay_rows(codes, frozen(clock), frozen(begins), begins.copy(), row, happened)
+    return Laid(begins, row, happened)
 
 
-def _settled(relational: Relational, table: Table, laid: Laid) -> Laid:
+def _shown(rows: Laid, clocks: _Clocks) -> Laid:
+    shown = [None if clock is None else clock[rows.row] for clock in (clocks.shown_from, clocks.shown_until)]
+    return Laid(rows.begins, rows.row, rows.happened, *shown)
+
+
+def _settled(relational: Relational, table: Table, rows: Laid) -> Laid:
     """The rows with those of one key and one instant in order: by the table's key, their clocks, and all they say."""
-    same = np.append(laid.happened[1:] == laid.happened[:-1], False)
-    same[laid.begins[1:][laid.begins[1:] > 0] - 1] = False
+    same = np.append(rows.happened[1:] == rows.happened[:-1], False)
+    same[rows.begins[1:][rows.begins[1:] > 0] - 1] = False
     if not same.any():
-        return laid
+        return rows
     tied = same | np.append(False, same[:-1])
     places = np.flatnonzero(tied)
     run = np.cumsum(~np.append(False, same[:-1])[places])
-    order = np.arange(len(laid.row))
-    order[places] = places[_order(relational, table, laid, places, run)]
-    shown = [None if clock is None else clock[order] for clock in (laid.shown_from, laid.shown_until)]
-    return Laid(laid.begins, laid.row[order], laid.happened, *shown)
+    order = np.arange(len(rows.row))
+    order[places] = places[_order(relational, table, rows, places, run)]
+    shown = [None if clock is None else clock[order] for clock in (rows.shown_from, rows.shown_until)]
+    return Laid(rows.begins, rows.row[order], rows.happened, *shown)
 
 
-def _order(relational: Relational, table: Table, laid: Laid, places: np.ndarray, run: np.ndarray) -> np.ndarray:
+def _order(relational: Relational, table: Table, rows: Laid, places: np.ndarray, run: np.ndarray) -> np.ndarray:
     """The order of tied rows, as places among ``places``."""
-    clocks = {f"clock_{n}": c[places] for n, c in enumerate((laid.shown_from, laid.shown_until)) if c is not None}
+    clocks = {f"clock_{n}": c[places] for n, c in enumerate((rows.shown_from, rows.shown_until)) if c is not None}
     said = {column.name.casefold(): column.name for column in reversed(table.columns)}
     names = [*table.keys, *(column.name for column in table.columns if column.name in said.values())]
-    taken = relational.rows.read(table.name, names).take(pa.array(laid.row[places]))
+    taken = relational.rows.read(table.name, names).take(pa.array(rows.row[places]))
     ties = {f"tie_{n}": taken.column(n) for n in range(len(names))}
     held = relational.hold(pa.table({ROW: np.arange(len(places)), "run": run, **clocks, **ties}))
     keys, rest = list(ties)[: len(table.keys)], list(ties)[len(table.keys) :]
@@ -199,4 +213,4 @@ def _order(relational: Relational, table: Table, laid: Laid, places: np.ndarray,
         relational.drop(held)
 
 
-__all__ = ["Laid", "key_column", "lay"]
+__all__ = ["Laid", "key_column", "laid", "lay", "part_of"]

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from penstock.engine.flatten import Wanted, flatten
-from penstock.engine.laid import Laid, key_column, lay
+from penstock.engine.laid import Laid, key_column, laid, lay, part_of
 from penstock.engine.relational import ROW, Relational
 from penstock.engine.streams import hold_inner, number, starts
 from penstock.plan import Field, Stream
@@ -27,10 +30,28 @@ class Newest:
     row: np.ndarray
     happened: np.ndarray
 
-    def take(self, column: pa.ChunkedArray, mask: np.ndarray | None = None) -> pa.ChunkedArray:
-        """What a column of the table says in those rows; NULL where there is none, or where ``mask`` is true."""
-        missing = self.row < 0 if mask is None else (self.row < 0) | mask
-        return column.take(pa.array(self.row, mask=missing))
+    @cached_property
+    def _distinct(self) -> tuple[np.ndarray, pa.Array]:
+        """Each row once, in the table's order, and for each row of the spine which of them is its own."""
+        rows, place = np.unique(self.row, return_inverse=True)
+        first = int(np.searchsorted(rows, 0))
+        return rows[first:], pa.array(place - first, mask=place < first)
+
+    def take(self, column: pa.ChunkedArray, hidden: np.ndarray) -> pa.ChunkedArray:
+        """What a column of the table says in those rows; NULL where there is none, or where ``hidden`` is true.
+
+        Values are read in the table's order, which is several times quicker than in the spine's.
+        """
+        rows, place = self._distinct
+        begins = np.cumsum([0, *map(len, column.chunks)])
+        cuts = np.searchsorted(rows, begins)
+        pieces = [
+            chunk.take(pa.array(rows[a:b] - begin))
+            for chunk, begin, (a, b) in zip(column.chunks, begins, pairwise(cuts), strict=False)
+        ]
+        values = pa.concat_arrays([pa.nulls(0, column.type), *pieces])
+        where = pc.if_else(pa.array(hidden), None, place) if hidden.any() else place
+        return pa.chunked_array([values.take(where)])
 
     def older(self, cutoff: np.ndarray, ttl: int) -> np.ndarray:
         """Whether the row is older than ``ttl`` microseconds at the cutoff; one of exactly that age is not."""
@@ -48,27 +69,28 @@ def newest(relational: Relational, spine: pa.Table, stream: Stream) -> Newest:
     row, happened = np.full(len(keyed.code), -1), np.zeros(len(keyed.code), np.int64)
     column, parts = key_column(relational, stream, keyed.keys.type), _parts(relational, stream, len(keyed.keys))
     if column is None:
-        laid = _flattened(relational, stream, keyed.keys, parts)
+        found = _flattened(relational, stream, keyed.keys, parts)
     else:
-        laid = lay(relational, stream, column, keyed.keys, parts)
-    for part, rows in enumerate(laid):
-        places, asked = keyed.part(part, parts)
-        found = _found(rows, asked.spine_starts, asked.cutoff)
-        seen = found >= 0
-        row[places[seen]], happened[places[seen]] = rows.row[found[seen]], rows.instants[found[seen]]
+        found = lay(relational, stream, column, keyed.keys, parts)
+    for part, rows in enumerate(found):
+        asked = laid(part_of(keyed.code, part, parts), keyed.cutoff, len(rows.begins) - 1)
+        at = _seen(rows, asked)
+        places, seen = asked.row[at >= 0], at[at >= 0]
+        row[places], happened[places] = rows.row[seen], rows.instants[seen]
     return Newest(row, happened)
 
 
-def _found(laid: Laid, spine_starts: np.ndarray, cutoff: np.ndarray) -> np.ndarray:
+def _seen(rows: Laid, asked: Laid) -> np.ndarray:
+    """The place of the newest row that each of the rows asked about sees, -1 for none."""
     from penstock.engine.kernels.compiled import frozen
     from penstock.engine.kernels.newest import newest as walk
 
-    since = laid.happened if laid.shown_from is None else laid.shown_from
-    until = cutoff[:0] if laid.shown_until is None else laid.shown_until
-    room = 1 if laid.shown_until is None else int(np.diff(laid.begins).max(initial=0))
-    found, heap = np.empty(len(cutoff), np.int64), np.empty(room, np.int64)
-    begins, rows = frozen(laid.begins), frozen(spine_starts)
-    walk(begins, rows, frozen(since), frozen(until), frozen(laid.arrivals), frozen(cutoff), heap, found)
+    since = rows.happened if rows.shown_from is None else rows.shown_from
+    until = since[:0] if rows.shown_until is None else rows.shown_until
+    given = [frozen(one) for one in (rows.begins, asked.begins, since, until, rows.arrivals, asked.happened)]
+    room = 1 if rows.shown_until is None else int(np.diff(rows.begins).max(initial=0))
+    found = np.empty(len(asked.row), np.int64)
+    walk(given[0], given[1], given[2], given[3], given[4], given[5], np.empty(room, np.int64), found)
     return found
 
 

@@ -1,10 +1,10 @@
-"""The newest event that each row sees, and rows put in order by key."""
+"""The newest event that each row sees."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from penstock.engine.kernels.compiled import CODES, INTS, OUT_INTS, kernel, step
+from penstock.engine.kernels.compiled import INTS, OUT_INTS, kernel, step
 
 
 @step
@@ -62,30 +62,3 @@ def newest(
                 heap[0] = heap[size]
                 _sink(heap, size)
             found[row] = heap[0] if size > 0 else -1
-
-
-@kernel(CODES, OUT_INTS)
-def tally(codes: Any, starts: Any) -> None:
-    """Where each code's rows begin once they lie by code: ``starts`` has an entry more than there are codes.
-
-    Rows with a code below 0 are left out.
-    """
-    for row in range(len(codes)):
-        if codes[row] >= 0:
-            starts[codes[row] + 1] += 1
-    for code in range(1, len(starts)):
-        starts[code] += starts[code - 1]
-
-
-@kernel(CODES, INTS, OUT_INTS, OUT_INTS)
-def lay(codes: Any, rows: Any, at: Any, order: Any) -> None:
-    """The rows by code, those of one code in the order given (``rows`` empty: as they stand).
-
-    ``at`` says where each code's rows begin, and is used up.
-    """
-    for place in range(len(rows) if len(rows) > 0 else len(codes)):
-        row = rows[place] if len(rows) > 0 else place
-        code = codes[row]
-        if code >= 0:
-            order[at[code]] = row
-            at[code] += 1
