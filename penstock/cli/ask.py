@@ -48,13 +48,13 @@ def labels_of(
     deliver(table, out, as_json)
 
 
-@main.command()
+@click.command()
 @source_options
 @click.argument("query")
 @click.option("--spine", metavar="FILE", help="Parquet or CSV with columns entity and cutoff.")
 @click.option("--describe", is_flag=True, help="List the features instead of computing them.")
 @click.option("--out", metavar="FILE|URL#TABLE", callback=destination, help="Write all rows there.")
-def features(query: str, spine: str | None, describe: bool, out: str | None, as_json: bool, **where: Any) -> None:
+def features_of(query: str, spine: str | None, describe: bool, out: str | None, as_json: bool, **where: Any) -> None:
     """The features made for QUERY, as expressions (--describe) or as values for the rows of a spine (--spine)."""
     with opened(**where) as db, watched("computing features") as progress:
         asked = db.query(query)

@@ -52,6 +52,22 @@ class Front(click.Group):
             context.exit(130)
 
 
+class SourceOrCommand(click.Group):
+    """A group whose first word may be a source instead of a command: then its command ``of`` takes it."""
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> Any:
+        """The command of that name, or ``of``."""
+        if args and args[0] not in self.commands:
+            args = ["of", *args]
+        return super().resolve_command(context, args)
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Options before the source are the source's."""
+        if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
+            args = ["of", *args]
+        return super().parse_args(context, args)
+
+
 def _show_error(error: PenstockError, *, as_json: bool) -> None:
     if as_json:
         echo_json({"error": error.to_dict()})

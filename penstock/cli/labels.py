@@ -8,28 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.cli.ask import labels_of
-from penstock.cli.front import main
+from penstock.cli.front import SourceOrCommand, main
 from penstock.cli.options import destination, project_option
 from penstock.cli.terminal import deliver, echo_json, instant_text, print_table, shown_rows, watched
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-class SourceOrCommand(click.Group):
-    """A group whose first word may be a source instead of a command: then it is asked what a query's target was."""
-
-    def resolve_command(self, context: click.Context, args: list[str]) -> Any:
-        """The command of that name, or the one that takes a source."""
-        if args and args[0] not in self.commands:
-            args = ["of", *args]
-        return super().resolve_command(context, args)
-
-    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """Options before the source are the source's."""
-        if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
-            args = ["of", *args]
-        return super().parse_args(context, args)
 
 
 @main.group(cls=SourceOrCommand)

@@ -8,7 +8,8 @@ from functools import singledispatch
 
 from penstock.aggregates import AGGREGATES
 from penstock.expression import FUNCTIONS, Arithmetic, Call, Compare, Constant, Expr, IsNull, Logic, Not
-from penstock.plan import Age, Aggregate, Anchor, Calendar, Field, Peers
+from penstock.plan import Age, Aggregate, Anchor, Calendar, Field, Input, Latest, Peers
+from penstock.quality.kinds import duration
 from penstock.window import Unit, Window
 
 
@@ -44,6 +45,17 @@ def _(expression: Peers) -> str:
 @phrase.register
 def _(expression: Age) -> str:
     return f"days since {phrase(expression.field)}"
+
+
+@phrase.register
+def _(expression: Latest) -> str:
+    days = "" if expression.ttl is None else f", no older than {duration(expression.ttl)}"
+    return f"newest {expression.column} of {expression.stream.table}{days}"
+
+
+@phrase.register
+def _(expression: Input) -> str:
+    return expression.name
 
 
 @phrase.register

@@ -84,7 +84,7 @@ def check_calculation(text: str, inputs: Mapping[str, Dtype]) -> Expr:
             raise scope.error("PQL_INPUT_UNKNOWN", f"{name} is no input", node, hint, name=name, candidates=inputs)
         return node
 
-    expression = parse_expression(text).map(change)
+    expression = parse_expression(text, inputs).map(change)
     typed.check_dtypes(scope, expression)
     return bind(scope, expression, "")
 

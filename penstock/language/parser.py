@@ -9,12 +9,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Literal
 
+from penstock.aggregates import AGGREGATES
 from penstock.expression import Constant, Expr
 from penstock.language import phrases
 from penstock.language.cursor import Cursor
-from penstock.language.lexer import T
+from penstock.language.lexer import T, Token
 from penstock.language.tree import Extension, Ids, Predict, Spec
 
 _TALLEST = 100
@@ -46,17 +49,29 @@ def parse(text: str) -> Predict:
     return tree
 
 
-def parse_expression(text: str) -> Expr:
+def parse_expression(text: str, names: Collection[str] = ()) -> Expr:
     """The syntax tree of one expression: a feature, or a condition. Raises ``QueryError``.
+
+    Among ``names`` may be words for aggregates: where no parenthesis follows, they are names.
 
     >>> print(parse_expression("COUNT(orders.*, -7, 0) / COUNT(orders.*, -30, 0)"))
     COUNT(orders.*, -7, 0, days) / COUNT(orders.*, -30, 0, days)
     """
     at = Cursor.on(text)
+    at.tokens = [replace(one, kind=T.QUOTED) if _names(one, after, names) else one for one, after in _pairs(at.tokens)]
     found = phrases.expression(at)
     _end(at)
     _not_too_tall(at, found)
     return found
+
+
+def _pairs(found: list[Token]) -> Iterator[tuple[Token, Token]]:
+    return zip(found, [*found[1:], found[-1]], strict=True)
+
+
+def _names(token: Token, after: Token, names: Collection[str]) -> bool:
+    """Whether a word for an aggregate is a name here."""
+    return token.text in names and token.upper in AGGREGATES and after.text != "("
 
 
 def parse_target(text: str) -> tuple[Expr, Spec, tuple[Extension, ...]]:

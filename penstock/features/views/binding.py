@@ -10,9 +10,18 @@ from penstock.errors import QueryError, RequestError
 from penstock.expression import Expr
 from penstock.features.views.bound import Bound, BoundEntity, BoundFeature, BoundOnDemand, BoundView
 from penstock.features.views.calculated import Calculations
-from penstock.features.views.declared import Definitions, ExpressionView, LatestView, OnDemandView, RoleView, View
+from penstock.features.views.chosen import resolve
+from penstock.features.views.declared import (
+    Definitions,
+    ExpressionView,
+    LatestView,
+    OnDemandView,
+    RoleView,
+    Service,
+    View,
+)
 from penstock.features.views.implied import completed
-from penstock.features.views.meaning import fingerprint, plain
+from penstock.features.views.meaning import fingerprint, joined, plain
 from penstock.features.views.roots import Rooted, rooted, stream_of
 from penstock.features.views.values import dtype_of, list_of, misplaced
 from penstock.plan import Latest
@@ -36,7 +45,24 @@ def bind(definitions: Definitions, graph: Graph) -> Bound:
             views[view.name] = _role(view, views, told)
     calculations = Calculations({one.name: one for one in told.views.values() if isinstance(one, OnDemandView)}, views)
     on_demand = {name: calculations.bound(name) for name in calculations.declared}
-    return Bound(fitting.plain.graph, found.joins, found.entities, views, on_demand, told.services)
+    bound = Bound(fitting.plain.graph, found.joins, found.entities, views, on_demand, told.services)
+    for service in told.services.values():
+        _check_service(service, bound)
+    return bound
+
+
+def _check_service(service: Service, bound: Bound) -> None:
+    """All that a service names is there."""
+    about = service.about
+    if not service.features:
+        raise RequestError("FEATURE_NONE", about.said(f"service {service.name} has no features"))
+    try:
+        resolve(bound, service.features)
+    except RequestError as error:
+        message = about.said(f"service {service.name}: {error.message}")
+        raise RequestError(
+            error.code, message, name=error.name, candidates=error.candidates, hint=error.hint
+        ) from error
 
 
 def _check_names(view: View) -> None:
@@ -62,20 +88,15 @@ class _Fitting:
         """A view with its features bound."""
         entity = self.found.entities[view.entity]
         made = self._latest(view) if isinstance(view, LatestView) else self._expressions(view, entity)
-        mark = self._mark(entity)
-        features = tuple(
-            BoundFeature(name, one, dtype_of(one), fingerprint(mark, one, dtype_of(one)), list_of(one))
-            for name, one in made
-        )
+        features = tuple(self._feature(entity, name, expression) for name, expression in made)
         ttl = view.ttl if isinstance(view, LatestView) else None
-        version = fingerprint(mark, sorted((one.name, one.fingerprint) for one in features))
-        return BoundView(view.name, entity, features, view.name, ttl, view.about, version)
+        version = fingerprint(sorted((one.name, one.fingerprint) for one in features))
+        return BoundView(view.name, entity, features, view.name, ttl or None, view.about, version)
 
-    def _mark(self, entity: BoundEntity) -> object:
-        """What of an entity is part of the meaning of all that is about it."""
-        virtual = self.found.joins.virtual.get(entity.table)
-        ways = () if virtual is None else sorted(virtual.ways)
-        return entity.dtypes, entity.table, entity.column, entity.exists, ways
+    def _feature(self, entity: BoundEntity, name: str, expression: Expr) -> BoundFeature:
+        about = entity.dtypes, entity.table, entity.column, entity.exists, joined(self.found.joins, expression)
+        dtype = dtype_of(expression)
+        return BoundFeature(name, expression, dtype, fingerprint(about, expression, dtype), list_of(expression))
 
     def _latest(self, view: LatestView) -> Iterator[tuple[str, Expr]]:
         stream = stream_of(self.plain, view)

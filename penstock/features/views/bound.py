@@ -107,6 +107,14 @@ class BoundOnDemand:
         """The feature called so; ``KeyError`` without one."""
         return self.by_name[name]
 
+    def used(self, feature: str) -> tuple[str, ...]:
+        """The names of the inputs and of the request's columns that a feature needs; a function needs all."""
+        there = (*self.inputs, *self.requested)
+        if self.function is not None:
+            return there
+        named = {node.name for node in self.feature(feature).expression.walk() if isinstance(node, Input)}
+        return tuple(name for name in there if name in named)
+
 
 @dataclass(frozen=True)
 class Chosen:

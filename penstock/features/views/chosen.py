@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from penstock.errors import RequestError
-from penstock.features.views.bound import Bound, BoundOnDemand, BoundView, Chosen, Input
+from penstock.features.views.bound import Bound, BoundOnDemand, BoundView, Chosen
 
 MOST = 10_000
 """How many features may be asked for at once."""
@@ -59,7 +59,7 @@ def output_names(chosen: Sequence[Chosen], full: bool | None = None) -> list[str
 
 
 def needed(bound: Bound, chosen: Sequence[Chosen]) -> tuple[Chosen, ...]:
-    """The stored features that these are, or rest on, each once."""
+    """The stored features that these are, or rest on, each once. On-demand views are worked out whole."""
     found: dict[Chosen, None] = {}
     seen: set[Chosen] = set()
     waiting = list(reversed(chosen))
@@ -69,15 +69,8 @@ def needed(bound: Bound, chosen: Sequence[Chosen]) -> tuple[Chosen, ...]:
             found[one] = None
         elif one not in seen:
             seen.add(one)
-            waiting += reversed(_inputs(bound.on_demand[one.view], one.feature))
+            waiting += [Chosen(*place) for place in reversed(list(bound.on_demand[one.view].inputs.values()))]
     return tuple(found)
-
-
-def _inputs(view: BoundOnDemand, feature: str) -> list[Chosen]:
-    """What a feature is worked out from: all inputs, where a function does it."""
-    told = view.feature(feature).expression.walk()
-    used = {node.name for node in told if isinstance(node, Input)} if view.function is None else set(view.inputs)
-    return [Chosen(*place) for name, place in view.inputs.items() if name in used]
 
 
 def _meant(bound: Bound, ref: str) -> Iterator[Chosen]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
 
-from penstock.schema import Dtype, Graph, Kind
+from penstock.expression import Expr
+from penstock.features.views.entities import Joins
+from penstock.plan import Aggregate, Field, Latest, Peers, Stream
+from penstock.schema import Dtype, Graph, Kind, Link
 
 _PLAIN = {
     Dtype.INT: Kind.NUMERICAL,
@@ -20,6 +24,38 @@ _PLAIN = {
 def fingerprint(*parts: object) -> str:
     """A short hash of how values print themselves."""
     return hashlib.blake2b(repr(parts).encode(), digest_size=10).hexdigest()
+
+
+def joined(joins: Joins, expression: Expr) -> list[object]:
+    """The joins of virtual tables that an expression rests on: its links do not say what their keys are made of.
+
+    A table that it does not read may come and go.
+    """
+    streams = [node.stream for node in expression.walk() if isinstance(node, Aggregate | Latest)]
+    links = set(_links(expression))
+    roots = {stream.root for stream in streams if isinstance(stream.anchor, Peers)}
+    return [
+        (one.name, table, columns)
+        for one in joins.virtual.values()
+        for table, columns in sorted(one.ways)
+        if one.name in roots or Link(table, one.column(table, columns), one.name) in links
+    ]
+
+
+def _links(node: Expr) -> Iterator[Link]:
+    if isinstance(node, Field):
+        yield from node.hops
+    if isinstance(node, Aggregate | Latest):
+        yield from _of_stream(node.stream)
+    for child in node.children:
+        yield from _links(child)
+
+
+def _of_stream(stream: Stream) -> Iterator[Link]:
+    yield from stream.hops
+    for part in (stream.where, stream.anchor):
+        if part is not None:
+            yield from _links(part)
 
 
 def plain(graph: Graph) -> Graph:

@@ -1,0 +1,142 @@
+"""Features on the command line: what is made for a query, and what a project declares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penstock.cli.ask import features_of
+from penstock.cli.front import SourceOrCommand, main
+from penstock.cli.options import project_option
+from penstock.cli.terminal import echo_json, shown_rows, watched
+from penstock.errors import RequestError
+
+if TYPE_CHECKING:
+    from penstock.features.views.bound import Bound
+
+
+@main.group(cls=SourceOrCommand)
+def features() -> None:
+    """The features made for a query (penstock features SOURCE QUERY), and those that a project declares."""
+
+
+features.add_command(features_of, "of")
+
+
+def bound_in(project: Any) -> Bound:
+    """The project's features as they fit its tables."""
+    from penstock.pipeline.featurefiles import bound_of
+
+    return bound_of(project.site, project.database().graph)
+
+
+@features.command("list")
+@project_option
+def list_views(project: Any, as_json: bool) -> None:
+    """The views that the project declares: kind, entity, number of features, version, owner and description."""
+    from penstock.features.views.described import listed
+
+    told = listed(bound_in(project))
+    if as_json:
+        echo_json(told)
+        return
+    names = ("view", "kind", "entity", "features", "version", "owner", "description")
+    shown_rows(names, [[row[name] for name in names] for row in told])
+
+
+@features.command()
+@click.argument("view")
+@project_option
+def show(project: Any, view: str, as_json: bool) -> None:
+    """All there is to say of VIEW, and its features: expression, dtype and version."""
+    from penstock.features.views.described import SHORT, shown
+
+    told = shown(bound_in(project), view)
+    if as_json:
+        echo_json(told, indent=2)
+        return
+    rows: Any = told.pop("features")
+    _echo_parts(told)
+    click.echo("")
+    names = ("feature", "expression", "dtype", "version")
+    shown_rows(names, [[row[name][:SHORT] if name == "version" else row[name] for name in names] for row in rows])
+
+
+@features.command()
+@click.argument("feature")
+@project_option
+def describe(project: Any, feature: str, as_json: bool) -> None:
+    """All there is to say of a FEATURE (VIEW:FEATURE): its expression, in PQL and in words, keys, version and owner."""
+    from penstock.features.views.chosen import resolve
+    from penstock.features.views.described import described
+
+    bound = bound_in(project)
+    told = [described(bound, one) for one in resolve(bound, feature)]
+    if as_json:
+        echo_json(told[0] if len(told) == 1 else told, indent=2)
+        return
+    for at, one in enumerate(told):
+        if at:
+            click.echo("")
+        _echo_parts(one)
+
+
+@features.command()
+@click.argument("feature")
+@project_option
+def lineage(project: Any, feature: str, as_json: bool) -> None:
+    """The columns that FEATURE (VIEW:FEATURE, or VIEW:*) comes from, through derived tables down to the sources'."""
+    from penstock.features.views.chosen import resolve
+    from penstock.features.views.lineage import lineage as lineage_in
+    from penstock.pipeline.featurefiles.origins import derived_lineage, origins
+
+    bound, derived = bound_in(project), derived_lineage(project.site)
+    found = [one for chosen in resolve(bound, feature) for one in lineage_in(bound, chosen.view, chosen.feature)]
+    told = [{**one.to_dict(), "derived": origins(derived, one)} for one in found]
+    if as_json:
+        echo_json(told[0] if len(told) == 1 else told, indent=2)
+        return
+    for at, one in enumerate(told):
+        if at:
+            click.echo("")
+        _echo_parts(one)
+
+
+@features.command()
+@click.argument("query")
+@click.option("--out", metavar="FILE.pql", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option("--most", type=click.IntRange(min=1), default=100, show_default=True, help="How many features at most.")
+@project_option
+def synthesise(project: Any, query: str, out: Path, most: int, as_json: bool) -> None:
+    """Write the features that are made for QUERY down as a view of the project: a PQL file to look at and change.
+
+    They are settled then: what rows come later changes their values, and never what they are.
+    """
+    from penstock.features.views.settling import written
+
+    if out.exists():
+        raise RequestError("FEATURE_FILE", f"there is a file {out} already", hint="Remove it, or choose another name.")
+    database = project.database()
+    with watched("looking at the data"):
+        text, count = written(database.synthesise(query), query, most)
+    with out.open("x", encoding="utf-8") as file:
+        file.write(text)
+    if as_json:
+        echo_json({"file": str(out), "features": count})
+    else:
+        click.echo(f"wrote {count} features to {out}")
+
+
+def _echo_parts(told: dict[str, Any]) -> None:
+    """Names and what they say, one a line; what says nothing is left out."""
+    for name, value in told.items():
+        if value not in ("", None, [], {}):
+            click.echo(f"{name.replace('_', ' ') + ':':<13} {_words(value)}")
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_words(one)}" for key, one in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,28 @@
+"""Synthesised features written down: expressions that stay what they are, whatever rows come."""
+
+from __future__ import annotations
+
+from penstock.features.definitions import Feature, FeatureSet
+from penstock.features.phrases import phrase
+from penstock.plan import quoted
+
+
+def written(features: FeatureSet, query: str, most: int) -> tuple[str, int]:
+    """A PQL file with the features that matter most likely, at most so many, and how many they are.
+
+    >>> from penstock.plan import Calendar
+    >>> print(written(FeatureSet("users", "id", (Feature(Calendar("MONTH")),)), "churn", 9)[0], end="")
+    -- description: Features made for: churn
+    FOR EACH users.id
+    <BLANKLINE>
+    f0 = MONTH(CUTOFF)  # month
+    """
+    ranked = sorted(features.features, key=lambda one: one.rank)[:most]
+    kept = [one for one in features.features if one in ranked]
+    head = [f"-- description: Features made for: {' '.join(query.split())}"]
+    head += [f"FOR EACH {quoted(features.table)}.{quoted(features.key)}", ""]
+    return "\n".join([*head, *(_line(at, one) for at, one in enumerate(kept)), ""]), len(kept)
+
+
+def _line(at: int, feature: Feature) -> str:
+    return f"f{at} = {feature.name}  # {' '.join(phrase(feature.expression).split())}"
