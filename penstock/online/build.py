@@ -65,16 +65,24 @@ class KeyRows:
         )
 
 
-def built(
-    holding: Holding, relational: Relational, keys: pa.Array | None = None, *, part: tuple[int, int] = (0, 1), at: int
-) -> KeyRows:
+def built(holding: Holding, relational: Relational, keys: pa.Array | None = None, *, at: int) -> KeyRows:
     """The rows of these keys (None: of all there are), those alone that can be asked for at ``at`` or later.
 
-    ``part`` (p, of) takes the keys that fall into that part, which is the same for a key whatever the others are.
     Keys without rows are given too, with none.
     """
     chosen = keys_of(holding, relational) if keys is None else keys.cast(ARROW[holding.key])
-    return asked_later(holding, _flattened(holding, relational, _in_part(chosen, *part)), at)
+    return asked_later(holding, _flattened(holding, relational, chosen), at)
+
+
+def part_of(keys: pa.Array, parts: int) -> np.ndarray:
+    """Into which of so many parts each key falls: the same one whatever other keys there are.
+
+    >>> part_of(pa.array(["a", "b", "a"]), 1).tolist()
+    [0, 0, 0]
+    """
+    if parts == 1:
+        return np.zeros(len(keys), np.int64)
+    return np.fromiter((crc32(key) % parts for key in packed(keys)), np.int64, len(keys))
 
 
 def keys_of(holding: Holding, relational: Relational) -> pa.Array:
@@ -104,13 +112,6 @@ def one_array(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     """A column as one array of a type."""
     whole = column.cast(kind).combine_chunks()
     return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) and whole.num_chunks else whole
-
-
-def _in_part(keys: pa.Array, number: int, of: int) -> pa.Array:
-    if of == 1:
-        return keys
-    falls = np.fromiter((crc32(key) % of for key in packed(keys)), np.int64, len(keys))
-    return keys.take(pa.array(np.flatnonzero(falls == number)))
 
 
 def _flattened(holding: Holding, relational: Relational, keys: pa.Array) -> KeyRows:
@@ -201,4 +202,4 @@ def _steps_out(seen: tuple[list[int], list[int]], begins: int, until: int) -> bo
     return True
 
 
-__all__ = ["KeyRows", "asked_later", "built", "keys_of", "named_by", "one_array"]
+__all__ = ["KeyRows", "asked_later", "built", "keys_of", "named_by", "one_array", "part_of"]

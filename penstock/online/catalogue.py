@@ -5,9 +5,9 @@ It is kept in the store's notes, one a view, and so changes together with what i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import TypeVar
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from penstock.errors import StoreError
 from penstock.online.following import TableState
 from penstock.online.holdings import Holding, Kept
-from penstock.online.store import OnlineStore
+from penstock.online.store import FIRST, OnlineStore
 
 T = TypeVar("T")
 VIEW, BUILDING = "view:", "building:"
@@ -26,10 +26,14 @@ HEADS = 0
 
 @dataclass(frozen=True)
 class Space:
-    """Where a holding's rows are. Part ``happened // span`` (microseconds) holds a row; newest rows have no span, 0."""
+    """Where a holding's rows are. Part ``happened // span`` (microseconds) holds a row; newest rows have no span, 0.
+
+    Parts below ``first`` are gone: no window reaches them any more.
+    """
 
     name: str
     span: int = 0
+    first: int = FIRST
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,11 @@ class ViewState:
 
     ``followed`` says of each table how far it was followed, ``kept`` the instant (microseconds) by which every row
     known then is in. ``texts`` is the space of the texts of all its records. ``former`` are spaces that nobody who
-    reads this note needs: they go with the next sync. ``generation`` tells the spaces of one build from another's.
+    reads this note needs: they go with the next sync.
     """
 
     view: str
     version: str
-    generation: int
     spaces: Mapping[str, Space]
     texts: str
     followed: Mapping[str, TableState] = field(default_factory=dict)
@@ -85,6 +88,13 @@ def all_live(store: OnlineStore) -> dict[str, ViewState]:
     return {name: state for name, state in found.items() if state is not None}
 
 
+def all_building(store: OnlineStore) -> dict[str, Building]:
+    """The builds that are under way, by the view's name."""
+    notes = store.notes(BUILDING)
+    found = {name.removeprefix(BUILDING): _read(text, Building) for name, text in sorted(notes.items())}
+    return {name: build for name, build in found.items() if build is not None}
+
+
 def building(store: OnlineStore, view: str) -> Building | None:
     """The build of a view that is under way, or was when its process ended."""
     return _read(store.note(BUILDING + view), Building)
@@ -93,19 +103,26 @@ def building(store: OnlineStore, view: str) -> Building | None:
 def written(state: ViewState | Building) -> str:
     """The note's text.
 
-    >>> state = ViewState("spend", "ab", 0, {"cd": Space("h-cd", 3600)}, "t-ef")
+    >>> state = ViewState("spend", "ab", {"cd": Space("h-cd", 3600)}, "t-ef")
     >>> _read(written(state), ViewState) == state
     True
     """
     return msgspec.json.encode(state, order="sorted").decode()
 
 
-def fresh(kept: Kept, generation: int) -> ViewState:
-    """A view of which nothing is held yet, with names of its own for the spaces."""
-    view = kept.view
-    spaces = {one.fingerprint: Space(f"{one.space}-{generation}") for one in kept.holdings}
-    name = hashlib.blake2b(view.kept.encode(), digest_size=10).hexdigest()
-    return ViewState(view.kept, view.fingerprint, generation, spaces, f"t-{name}-{generation}")
+def fresh(kept: Kept) -> ViewState:
+    """A view of which nothing is held yet; its spaces have names that no others ever had."""
+    view, mark = kept.view, token_hex(4)
+    spaces = {one.fingerprint: Space(f"{one.space}-{mark}") for one in kept.holdings}
+    return ViewState(view.kept, view.fingerprint, spaces, f"t-{mark}")
+
+
+def unnamed(store: OnlineStore) -> list[str]:
+    """The spaces that no note names: what views that are gone have left."""
+    there = store.spaces()  # before the notes: a space is named before it is made
+    told = [*all_live(store).values(), *(one.state for one in all_building(store).values())]
+    named = {name for state in told for name in (*state.names, *state.former)}
+    return [name for name in there if name not in named]
 
 
 def _read(text: str | None, kind: type[T]) -> T | None:

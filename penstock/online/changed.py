@@ -35,7 +35,7 @@ def read_by(holding: Holding, graph: Graph, joins: Joins) -> tuple[str, ...]:
 
 
 def _real(table: str, joins: Joins) -> Iterable[str]:
-    return joins.virtual[table].joins if table in joins.virtual else (table,)
+    return [name for name, _ in joins.virtual[table].ways] if table in joins.virtual else [table]
 
 
 def _tables(stream: Stream, graph: Graph) -> Iterator[str]:

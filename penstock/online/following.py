@@ -38,8 +38,38 @@ class TableState:
 
 
 @dataclass(frozen=True)
+class LogRows:
+    """Row versions of tables (a scan's, then those of a tail) in the dtypes of a graph: `penstock.plan.Rows`."""
+
+    graph: Graph
+    settings: Settings
+    logs: Mapping[str, tuple[Scan, pa.Table]] = field(repr=False)
+    fingerprint: str = ""
+
+    def read(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """These columns of all row versions, in an order that never changes."""
+        scan, tail = self.logs[table]
+        rows = self._scanned(scan, columns)
+        if not columns:
+            return pa.table({"_": pa.nulls(len(rows) + len(tail))}).select([])
+        if len(tail):
+            rows = pa.concat_tables([rows, tail.select(list(columns))], promote_options="permissive")
+        return pa.table([self._as_told(table, name, rows[name]) for name in columns], names=list(columns))
+
+    def _scanned(self, scan: Scan, columns: Sequence[str]) -> pa.Table:
+        chosen = ", ".join(map(quoted, columns)) or "1"
+        with Sql({"t": scan}, "log", self.settings) as sql:
+            return sql.arrow(f"SELECT {chosen} FROM t")
+
+    def _as_told(self, table: str, name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
+        read = canonical(values)
+        facts = ColumnFacts(name, read.dtype, lambda: read.values)
+        return as_dtype(table, self.graph.table(table).column(name), facts)
+
+
+@dataclass(frozen=True)
 class Following:
-    """Tables of a lake as they are now, tails included, in the dtypes of a graph: `penstock.plan.Rows`."""
+    """Tables of a lake as they are now, tails included, each at one moment."""
 
     graph: Graph
     settings: Settings
@@ -47,7 +77,7 @@ class Following:
 
     @classmethod
     def open(cls, lake: Lake, graph: Graph, tables: Iterable[str], settings: Settings) -> Following:
-        """These tables now, each at one moment. Raises ``SourceError`` where one is not in the lake."""
+        """These tables now. Raises ``SourceError`` where one is not in the lake."""
         return cls(graph, settings, {name: _now(lake, name) for name in sorted(set(tables))})
 
     @cached_property
@@ -55,43 +85,29 @@ class Following:
         """How far each table is followed by who reads all of this."""
         return {name: _state(now) for name, now in self.tables.items()}
 
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever any row or the schema may have changed."""
-        return blake2b(repr((self.graph, sorted(self.state.items()))).encode(), digest_size=16).hexdigest()
+    @cached_property
+    def rows(self) -> LogRows:
+        """All row versions. They keep their fingerprint as long as nothing comes."""
+        told = blake2b(repr((self.graph, sorted(self.state.items()))).encode(), digest_size=16).hexdigest()
+        logs = {name: (now.table.scan(), now.tail) for name, now in self.tables.items()}
+        return LogRows(self.graph, self.settings, logs, told)
 
-    def read(self, table: str, columns: Sequence[str]) -> pa.Table:
-        """These columns of all row versions, those of the tail last."""
-        now = self.tables[table]
-        return self._told(table, self._scanned(now.table.scan(), columns), now.tail.select(list(columns)), columns)
-
-    def since(self, table: str, before: TableState, columns: Sequence[str]) -> pa.Table | None:
-        """These columns of at least the row versions that came after a state; None where any row may have changed."""
-        now = self.tables[table]
-        here = self.state[table]
-        kept = all(here.columns.get(name) == number for name, number in before.columns.items())
-        files = added_since(now.table, before)
-        if files is None or not kept or here.roles != before.roles:
+    def since(self, table: str, before: TableState | None) -> LogRows | None:
+        """At least the row versions of a table that came after a state; None where any row may have changed."""
+        now, here = self.tables[table], self.state[table]
+        if before is None or here.roles != before.roles:
+            return None
+        added = added_since(now.table, before)
+        if added is None or any(here.columns.get(name) != number for name, number in before.columns.items()):
             return None
         recent = now.tail.filter(pc.greater(now.tail[KNOWN].cast(pa.int64()), before.tail))
-        return self._told(table, self._scanned(files, columns), recent.select(list(columns)), columns)
+        return LogRows(self.graph, self.settings, {table: (added, recent)})
 
-    def _scanned(self, scan: Scan, columns: Sequence[str]) -> pa.Table:
-        chosen = ", ".join(map(quoted, columns)) or "1"
-        with Sql({"t": scan}, "log", self.settings) as sql:
-            return sql.arrow(f"SELECT {chosen} FROM t")
-
-    def _told(self, table: str, scanned: pa.Table, tail: pa.Table, columns: Sequence[str]) -> pa.Table:
-        """Rows of a version and of a tail as one table, in the graph's dtypes."""
-        if not columns:
-            return pa.table({"_": pa.nulls(len(scanned) + len(tail))}).select([])
-        whole = pa.concat_tables([scanned, tail], promote_options="permissive") if len(tail) else scanned
-        return pa.table([self._as_told(table, name, whole[name]) for name in columns], names=list(columns))
-
-    def _as_told(self, table: str, name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
-        read = canonical(values)
-        facts = ColumnFacts(name, read.dtype, lambda: read.values)
-        return as_dtype(table, self.graph.table(table).column(name), facts)
+    def count(self, table: str) -> int:
+        """How many row versions a table has."""
+        now = self.tables[table]
+        newest = now.table.newest()
+        return len(now.tail) + (0 if newest is None else newest.rows)
 
 
 def added_since(table: VersionedTable, before: TableState) -> Scan | None:

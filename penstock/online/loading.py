@@ -1,0 +1,182 @@
+"""A view built beside what is served: keys part by part, each written whole, to be gone on with after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from penstock.engine.execute import Progress
+from penstock.features.views.bound import Bound
+from penstock.lake.versioned import Lake
+from penstock.online.build import KeyRows, built, keys_of, part_of
+from penstock.online.catalogue import BUILDING, Building, building, fresh, written
+from penstock.online.holdings import Holding, Kept
+from penstock.online.rebuild import LakeNow, first_parts
+from penstock.online.store import Change, OnlineStore
+from penstock.online.texts import Texts
+from penstock.settings import Settings
+
+SLACK = 60_000_000
+"""Clocks of machines that ask may be behind by so much: what shows no more since then is still kept."""
+KEYS_A_WRITE = 20_000
+ROWS_A_PART = 256
+"""So many rows a part of a key should have at most, for keys like those that most rows belong to."""
+_HOUR = 3_600_000_000
+_SPANS = tuple(_HOUR << n for n in range(17))
+"""From an hour to some seven years."""
+
+
+class OvertakenError(Exception):
+    """Another process changed what this one works on; it is to be looked at anew."""
+
+
+@dataclass
+class Tally:
+    """What was written: rows and keys of holdings."""
+
+    rows: int = 0
+    keys: int = 0
+
+    def add(self, rows: KeyRows) -> None:
+        """Count these rows, and the keys that have any."""
+        self.rows += len(rows)
+        self.keys += int(np.count_nonzero(np.diff(rows.starts)))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A view that is brought from a lake into a store."""
+
+    bound: Bound
+    lake: Lake
+    store: OnlineStore
+    kept: Kept
+    settings: Settings
+    now: Callable[[], int]
+    progress: Progress
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def view(self) -> str:
+        """The name that the view is kept under."""
+        return self.kept.view.kept
+
+    @property
+    def at(self) -> int:
+        """The instant from which on the store is to answer, in microseconds."""
+        return self.now() - SLACK
+
+    def look(self) -> LakeNow:
+        """The lake now."""
+        return LakeNow.open(self.bound, self.lake, self.kept.holdings, self.settings)
+
+
+def loaded(job: Job) -> Building:
+    """The build of the view, all parts done; one that was begun before is gone on with.
+
+    Parts may be made from the lake at different moments, all of them at or after the one that the build says it
+    follows: whoever brings it up to date makes every key again that changed since. Raises `OvertakenError`.
+    """
+    look = job.look()
+    plan = _begun(job, look)
+    loading = _Loading(job, look, plan.parts)
+    for number in range(plan.done, plan.parts):
+        job.progress(f"{job.view}: first load", number / plan.parts)
+        plan = loading.part(plan, number)
+    return plan
+
+
+def _begun(job: Job, look: LakeNow) -> Building:
+    with job.store.feeding():
+        there = building(job.store, job.view)
+        if there is not None and there.state.holds(job.kept):
+            return there
+        state = replace(fresh(job.kept), followed=look.following.state)
+        plan = Building(state, _parts(job, look))
+        job.store.write([], {BUILDING + job.view: written(plan)})
+        return plan
+
+
+def _parts(job: Job, look: LakeNow) -> int:
+    """How many parts keep what one part takes within a quarter of the memory, with a sorted copy of it."""
+    following = look.following
+    needed = sum(following.count(name) * (5 + len(now.table.schema)) * 8 * 3 for name, now in following.tables.items())
+    return max(1, -(-needed // max(1, job.settings.memory // 4)))
+
+
+@dataclass(frozen=True)
+class _Loading:
+    """A first load under way over one moment of the lake."""
+
+    job: Job
+    look: LakeNow
+    parts: int
+    _falls: dict[str, tuple[pa.Array, np.ndarray]] = field(default_factory=dict)
+
+    def part(self, plan: Building, number: int) -> Building:
+        """Write one part of all holdings; the build with it done."""
+        for holding in self.job.kept.holdings:
+            rows = self._rows(holding, number)
+            plan = self._with_span(plan, holding, rows)
+            space = plan.state.spaces[holding.fingerprint]
+            for first in range(0, len(rows.keys), KEYS_A_WRITE):
+                some = rows.between(first, min(first + KEYS_A_WRITE, len(rows.keys)))
+                changes = first_parts(holding, space, some, self._texts(plan.state.texts))
+                self._write(plan, changes)
+                self.job.tally.add(some)
+        done = replace(plan, done=number + 1)
+        self._write(plan, [], done)
+        return done
+
+    @cached_property
+    def _known(self) -> dict[str, Texts]:
+        return {}
+
+    def _texts(self, space: str) -> Texts:
+        return self._known.setdefault(space, Texts(self.job.store, space))
+
+    def _rows(self, holding: Holding, number: int) -> KeyRows:
+        if self.parts == 1:
+            return built(holding, self.look.relational, at=self.job.at)
+        if holding.fingerprint not in self._falls:
+            keys = keys_of(holding, self.look.relational)
+            self._falls[holding.fingerprint] = keys, part_of(keys, self.parts)
+        keys, falls = self._falls[holding.fingerprint]
+        return self.look.rows(holding, keys.take(pa.array(np.flatnonzero(falls == number))), self.job.at)
+
+    def _with_span(self, plan: Building, holding: Holding, rows: KeyRows) -> Building:
+        space = plan.state.spaces[holding.fingerprint]
+        if holding.newest or space.span:
+            return plan
+        spaces = {**plan.state.spaces, holding.fingerprint: replace(space, span=span_for(holding, rows))}
+        spanned = replace(plan, state=replace(plan.state, spaces=spaces))
+        self._write(plan, [], spanned)
+        return spanned
+
+    def _write(self, plan: Building, changes: list[Change], after: Building | None = None) -> None:
+        """Write, if the build is still as this process knows it."""
+        store, name = self.job.store, BUILDING + self.job.view
+        with store.feeding():
+            if store.note(name) != written(plan):
+                raise OvertakenError
+            if changes or after is not None:
+                store.write(changes, {} if after is None else {name: written(after)})
+
+
+def span_for(holding: Holding, rows: KeyRows) -> int:
+    """How many microseconds a part of a key spans: about `ROWS_A_PART` rows of the keys that most rows belong to.
+
+    No more than half of the longest window, so that a read takes in little that it does not ask for, and between an
+    hour and seven years.
+    """
+    counts = np.diff(rows.starts).astype(np.float64)
+    usual = float((counts**2).sum() / counts.sum()) if counts.sum() else 0.0
+    extent = float(rows.happened.max() - rows.happened.min()) if len(rows) else 0.0
+    wished = extent * ROWS_A_PART / usual if usual > ROWS_A_PART else float(_SPANS[-1])
+    if holding.reach is not None:
+        wished = min(wished, holding.reach / 2)
+    return max((span for span in _SPANS if span <= wished), default=_SPANS[0])

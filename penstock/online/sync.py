@@ -1,0 +1,273 @@
+"""The store brought in step with the lake: first loads beside what is served, and increments in place.
+
+What changed is found by versions and tails, never by clocks; the keys that it leads to are made again from the lake,
+under the right to change the store, so that nothing older ever overwrites what is newer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import pyarrow as pa
+
+from penstock.engine.execute import Progress, quiet
+from penstock.errors import RequestError, StoreError
+from penstock.features.views.bound import Bound, BoundView
+from penstock.lake.versioned import Lake
+from penstock.online.build import keys_of
+from penstock.online.catalogue import (
+    BUILDING,
+    VIEW,
+    Building,
+    ViewState,
+    all_building,
+    all_live,
+    building,
+    live,
+    unnamed,
+    written,
+)
+from penstock.online.expiry import expired
+from penstock.online.holdings import Holding, kept_for
+from penstock.online.loading import Job, OvertakenError, loaded
+from penstock.online.rebuild import LakeNow, differing
+from penstock.online.store import Change, OnlineStore
+from penstock.settings import Settings
+
+How: TypeAlias = Literal["first load", "switched", "increment", "nothing", "dropped"]
+
+KEYS_AT_ONCE = 20_000
+"""So many keys are made again under the right to change the store, before others get it."""
+_TRIES = 100
+
+
+class LostError(Exception):
+    """What changed since the store was last in step cannot be told: all has to be made anew."""
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What a sync did for a view: ``rows`` and ``keys`` that it wrote, of all holdings, and how long it took.
+
+    ``first load``: there was nothing; ``switched``: a new build took an old one's place; ``increment``: keys were made
+    again; ``nothing``: nothing had changed; ``dropped``: the view is defined no longer, and is gone from the store.
+    """
+
+    view: str
+    how: How
+    rows: int = 0
+    keys: int = 0
+    seconds: float = 0.0
+
+
+def sync(
+    bound: Bound,
+    lake: Lake,
+    store: OnlineStore,
+    *,
+    views: Sequence[str] = (),
+    settings: Settings,
+    now: Callable[[], int],
+    progress: Progress = quiet,
+    anew: bool = False,
+) -> tuple[Synced, ...]:
+    """Bring views into step with the lake and its tails, and say what was done for each.
+
+    ``views`` names some (none: all, and what is defined no longer goes); the others stay as they are. ``anew`` builds
+    them again beside what is served. ``now`` gives microseconds since 1970. A kill at any moment leaves the store
+    whole, and the next sync goes on from there. Raises ``RequestError`` (``FEATURE_UNKNOWN_VIEW``), and ``SourceError``
+    and ``StoreError`` where lake or store cannot be read.
+    """
+    done = [] if views else list(_dropped(bound, store))
+    for view in chosen(bound, views):
+        job = Job(bound, lake, store, kept_for(view, bound.graph), settings, now, progress)
+        done.append(_synced(job, anew=anew))
+    for space in unnamed(store):
+        store.drop(space)
+    return tuple(done)
+
+
+def chosen(bound: Bound, views: Sequence[str]) -> list[BoundView]:
+    """The views of these names, or all: one for each name that views are kept under."""
+    for name in views:
+        if name not in bound.views:
+            message = f"there is no view {name!r} that a store keeps"
+            raise RequestError("FEATURE_UNKNOWN_VIEW", message, name=name, candidates=bound.views)
+    named = [bound.views[name] for name in views] or list(bound.views.values())
+    return list({view.kept: bound.views.get(view.kept, view) for view in named}.values())
+
+
+def _dropped(bound: Bound, store: OnlineStore) -> Iterator[Synced]:
+    """Forget views that are defined no longer; their spaces are then named by nobody."""
+    defined = {view.kept for view in bound.views.values()}
+    held = all_live(store)
+    for name in sorted({*held, *all_building(store)} - defined):
+        with store.feeding():
+            store.write([], {VIEW + name: None, BUILDING + name: None})
+        if name in held:
+            yield Synced(name, "dropped")
+
+
+def _synced(job: Job, *, anew: bool) -> Synced:
+    began = time.monotonic()
+    _let_former_go(job)
+    for _ in range(_TRIES):
+        try:
+            how = _brought(job, anew=anew)
+        except OvertakenError:
+            anew = False
+        except LostError:
+            anew = True
+        else:
+            return Synced(job.view, how, job.tally.rows, job.tally.keys, time.monotonic() - began)
+    hint = "Let one sync run at a time."
+    raise StoreError("STORE_RESTLESS", f"{job.view}: others change the store faster than it can be built", hint=hint)
+
+
+def _let_former_go(job: Job) -> None:
+    with job.store.feeding():
+        state = live(job.store, job.view)
+        if state is not None and state.former:
+            job.store.write([], {VIEW + job.view: written(replace(state, former=()))})
+
+
+def _brought(job: Job, *, anew: bool) -> How:
+    state = live(job.store, job.view)
+    if state is None or anew or not state.holds(job.kept):
+        beside = _Beside(job, loaded(job))
+        try:
+            _catch_up(job, beside)
+        except LostError:
+            beside.forget()
+            raise
+        return "first load" if state is None else "switched"
+    _catch_up(job, _Served(job, state))
+    _expire(job)
+    return "increment" if job.tally.keys else "nothing"
+
+
+def _expire(job: Job) -> None:
+    state = live(job.store, job.view)
+    if state is None or not state.holds(job.kept):
+        raise OvertakenError
+    after = expired(job.store, state, job.kept.holdings, job.at)
+    if after != state:
+        with job.store.feeding():
+            _must_be(live(job.store, job.view), state)
+            job.store.write([], {VIEW + job.view: written(after)})
+
+
+# ------------------------------------------------------------------------------------------------- increments
+
+
+@dataclass
+class _Served:
+    """A view that is served, as it was when this process last looked."""
+
+    job: Job
+    state: ViewState
+
+    def check(self) -> None:
+        """Raise `OvertakenError` where another process has changed the view since."""
+        _must_be(live(self.job.store, self.job.view), self.state)
+
+    def notes(self, state: ViewState, *, last: bool) -> dict[str, str | None]:  # noqa: ARG002  the same either way
+        """The notes that say that the view is now so."""
+        return {VIEW + self.job.view: written(state)}
+
+
+@dataclass
+class _Beside:
+    """A build beside what is served, with all its parts done."""
+
+    job: Job
+    plan: Building
+
+    @property
+    def state(self) -> ViewState:
+        """The view as it will be."""
+        return self.plan.state
+
+    @state.setter
+    def state(self, state: ViewState) -> None:
+        self.plan = replace(self.plan, state=state)
+
+    def check(self) -> None:
+        """Raise `OvertakenError` where another process has gone on with the build."""
+        _must_be(building(self.job.store, self.job.view), self.plan)
+
+    def notes(self, state: ViewState, *, last: bool) -> dict[str, str | None]:
+        """The notes that say how far the build is; the last ones make it what is served."""
+        name = self.job.view
+        if not last:
+            return {BUILDING + name: written(replace(self.plan, state=state))}
+        before = live(self.job.store, name)
+        served = replace(state, former=() if before is None else before.names)
+        return {BUILDING + name: None, VIEW + name: written(served)}
+
+    def forget(self) -> None:
+        """Let the next one begin from nothing."""
+        with self.job.store.feeding():
+            self.job.store.write([], {BUILDING + self.job.view: None})
+
+
+def _must_be(there: object, known: object) -> None:
+    if there != known:
+        raise OvertakenError
+
+
+def _catch_up(job: Job, held: _Served | _Beside) -> None:
+    """Make every key again that changed since the view's state, and say so with the last write.
+
+    Many keys are first made again in batches, between which others may write; what changed meanwhile comes last.
+    """
+    for last in (False, True):
+        with job.store.feeding():
+            held.check()
+            look, kept = job.look(), job.now()
+            affected = _affected(job, look, held)
+            after = replace(held.state, followed=look.following.state, version=job.kept.view.fingerprint, kept=kept)
+            if last or sum(map(len, affected.values())) <= KEYS_AT_ONCE:
+                changes = [one for h, keys in affected.items() for one in _remade(job, look, held.state, h, keys)]
+                job.store.write(changes, held.notes(after, last=True))
+                return
+        _in_batches(job, held, affected)
+        after = replace(after, kept=held.state.kept)
+        with job.store.feeding():
+            held.check()
+            job.store.write([], held.notes(after, last=False))
+        held.state = after
+
+
+def _affected(job: Job, look: LakeNow, held: _Served | _Beside) -> dict[Holding, pa.Array]:
+    changes = look.changes(held.state.followed)
+    if any(rows is None for rows in changes.values()):
+        raise LostError
+    found = {holding: look.places.affected(holding, changes) for holding in job.kept.holdings}
+    return {h: keys_of(h, look.relational) if keys is None else keys for h, keys in found.items()}
+
+
+def _in_batches(job: Job, held: _Served | _Beside, affected: dict[Holding, pa.Array]) -> None:
+    total, done = sum(map(len, affected.values())), 0
+    for holding, keys in affected.items():
+        for first in range(0, len(keys), KEYS_AT_ONCE):
+            job.progress(f"{job.view}: increment", done / total)
+            some = keys.slice(first, KEYS_AT_ONCE)
+            with job.store.feeding():
+                held.check()
+                job.store.write(_remade(job, job.look(), held.state, holding, some))
+            done += len(some)
+
+
+def _remade(job: Job, look: LakeNow, state: ViewState, holding: Holding, keys: pa.Array) -> list[Change]:
+    if not len(keys):
+        return []
+    rows = look.rows(holding, keys, job.at)
+    job.tally.add(rows)
+    return differing(job.store, state, holding, rows)
+
+
+__all__ = ["How", "Synced", "chosen", "sync"]
