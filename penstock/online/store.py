@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+from penstock.errors import RequestError
 
 FIRST = -(2**63)
 """Before every part."""
+LONGEST_KEY = 480
+"""How many bytes a key may have."""
 
 
 class Part(NamedTuple):
@@ -29,10 +34,12 @@ class Change(NamedTuple):
 class OnlineStore(Protocol):
     """A place for what is kept of keys.
 
-    A *space* holds one thing for many keys; names are short ASCII words. A key is any bytes, of any length; it has
-    *parts*, numbered by 64-bit whole numbers. *Notes* are small texts by name, changed together with parts: a reader
-    sees all of a write or nothing, and what was written is there after a kill. Errors of servers and disks are
-    ``StoreError`` (``STORE_LOST``, ``STORE_FULL``, ``STORE_DAMAGED``) without secrets.
+    A *space* holds one thing for many keys; names are short ASCII words. A key is any bytes, at most `LONGEST_KEY`
+    (packed keys have fewer, others are ``RequestError`` ``KEY_LONG``); it has *parts*, numbered by 64-bit whole
+    numbers, and is there as long as it has any. *Notes* are small texts by name, changed together with parts: a reader
+    sees all of a write or nothing, and what was written is there after a kill. Threads may share a store, and a forked
+    process may go on using it. Errors of servers and disks are ``StoreError`` (``STORE_LOST``, ``STORE_FULL``,
+    ``STORE_DAMAGED``, ``STORE_READ_ONLY``) without secrets.
     """
 
     def read(self, space: str, keys: Sequence[bytes], since: int = FIRST) -> list[list[Part]]:
@@ -44,7 +51,10 @@ class OnlineStore(Protocol):
         ...
 
     def write(self, changes: Sequence[Change], notes: Mapping[str, str | None] | None = None) -> None:
-        """Make all these changes and notes (None removes one), or none of them; durable when this returns."""
+        """Make all these changes, one after the other, and notes (None removes one), or none of them.
+
+        Durable when this returns, as far as the server is set up to be.
+        """
         ...
 
     def note(self, name: str) -> str | None:
@@ -68,7 +78,10 @@ class OnlineStore(Protocol):
         ...
 
     def feeding(self) -> AbstractContextManager[None]:
-        """Hold the right to change the store, which one writer has at a time, across processes; waits for it."""
+        """Hold the right to change the store, which one writer has at a time, across processes; waits for it.
+
+        It ends with its holder's life. Not to be asked for twice by one thread.
+        """
         ...
 
     def size(self) -> int:
@@ -78,6 +91,39 @@ class OnlineStore(Protocol):
     def close(self) -> None:
         """Let go of files and connections."""
         ...
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What changes of one key come to: all that was there goes if ``cleared``, then parts are put or (None) removed."""
+
+    cleared: bool = False
+    parts: dict[int, bytes | None] = field(default_factory=dict)
+
+
+def outcomes(changes: Iterable[Change]) -> dict[tuple[str, bytes], Outcome]:
+    """What changes come to by space and key, in this order.
+
+    >>> outcomes([Change("s", b"k", 1, b"a"), Change("s", b"k", None, None), Change("s", b"k", 2, b"b")])
+    {('s', b'k'): Outcome(cleared=True, parts={2: b'b'})}
+    """
+    found: dict[tuple[str, bytes], Outcome] = {}
+    for space, key, number, data in changes:
+        outcome = found.get((space, key))
+        if outcome is None:
+            outcome = found[space, key] = Outcome()
+        if number is None:
+            outcome.cleared, outcome.parts = True, {}
+        else:
+            outcome.parts[number] = data
+    return {key: found[key] for key in sorted(found)}
+
+
+def check_keys(keys: Iterable[bytes]) -> None:
+    """Raise ``RequestError`` (``KEY_LONG``) if a key is longer than every store takes."""
+    longest = max(map(len, keys), default=0)
+    if longest > LONGEST_KEY:
+        raise RequestError("KEY_LONG", f"a key of {longest} bytes is too long: at most {LONGEST_KEY} fit")
 
 
 def walk(store: OnlineStore, space: str, size: int = 1000) -> Iterator[bytes]:
