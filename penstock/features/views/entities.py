@@ -97,7 +97,7 @@ class EntityRows:
         if table in self.joins.virtual:
             return pa.table({name: self._keys(self.joins.virtual[table]) for name in columns})
         made = self.joins.made(table)
-        plain = self.rows.read(table, [name for name in columns if name not in made])
+        plain = self.rows.read(table, [name for name in dict.fromkeys(columns) if name not in made])
         arrays = [self._composed(table, made[name]) if name in made else plain[name] for name in columns]
         return pa.table(arrays, names=list(columns)) if columns else plain
 

@@ -64,11 +64,16 @@ class FeatureVerdict:
 
 @dataclass(frozen=True)
 class Verified:
-    """The verdicts of all features that were looked at; ``unknown_keys`` counts logged keys that nobody has."""
+    """The verdicts of all features that were looked at.
+
+    ``served`` counts the entities of the answers compared, ``unknown_keys`` those of them whose keys no row has, and
+    ``superseded`` the entities of answers that were given by definitions that have been replaced since.
+    """
 
     features: tuple[FeatureVerdict, ...]
     served: int = 0
     unknown_keys: int = 0
+    superseded: int = 0
 
     @property
     def checked(self) -> int:
@@ -103,6 +108,7 @@ class Verified:
             "checked": self.checked,
             "differing": self.differing,
             "unknown_keys": self.unknown_keys,
+            "superseded": self.superseded,
             "features": [one.to_dict() for one in self.features],
         }
 

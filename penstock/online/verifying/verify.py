@@ -92,7 +92,8 @@ def verify(
     tallies: dict[str, _Tally] = {}
     served = unknown = 0
     held: dict[str, tuple[pa.Table, dict[bytes, int]]] = {}
-    groups = _grouped(bound, entries, most)
+    current, superseded = _current(bound, entries)
+    groups = _grouped(current, most)
     for number, ((name, features), logged) in enumerate(groups.items()):
         progress(f"working out {name} again", number / len(groups))
         view = bound.views[name]
@@ -104,16 +105,33 @@ def verify(
         if len(asked.at):
             _compare(asked, held[name][0].take(pa.array(asked.rows)), again, tallies)
     verdicts = [tally.finished(feature) for feature, tally in sorted(tallies.items())]
-    return Verified(tuple(verdicts), served, unknown)
+    return Verified(tuple(verdicts), served, unknown, superseded)
 
 
-def _grouped(bound: Bound, entries: Iterable[Entry], most: int) -> dict[tuple[str, tuple[str, ...]], list[Entry]]:
-    """The newest answers by view and features; those about features that are no more are left out."""
+def _current(bound: Bound, entries: Iterable[Entry]) -> tuple[list[Entry], int]:
+    """The answers about what is defined now, newest first, and how many entities' answers were left out.
+
+    What was answered before the present definition answered for the first time was right in its day. Whoever answers
+    by an older definition after that is found out.
+    """
+    kept, first = list(entries), dict[str, int]()
+    for one in kept:
+        if one.view in bound.views and one.version == bound.views[one.view].fingerprint:
+            first[one.view] = min(one.at, first.get(one.view, one.at))
+    there = [one for one in kept if one.at >= first.get(one.view, one.at + 1) and _defines(bound, one)]
+    left = sum(len(one.keys) for one in kept) - sum(len(one.keys) for one in there)
+    return sorted(there, key=lambda one: -one.at), left
+
+
+def _defines(bound: Bound, entry: Entry) -> bool:
+    """Whether the features of an answer are there still."""
+    return set(entry.features) <= {one.name for one in bound.views[entry.view].features}
+
+
+def _grouped(entries: Iterable[Entry], most: int) -> dict[tuple[str, tuple[str, ...]], list[Entry]]:
+    """The newest answers by view and features."""
     groups: dict[tuple[str, tuple[str, ...]], list[Entry]] = {}
-    for entry in sorted(entries, key=lambda one: -one.at):
-        view = bound.views.get(entry.view)
-        if view is None or not set(entry.features) <= {one.name for one in view.features}:
-            continue
+    for entry in entries:
         group = groups.setdefault((entry.view, entry.features), [])
         if sum(len(one.keys) for one in group) < most:
             group.append(entry)

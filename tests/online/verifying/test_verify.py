@@ -1,0 +1,160 @@
+"""Served values against training's: nothing differs while the store is in step, and what differs has its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from penstock.errors import RefusedError
+from penstock.features.views.bound import BoundView
+from penstock.online.answer import Status
+from penstock.online.verifying import Entry, Verified
+from penstock.project import Project, open_project
+from tests.pipeline.shop import asked, made, write
+
+VIEWS = """FOR EACH customers.customer_id
+orders_ever = COUNT(orders.*, -INF, 0, days)
+spend = SUM(orders.amount, -INF, 0, days)
+plan = customers.plan
+"""
+LATEST = """
+[features.last]
+entity = "customers"
+table = "orders"
+columns = ["amount"]
+ttl = "20000 days"
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    folder = made(tmp_path, customers=12)
+    write(folder, "features/orders.pql", VIEWS)
+    (folder / "penstock.toml").write_text((folder / "penstock.toml").read_text() + LATEST)
+    opened = open_project(folder)
+    opened.run()
+    opened.online.sync()
+    return opened
+
+
+def read(project: Project) -> None:
+    project.online.read(["orders:*", "last:amount"], {"customer_id": [*range(12), 99]})
+
+
+def causes(found: Verified) -> dict[str, dict[str, int]]:
+    return {one.feature: dict(one.causes) for one in found.features if one.causes}
+
+
+def test_what_is_served_is_what_training_reads(project: Project) -> None:
+    read(project)
+    found = project.online.verify(sample=5)
+    assert found.passed
+    names = ("last:amount", "orders:orders_ever", "orders:plan", "orders:spend")
+    assert {one.feature: one.checked for one in found.features} == dict.fromkeys(names, 17)
+    assert found.unknown_keys == 2  # nobody is customer 99, of whom both views were asked
+    found.must_pass()
+
+
+def test_a_row_that_the_store_had_not_followed_is_told(project: Project) -> None:
+    with asked(project.site.file.folder) as shop:
+        shop.execute("INSERT INTO orders VALUES (90001, 3, 7.5, '2024-05-01 00:00:00')")
+        shop.execute("INSERT INTO orders VALUES (90002, 3, 8.5, '2025-05-01 00:00:00')")
+    project.run()
+    read(project)
+    found = project.online.verify(sample=0)
+    late = {"late row": 1}
+    assert causes(found) == {"orders:orders_ever": late, "orders:spend": late, "last:amount": late}
+    with pytest.raises(RefusedError, match=r"ONLINE_DIFFERS: 3 of 48 .*late row 1"):
+        found.must_pass()
+    example = next(one for one in found.features if one.feature == "orders:orders_ever").examples[0]
+    assert example.trained == example.served + 2  # type: ignore[operator]
+    project.online.log.clear()
+    project.online.sync()
+    read(project)
+    assert project.online.verify().passed
+
+
+def test_late_deleted_and_changed_rows_leave_what_was_served_right(project: Project) -> None:
+    read(project)
+    with asked(project.site.file.folder) as shop:
+        shop.execute("DELETE FROM orders WHERE order_id % 7 = 0")
+        shop.execute("UPDATE orders SET amount = amount + 1 WHERE order_id % 7 = 1")
+        shop.execute("UPDATE orders SET customer_id = 5 WHERE order_id % 7 = 2")
+        shop.execute("INSERT INTO orders VALUES (90001, 3, 7.5, '2024-01-02 00:00:00')")
+        shop.execute("DELETE FROM customers WHERE customer_id = 4")
+    project.run()
+    assert project.online.verify(sample=0).passed  # before the store follows: those answers were right in their time
+    project.online.sync()
+    read(project)
+    found = project.online.verify()
+    assert (found.passed, causes(found)) == (True, {})
+
+
+def test_a_definition_that_was_replaced_is_history_and_one_that_lingers_is_told(project: Project) -> None:
+    read(project)
+    write(project.site.file.folder, "features/orders.pql", VIEWS.replace("SUM(orders.amount", "AVG(orders.amount"))
+    changed = open_project(project.site.file.folder)
+    changed.online.sync()
+    found = changed.online.verify(sample=3)
+    assert (found.passed, found.superseded) == (True, 13)
+    read(changed)
+    old = project.features.bound.views["orders"].fingerprint
+    entries = [one for one in changed.online.log.entries() if one.view == "orders" and one.version != old]
+    stale = replace_entry(entries[-1], version=old, at=entries[-1].at + 1, values=wrong(entries[-1], 1, 0.5))
+    changed.online.log.add([stale])
+    found = changed.online.verify(["orders"], sample=0)
+    assert causes(found) == {"orders:spend": {"definition version": 12}}
+
+
+def replace_entry(entry: Entry, **parts: object) -> Entry:
+    told = {name: parts.get(name, getattr(entry, name)) for name in Entry.__struct_fields__}
+    return Entry(**told)
+
+
+def wrong(entry: Entry, feature: int, value: object) -> tuple[tuple[object, ...], ...]:
+    columns = list(entry.values)
+    columns[feature] = (value,) * len(entry.keys)
+    return tuple(columns)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (lambda e: {"values": tuple(tuple(str(v) for v in column) for column in e.values)}, "type"),
+        (lambda e: {"values": wrong(e, 0, None), "statuses": ((Status.OUTSIDE_MAX_AGE,) * len(e.keys),)}, "ttl"),
+        (lambda e: {"values": wrong(e, 0, -1.0), "kept": e.at + 60_000_000}, "clock"),
+        (lambda e: {"values": wrong(e, 0, -1.0)}, "unknown"),
+    ],
+)
+def test_every_cause_is_found(project: Project, change: Callable[[Entry], dict[str, object]], cause: str) -> None:
+    project.online.read(["last:amount"], {"customer_id": [1, 2, 3]})
+    (entry,) = project.online.log.entries()
+    project.online.log.clear()
+    project.online.log.add([replace_entry(entry, **change(entry))])
+    assert causes(project.online.verify(["last"], sample=0)) == {"last:amount": {cause: 3}}
+
+
+def test_a_value_that_had_grown_too_old_is_told_as_such(project: Project) -> None:
+    """What was served although it was older than the view allows."""
+    project.online.read(["last:amount"], {"customer_id": [1]})
+    bound = project.features.bound
+
+    def aged(view: BoundView) -> BoundView:
+        features = tuple(
+            replace(one, expression=one.expression.map(lambda n: replace(n, ttl=1) if hasattr(n, "ttl") else n))
+            for one in view.features
+        )
+        return replace(view, features=features, ttl=1)
+
+    project.features.__dict__["bound"] = replace(bound, views={**bound.views, "last": aged(bound.views["last"])})
+    assert causes(project.online.verify(["last"], sample=0)) == {"last:amount": {"ttl": 1}}
+
+
+def test_nothing_compared_is_no_proof(project: Project) -> None:
+    found = project.online.verify(sample=0)
+    assert not found.passed
+    with pytest.raises(RefusedError, match="ONLINE_UNVERIFIED"):
+        found.must_pass()
