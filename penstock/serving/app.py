@@ -25,7 +25,7 @@ from penstock.serving.faults import Answer, failure, fault, refusal
 from penstock.serving.limits import USUAL, Limits, at_most
 from penstock.serving.materializing import Materializing, check_window
 from penstock.serving.metrics import Metrics
-from penstock.serving.naming import Named, named, service_features, view_of
+from penstock.serving.naming import Named, check_names, known_view, named
 from penstock.serving.openapi import described
 from penstock.serving.service import Destination, FeatureService
 from penstock.serving.tables import table
@@ -62,6 +62,11 @@ class ServingApp:
             "/metrics": ("GET", self._metrics),
             "/openapi.json": ("GET", self._openapi),
         }
+
+    def close(self) -> None:
+        """Finish what its threads do."""
+        self._readers.shutdown()
+        self._writers.shutdown()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -136,15 +141,12 @@ class ServingApp:
         return found
 
     def _resolved(self, ask: bodies.Ask) -> Named:
-        bound = self.service.bound
-        if ask.feature_service is not None:
-            features = service_features(bound, ask.feature_service)
-        elif ask.features:
-            features = tuple(ask.features)
-        else:
+        bound, features = self.service.bound, ask.features or []
+        if ask.feature_service is None and not features:
             raise RequestError("SERVE_FEATURES", "the request names neither features nor a feature_service")
         at_most(len(features), self.limits.features, "features")
-        return named(bound, features, full=ask.full_feature_names)
+        check_names(bound, ask.feature_service, features)
+        return named(bound, ask.feature_service or features, full=ask.full_feature_names)
 
     def _counted(self, ask: bodies.Ask, wanted: Named) -> int:
         """How many values are asked for. Raises ``RequestError`` where that is too many."""
@@ -181,7 +183,7 @@ class ServingApp:
         return _NULL
 
     async def _pushed(self, name: str, code: str, columns: Mapping[str, list[object]], to: Destination) -> None:
-        view = view_of(self.service.bound, name, code)
+        view = known_view(self.service.bound, name, code)
         if isinstance(view, BoundOnDemand):
             raise RequestError("SERVE_ON_DEMAND", f"{name} is worked out on demand: it takes no rows", name=name)
         at_most(max(map(len, columns.values()), default=0), self.limits.entities, "rows")
@@ -208,7 +210,7 @@ class ServingApp:
         if asked is None:
             return tuple(bound.views)
         for name in asked:
-            view_of(bound, name)
+            known_view(bound, name)
         return tuple(name for name in dict.fromkeys(asked) if name in bound.views)
 
     async def _materialized(self, views: tuple[str, ...], query: str) -> Answer:

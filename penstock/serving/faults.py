@@ -23,8 +23,10 @@ class Answer(NamedTuple):
 _KNOWN: Mapping[str, tuple[int, str]] = {
     "SERVE_VIEW": (404, "FeatureViewNotFoundException"),
     "SERVE_SERVICE": (404, "FeatureServiceNotFoundException"),
-    "SERVE_FEATURE": (422, "SpecifiedFeaturesNotPresentError"),
-    "SERVE_NAMES": (422, "FeatureNameCollisionError"),
+    "FEATURE_UNKNOWN": (422, "SpecifiedFeaturesNotPresentError"),
+    "FEATURE_COLLISION": (422, "FeatureNameCollisionError"),
+    "FEATURE_TOO_MANY": (413, "FeastError"),
+    "REQUEST_TOO_MANY": (413, "FeastError"),
     "SERVE_REQUESTED": (404, "RequestDataNotFoundInEntityRowsException"),
     "SERVE_PUSH_SOURCE": (422, "PushSourceNotFoundException"),
     "SERVE_DATA_SOURCE": (404, "DataSourceObjectNotFoundException"),

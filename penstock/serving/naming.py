@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.errors import RequestError
-from penstock.features.views.bound import Bound, BoundFeature, BoundOnDemand, BoundView
+from penstock.features.views.bound import Bound, BoundOnDemand, BoundView
+from penstock.features.views.chosen import needed, output_names, resolve, view_of
 from penstock.schema import Dtype
 from penstock.serving.faults import unknown
 from penstock.serving.tables import instants
@@ -26,8 +26,8 @@ class Named:
     keys: tuple[str, ...]
     entities: tuple[tuple[str, ...], ...]
     requested: tuple[str, ...]
-    views: tuple[str, ...]
     instants: tuple[str, ...]
+    views: tuple[str, ...]
 
     def given(self, columns: Mapping[str, list[object]]) -> tuple[dict[str, list[object]], dict[str, list[object]]]:
         """A request's columns as keys and as what on-demand features take.
@@ -54,72 +54,48 @@ def _missing_key(entity: Sequence[str], columns: Mapping[str, object]) -> Reques
     return RequestError("SERVE_KEY", message, name=entity[0], candidates=list(columns)[:20])
 
 
-def named(bound: Bound, features: Sequence[str], *, full: bool) -> Named:
-    """Features by name (``view:feature``; ``view`` alone: all of it). Raises ``RequestError`` for what there is not."""
-    refs = [ref for text in features for ref in _refs(bound, text)]
-    found = [_feature(bound, *ref) for ref in refs]
-    _must_differ(refs, full=full)
-    views = tuple(dict.fromkeys(view for view, _ in refs))
-    below = [one for view in views for one in _below(bound, view)]
-    entities = {one.entity.keys: one.entity for one in below if isinstance(one, BoundView)}
-    requested = {
-        name: dtype for one in below if isinstance(one, BoundOnDemand) for name, dtype in one.requested.items()
-    }
-    kinds = {name: dtype for one in entities.values() for name, dtype in zip(one.keys, one.dtypes, strict=True)}
+def named(bound: Bound, features: str | Sequence[str], *, full: bool) -> Named:
+    """A service by name, or features (``view:feature``). Raises ``RequestError`` for what there is not."""
+    chosen = resolve(bound, features)
+    output_names(chosen, full)
+    views = tuple(dict.fromkeys(one.view for one in chosen))
+    read = dict.fromkeys(one.view for one in needed(bound, chosen))
+    entities = {bound.views[name].entity.keys: bound.views[name].entity for name in read}
+    keys = {name: dtype for one in entities.values() for name, dtype in zip(one.keys, one.dtypes, strict=True)}
+    requested = {name: dtype for view in views for name, dtype in _requested(bound, view)}
     return Named(
-        tuple(f"{view}:{feature}" for view, feature in refs),
-        tuple(one.dtype for one in found),
-        tuple(kinds),
+        tuple(map(str, chosen)),
+        tuple(view_of(bound, one.view).feature(one.feature).dtype for one in chosen),
+        tuple(keys),
         tuple(entities),
         tuple(requested),
+        tuple(name for name, dtype in (keys | requested).items() if dtype is Dtype.TIMESTAMP),
         views,
-        tuple(name for name, dtype in (kinds | requested).items() if dtype is Dtype.TIMESTAMP),
     )
 
 
-def service_features(bound: Bound, name: str) -> tuple[str, ...]:
-    """The features of a service. Raises ``RequestError`` (``SERVE_SERVICE``)."""
-    if name not in bound.services:
-        raise unknown("SERVE_SERVICE", "feature service", name, bound.services)
-    return bound.services[name].features
+def _requested(bound: Bound, view: str) -> Iterator[tuple[str, Dtype]]:
+    """The columns that an on-demand view, or one of its inputs, takes from the request."""
+    if (demanded := bound.on_demand.get(view)) is not None:
+        yield from demanded.requested.items()
+        for name in dict.fromkeys(name for name, _ in demanded.inputs.values()):
+            yield from _requested(bound, name)
 
 
-def view_of(bound: Bound, name: str, code: str = "SERVE_VIEW") -> BoundView | BoundOnDemand:
+def check_names(bound: Bound, service: str | None, features: Sequence[str]) -> None:
+    """Whether services and views are there, said so that Feast's clients know what is not. Raises ``RequestError``."""
+    if service is not None and service not in bound.services:
+        raise unknown("SERVE_SERVICE", "feature service", service, bound.services)
+    for ref in features if service is None else ():
+        name, colon, _ = ref.partition(":")
+        if colon:
+            known_view(bound, name)
+
+
+def known_view(bound: Bound, name: str, code: str = "SERVE_VIEW") -> BoundView | BoundOnDemand:
     """A view by name. Raises ``RequestError`` (``code``)."""
     view = bound.views.get(name) or bound.on_demand.get(name)
     if view is None:
         what = "push source" if code == "SERVE_PUSH_SOURCE" else "feature view"
         raise unknown(code, what, name, [*bound.views, *bound.on_demand])
     return view
-
-
-def _refs(bound: Bound, text: str) -> list[tuple[str, str]]:
-    view, mark, feature = text.partition(":")
-    if mark:
-        return [(view, feature)]
-    return [(view, one.name) for one in view_of(bound, view).features]
-
-
-def _feature(bound: Bound, view: str, name: str) -> BoundFeature:
-    there = view_of(bound, view)
-    try:
-        return there.feature(name)
-    except (KeyError, StopIteration):
-        raise unknown("SERVE_FEATURE", f"feature of {view}", name, [one.name for one in there.features]) from None
-
-
-def _must_differ(refs: Sequence[tuple[str, str]], *, full: bool) -> None:
-    names = Counter(f"{view}__{feature}" if full else feature for view, feature in refs)
-    name, times = next(iter(names.most_common(1)), ("", 0))
-    if times > 1:
-        hint = None if full else "Set full_feature_names."
-        raise RequestError("SERVE_NAMES", f"{times} features would be called {name!r}", name=name, hint=hint)
-
-
-def _below(bound: Bound, view: str) -> Iterator[BoundView | BoundOnDemand]:
-    """A view and those that it takes its inputs from."""
-    there = view_of(bound, view)
-    yield there
-    if isinstance(there, BoundOnDemand):
-        for name in dict.fromkeys(view for view, _ in there.inputs.values()):
-            yield from _below(bound, name)
