@@ -48,18 +48,24 @@ class LogRows:
 
     def read(self, table: str, columns: Sequence[str]) -> pa.Table:
         """These columns of all row versions, in an order that never changes."""
-        scan, tail = self.logs[table]
-        rows = self._scanned(scan, columns)
+        once = list(dict.fromkeys(columns))
+        rows, tail = self._scanned(table, once), self.logs[table][1]
         if not columns:
             return pa.table({"_": pa.nulls(len(rows) + len(tail))}).select([])
         if len(tail):
-            rows = pa.concat_tables([rows, tail.select(list(columns))], promote_options="permissive")
+            rows = pa.concat_tables([rows, tail.select(once)], promote_options="permissive")
         return pa.table([self._as_told(table, name, rows[name]) for name in columns], names=list(columns))
 
-    def _scanned(self, scan: Scan, columns: Sequence[str]) -> pa.Table:
-        chosen = ", ".join(map(quoted, columns)) or "1"
-        with Sql({"t": scan}, "log", self.settings) as sql:
-            return sql.arrow(f"SELECT {chosen} FROM t")
+    def _scanned(self, table: str, columns: Sequence[str]) -> pa.Table:
+        scan = self.logs[table][0]
+        if columns and not scan.files:
+            return pa.schema([scan.schema.field(name) for name in columns]).empty_table()
+        return self._sql.arrow(f"SELECT {', '.join(map(quoted, columns)) or '1'} FROM {quoted(table)}")
+
+    @cached_property
+    def _sql(self) -> Sql:
+        """One for all reads: opening it costs more than most of them."""
+        return Sql({name: scan for name, (scan, _) in self.logs.items()}, "log", self.settings)
 
     def _as_told(self, table: str, name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
         read = canonical(values)

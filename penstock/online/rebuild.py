@@ -25,6 +25,7 @@ from penstock.online.texts import Texts
 from penstock.settings import Settings
 
 Parts = dict[int, bytes]
+_NOTHING = pa.table({})
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class LakeNow:
         return {name: self._came(name, followed.get(name)) for name in self.following.tables}
 
     def _came(self, table: str, before: TableState | None) -> pa.Table | None:
+        if before == self.following.state[table]:
+            return _NOTHING
         recent = self.following.since(table, before)
         columns = identity(self.bound.graph, table)
         if recent is None:

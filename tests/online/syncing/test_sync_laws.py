@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 
-from tests.online.syncing.worlds import SMALL, Shop, happen, steps
+from tests.online.syncing.worlds import SMALL, VIEWS, Shop, happen, steps
 
 
-@given(steps())
-def test_increments_end_where_a_first_load_does(happened: list[tuple[str, Any]]) -> None:
+@given(VIEWS, steps())
+def test_increments_end_where_a_first_load_does(view: str, happened: list[tuple[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as place:
-        shop = Shop(Path(place))
+        shop = Shop.showing(place, view)
         try:
             for what, how in happened:
                 happen(shop, what, how)
@@ -25,10 +24,11 @@ def test_increments_end_where_a_first_load_does(happened: list[tuple[str, Any]])
             shop.close()
 
 
-@given(steps())
-def test_parts_of_keys_make_the_whole(happened: list[tuple[str, Any]]) -> None:
+@settings(max_examples=10)
+@given(VIEWS, steps())
+def test_parts_of_keys_make_the_whole(view: str, happened: list[tuple[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as place:
-        shop = Shop(Path(place))
+        shop = Shop.showing(place, view)
         try:
             for what, how in happened:
                 if what not in ("sync", "anew"):

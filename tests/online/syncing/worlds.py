@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,8 @@ DAY = 86_400_000_000
 START = 19_750 * DAY
 NOW = START + 60 * DAY
 SETTINGS = Settings(memory=1 << 30, threads=1, cache=None)
-SMALL = Settings(memory=1 << 14, threads=1, cache=None)
-"""So little that a first load goes in many parts."""
+SMALL = Settings(memory=1 << 15, threads=1, cache=None)
+"""So little that a first load of a few dozen rows goes in parts."""
 
 N, F, S, T = Dtype.INT, Dtype.FLOAT, Dtype.STRING, Dtype.TIMESTAMP
 ARROW = {N: pa.int64(), F: pa.float64(), S: pa.string(), T: pa.timestamp("us"), Dtype.BOOL: pa.bool_()}
@@ -123,6 +123,12 @@ class Shop:
     sent: int = 0
     batch: int = 0
 
+    @classmethod
+    def showing(cls, place: str, view: str) -> Shop:
+        """A shop of which one view is kept."""
+        told = definitions()
+        return cls(Path(place), bound=bind(replace(told, views={view: told.views[view]}), graph()))
+
     def __post_init__(self) -> None:
         self.lake: Lake = open_lake(self.place / "lake", now=lambda: self.clock)
         for name, columns in COLUMNS.items():
@@ -144,14 +150,14 @@ class Shop:
 
     # ------------------------------------------------------------ rows
 
-    def commit(self, name: str, rows: Sequence[Mapping[str, Any]], *, replace: bool = False) -> None:
+    def commit(self, name: str, rows: Sequence[Mapping[str, Any]], *, whole: bool = False) -> None:
         """Row versions as one version of a table."""
         table = self.lake.table(name)
         kinds = {c: ARROW[d] for c, d in {**COLUMNS[name], KNOWN: T, DELETED: Dtype.BOOL}.items()}
         columns = {c: pa.array([row.get(c) for row in rows], kind) for c, kind in kinds.items()}
         staged = table.stage(pa.table(columns).to_batches())
         self.batch += 1
-        (table.replace if replace else table.commit)(staged, batch=f"b{self.batch}")
+        (table.replace if whole else table.commit)(staged, batch=f"b{self.batch}")
 
     def stream(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Rows of orders that come by a stream, into the tail."""
@@ -229,6 +235,7 @@ def asked(holding: Holding, rows: list[list[Any]], at: int) -> list[list[Any]]:
 
 # ------------------------------------------------------------------------------------------------- what happens
 
+VIEWS = st.sampled_from(["spending", "spending", *definitions().views])
 KEYS: Mapping[str, st.SearchStrategy[Any]] = {
     "customer_id": st.integers(0, 3), "order_id": st.integers(0, 7), "item_id": st.integers(0, 9),
     "product": st.sampled_from(["p", "q"]), "maker_id": st.integers(0, 1),
@@ -279,7 +286,7 @@ def happen(shop: Shop, what: str, how: Any) -> None:
     elif what == "compact":
         shop.lake.table("orders").compact()
     elif what == "replace":
-        shop.commit("orders", how, replace=True)
+        shop.commit("orders", how, whole=True)
     elif what == "later":
         shop.clock += 3 * DAY
     else:
