@@ -157,7 +157,7 @@ def test_errors_are_feasts_own(client: flight.FlightClient) -> None:
     with pytest.raises(flight.FlightServerError, match="Flight error: ") as raised:
         exchanged(client, PAST | {"feature_refs": ["gone:n"]}, SPINE)
     text = str(raised.value)
-    said = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    said, _ = json.JSONDecoder().raw_decode(text[text.index("{") :])
     assert (said["module"], said["class"]) == ("feast.errors", "FeatureViewNotFoundException")
 
 

@@ -121,7 +121,6 @@ def test_workers_share_a_port_and_their_counters_and_one_that_dies_is_replaced(t
 
 def _children(process: int) -> list[int]:
     """The workers of a process, without multiprocessing's own."""
-    listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(process)], capture_output=True, text=True, check=True
-    )
+    command = ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(process)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
     return [int(line.split()[0]) for line in listed.stdout.splitlines() if "spawn_main" in line]
