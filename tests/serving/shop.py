@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -27,8 +28,11 @@ from penstock.features.views.declared import (
 from penstock.features.views.entities import EntityRows
 from penstock.online.answer import Online, Status
 from penstock.online.coercing import coerced
+from penstock.online.reading import OnlineReader
+from penstock.online.stores.lmdb import LmdbStore
 from penstock.schema import Column, Dtype, Graph, Kind, Link, Table
 from penstock.settings import Settings
+from tests.online.answering.stored import fill
 
 SETTINGS = Settings(memory=1 << 30, threads=1, cache=None)
 NOON = 1_767_268_800_000_000
@@ -221,6 +225,39 @@ class Shop:
         """Nothing follows behind here: told, and for tests held up while ``going`` is clear."""
         self.going.wait(10)
         self.synced.append(tuple(views))
+
+
+@dataclass
+class StoredShop(Shop):
+    """The same, answered from a store of LMDB's that is filled again after every push."""
+
+    folder: Path = Path()
+    store: LmdbStore = field(init=False)
+    reader: OnlineReader = field(init=False)
+
+    @classmethod
+    def within(cls, folder: Path) -> StoredShop:
+        """The usual rows, with a store in this folder."""
+        shop = Shop.opened()
+        made = cls(shop.bound, shop.tables, folder=folder)
+        made.going.set()
+        made.store = LmdbStore(folder)
+        made._fill()
+        return made
+
+    def _fill(self) -> None:
+        fill(self.store, self.bound, self.tables, time.time_ns() // 1000)
+        self.reader = OnlineReader(self.bound, self.store, lambda: time.time_ns() // 1000)
+
+    def read(self, *asked: Any, **how: Any) -> Online:
+        """What the store holds."""
+        return self.reader.read(*asked, **how)
+
+    def push(self, view: str, rows: pa.Table, to: str) -> int:
+        """Add rows, and let the store know."""
+        count = super().push(view, rows, to)
+        self._fill()
+        return count
 
 
 SOURCES = {

@@ -14,15 +14,18 @@ from penstock.errors import StoreError
 from penstock.serving.app import ServingApp
 from penstock.serving.limits import Limits
 from tests.serving.asking import ask, listened, online, put, raw
-from tests.serving.shop import NOON, Shop
+from tests.serving.shop import NOON, Shop, StoredShop
 
 NOON_TEXT, EPOCH_TEXT = "2026-01-01T12:00:00Z", "1970-01-01T00:00:00Z"
 ASK = b'{"features": ["driver_stats:trips"], "entities": {"driver_id": [1001]}}'
 
 
-@pytest.fixture(scope="module")
-def shop() -> Shop:
-    return Shop.opened()
+@pytest.fixture(scope="module", params=["engine", "lmdb"])
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """Answers worked out for every request, and answers from a store: nobody should see which."""
+    if request.param == "engine":
+        return Shop.opened()
+    return StoredShop.within(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from tests.serving.asking import listened
 from tests.serving.feast_clients import VERSIONS, asked
-from tests.serving.shop import NOON, Shop
+from tests.serving.shop import NOON, StoredShop
 
 SECONDS = NOON // 10**6
 TOKEN = "s3cret"  # it opens nothing
@@ -25,10 +25,11 @@ def version(request: pytest.FixtureRequest) -> str:
 def told(version: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     """What a client is answered; the newer one has to show a token."""
     token = TOKEN if version == "0.67.0" else None
-    with listened(Shop.opened(), token=token, flight_port=0) as listen:
+    folder = tmp_path_factory.mktemp("feast")
+    with listened(StoredShop.within(folder / "store"), token=token, flight_port=0) as listen:
         assert listen.flight is not None
         shown = {"SHOP_TOKEN": token} if token else {}
-        return asked(version, tmp_path_factory.mktemp("feast"), listen.http, listen.flight, **shown)
+        return asked(version, folder, listen.http, listen.flight, **shown)
 
 
 def test_one_entity(told: Mapping[str, Any]) -> None:
