@@ -49,9 +49,9 @@ def status(project: Any, as_json: bool) -> None:
         followed = None if state is None else state.kept
         rows.append({"view": name, "state": told, "version": view.fingerprint, "kept": followed})
     if as_json:
-        echo_json({"store": project.site.file.online.store, "views": rows})
+        echo_json({"store": project.site.online.store, "views": rows})
         return
-    click.echo(f"store: {project.site.file.online.store}")
+    click.echo(f"store: {project.site.online.store}")
     shown_rows(
         ("view", "state", "version", "follows the lake until"),
         [(r["view"], r["state"], r["version"][:8], r["kept"] and instant_text(r["kept"])) for r in rows],

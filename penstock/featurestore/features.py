@@ -14,8 +14,9 @@ from penstock.features.historical import historical
 from penstock.features.views.bound import Bound
 from penstock.features.views.chosen import resolve, view_of
 from penstock.features.views.declared import Definitions
-from penstock.featurestore.tables import Tables, graph_of
+from penstock.featurestore.tables import Tables
 from penstock.pipeline.featurefiles import bound_of, definitions_of
+from penstock.pipeline.knowngraph import graph_of
 from penstock.pipeline.site import Site
 from penstock.settings import Settings
 
@@ -38,7 +39,7 @@ class ProjectFeatures:
     @cached_property
     def bound(self) -> Bound:
         """The definitions as they fit the tables. Raises where something in them does not."""
-        return bound_of(self.site, graph_of(self.site))
+        return bound_of(self.site, graph_of(self.site.lake))
 
     @cached_property
     def tables(self) -> Tables:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -25,7 +24,6 @@ from penstock.online.verifying import Entry, ServedLog, Verified, verify
 from penstock.online.verifying.again import again
 from penstock.online.verifying.logging import logged
 from penstock.online.verifying.whom import keys_of_view
-from penstock.pipeline.settled import Place, filled
 from penstock.pipeline.site import Site
 from penstock.settings import Settings
 
@@ -43,21 +41,14 @@ class ProjectOnline:
         return self.features.site
 
     @cached_property
-    def url(self) -> str:
-        """Where the store is; a path is made absolute. Raises ``RequestError`` for a secret that is not set."""
-        told, place = self.site.file.online.store, Place(self.site.file.path.name, "online", "store")
-        whole = filled(told, place).removeprefix("lmdb:")
-        return whole if "://" in whole else os.path.normpath(self.site.file.folder / whole)
-
-    @cached_property
     def store(self) -> OnlineStore:
         """The store, opened when first asked for."""
-        return open_store(self.url)
+        return open_store(self.site.online_url)
 
     @cached_property
     def log(self) -> ServedLog:
         """What was served, by key hash."""
-        return ServedLog(self.site.state / "served", self.site.file.online.log)
+        return ServedLog(self.site.state / "served", self.site.online.log)
 
     @cached_property
     def reader(self) -> OnlineReader:

@@ -9,21 +9,8 @@ from penstock.engine.relational import Relational
 from penstock.features.views.bound import Bound
 from penstock.features.views.entities import EntityRows
 from penstock.online.following import Following, TableState
-from penstock.pipeline.knowngraph import known_graph
-from penstock.pipeline.site import Site, aside
-from penstock.schema import Graph
+from penstock.pipeline.site import Site
 from penstock.settings import Settings
-
-
-def graph_of(site: Site) -> Graph:
-    """The lake's tables with their keys, clocks and links, without reading a row: definitions must not move with data.
-
-    Labels and dead letters are left out.
-    """
-    tables = site.lake.tables()
-    return known_graph(
-        {name: (table.schema, table.roles) for name, table in tables.items() if not aside(name, table.roles)}
-    )
 
 
 @dataclass

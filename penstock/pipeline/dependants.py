@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from penstock.errors import PenstockError
+from penstock.features.views.bound import Bound
+from penstock.features.views.lineage import lineage
 from penstock.language import query
 from penstock.pipeline.change import Changes, Dependant, Verdict, uses_of_query
 from penstock.pipeline.change.changes import Change
@@ -14,10 +16,15 @@ from penstock.schema import Graph, Table
 
 
 def dependants(
-    derivations: tuple[Derivation, ...], contracts: Mapping[str, Contract], queries: Mapping[str, str], graph: Graph
+    derivations: tuple[Derivation, ...],
+    contracts: Mapping[str, Contract],
+    queries: Mapping[str, str],
+    graph: Graph,
+    features: Bound | None = None,
 ) -> tuple[Dependant, ...]:
     """All that reads columns, by name. A question that cannot be read on this graph depends on nothing."""
     return (
+        *(() if features is None else _of_features(features)),
         *(_of_derivation(one) for one in derivations),
         *(one for contract in contracts.values() for one in _of_contract(contract)),
         *(one for name, text in queries.items() for one in _of_query(name, text, graph)),
@@ -46,6 +53,12 @@ def _of_contract(contract: Contract) -> Iterator[Dependant]:
         if check.columns:
             uses = frozenset((contract.table, column) for column in check.columns)
             yield Dependant("check", f"{contract.table}.{check.name}", uses)
+
+
+def _of_features(bound: Bound) -> Iterator[Dependant]:
+    for view in bound.views:
+        read = {origin for one in lineage(bound, view) for origin in (*one.values, *one.uses)}
+        yield Dependant("feature", f"view {view}", frozenset(origin for origin in read if origin[1] != "*"))
 
 
 def _of_query(name: str, text: str, graph: Graph) -> Iterator[Dependant]:

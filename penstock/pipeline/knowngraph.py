@@ -8,8 +8,17 @@ import pyarrow as pa
 
 from penstock.inference.kinds import plain_kind
 from penstock.lake.canonical import dtype_of
-from penstock.lake.versioned import DELETED, KNOWN, Roles
+from penstock.lake.versioned import DELETED, KNOWN, Lake, Roles
+from penstock.pipeline.site import aside
 from penstock.schema import Column, Dtype, Graph, Kind, Link, Table
+
+
+def graph_of(lake: Lake) -> Graph:
+    """The graph of a lake's tables; labels and dead letters are left out. It does not move with the data."""
+    tables = lake.tables()
+    return known_graph(
+        {name: (table.schema, table.roles) for name, table in tables.items() if not aside(name, table.roles)}
+    )
 
 
 def known_graph(tables: Mapping[str, tuple[pa.Schema, Roles]]) -> Graph:

@@ -109,6 +109,8 @@ class LabelSettings:
 class OnlineSettings:
     """Where features are kept to be served, and how many requests a second are logged for `penstock online verify`.
 
+    A project whose file has the section keeps its store in step with every run.
+
     ``store`` is a folder (LMDB), ``redis://…``, ``postgresql://…``, or ``live``: the sources themselves are asked.
     """
 
@@ -127,7 +129,7 @@ class ProjectFile:
     folder: Path
     name: str
     lake: LakeSettings = LakeSettings()
-    online: OnlineSettings = OnlineSettings()
+    online: OnlineSettings | None = None
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)
     tables: Mapping[str, TableSettings] = field(default_factory=dict)
     streams: Mapping[str, StreamSettings] = field(default_factory=dict)
@@ -183,7 +185,7 @@ def _read(told: Mapping[str, object], file: Path) -> ProjectFile:
         file.parent,
         whole.name or file.parent.name,
         lake,
-        read_value(OnlineSettings, whole.online, top.within("online")),
+        None if whole.online is None else read_value(OnlineSettings, whole.online, top.within("online")),
         _named(SourceSettings, whole.sources, top.within("sources")),
         _named(TableSettings, whole.tables, top.within("tables")),
         _named(StreamSettings, whole.streams, top.within("streams")),
@@ -200,7 +202,7 @@ def _read(told: Mapping[str, object], file: Path) -> ProjectFile:
 class _Top:
     name: str = ""
     lake: Mapping[str, object] = field(default_factory=dict)
-    online: Mapping[str, object] = field(default_factory=dict)
+    online: Mapping[str, object] | None = None
     sources: Mapping[str, object] = field(default_factory=dict)
     tables: Mapping[str, object] = field(default_factory=dict)
     streams: Mapping[str, object] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,13 +13,16 @@ from penstock.lake.reserved import DEAD, DEAD_KEY
 from penstock.lake.versioned import Lake, Roles, open_lake
 from penstock.pipeline.datasets import Datasets
 from penstock.pipeline.journal import Journal
-from penstock.pipeline.projectfile import ProjectFile
+from penstock.pipeline.projectfile import OnlineSettings, ProjectFile
 from penstock.pipeline.settled import Place, filled
 from penstock.quality.alerts.alert import read_alerts
 from penstock.quality.alerts.episodes import Alerts
 from penstock.quality.contract import Contract
 from penstock.quality.gate import gate
 from penstock.quality.results import Results
+
+LIVE = "live"
+"""In place of a store's URL: nothing is kept, the sources themselves are asked."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,21 @@ class Site:
         place = Place(self.file.path.name, "alerts")
         told = [{key: _filled(value, place.at(key)) for key, value in one.items()} for one in self.file.alerts]
         return Alerts(self.state / "alerts", read_alerts(told, str(place)))
+
+    @property
+    def online(self) -> OnlineSettings:
+        """Where features are kept to be served; by default beside the lake."""
+        return self.file.online or OnlineSettings()
+
+    @cached_property
+    def online_url(self) -> str:
+        """Where the online store is, with its secrets; a path is made absolute.
+
+        Raises ``RequestError`` for a secret that is not set.
+        """
+        place = Place(self.file.path.name, "online", "store")
+        whole = filled(self.online.store, place).removeprefix("lmdb:")
+        return whole if "://" in whole or whole == LIVE else os.path.normpath(self.file.folder / whole)
 
     def gate(self, contract: Contract | None) -> Check | None:
         """What looks at a table's staged rows before they are committed."""

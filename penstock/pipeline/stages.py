@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 from penstock.errors import PenstockError
 from penstock.pipeline.journal import Outcome
 
-Kind = Literal["ingest", "derive"]
-KINDS: tuple[Kind, ...] = ("ingest", "derive")
+Kind = Literal["ingest", "derive", "features"]
+KINDS: tuple[Kind, ...] = ("ingest", "derive", "features")
 """In the order in which they are walked."""
 Progress: TypeAlias = Callable[[str, float], None]
 

@@ -77,6 +77,8 @@ def standing(site: Site, runs: Sequence[Run]) -> dict[str, Run]:
 def _gone(site: Site, run: Run, walks: Mapping[tuple[str, str], set[str]]) -> bool:
     """Whether the project has no stage any more that is called like a run; ``walks`` are newest first."""
     told = list(walks)
+    if run.stage == "features":
+        return site.file.online is None
     newer = [walks[one] for one in told[: told.index((run.stage, run.batch))] if one[0] == run.stage]
     if run.stage == "derive":
         files = {path.stem for path in site.definitions.glob("[!_]*") if path.suffix in (".sql", ".py")}

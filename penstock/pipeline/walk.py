@@ -10,6 +10,7 @@ from hashlib import blake2b
 import pyarrow as pa
 
 from penstock.errors import PenstockError, system_error
+from penstock.features.views.bound import Bound
 from penstock.lake.ingest.feeds.listing import listing
 from penstock.lake.kept import content_of
 from penstock.lake.versioned import KNOWN, OWN_COLUMNS, Roles, VersionedTable
@@ -21,8 +22,9 @@ from penstock.pipeline.dependants import dependants, of_itself
 from penstock.pipeline.derive import Derivation, Lineage, Origin, lineage_of, load
 from penstock.pipeline.intakes import Look, Wanted, looks, misnamed, roles_of, wanted
 from penstock.pipeline.journal import Run
-from penstock.pipeline.knowngraph import known_graph
-from penstock.pipeline.site import Site, aside
+from penstock.pipeline.keeping import NAME, features_of, keep_stage
+from penstock.pipeline.knowngraph import graph_of, known_graph
+from penstock.pipeline.site import LIVE, Site, aside
 from penstock.pipeline.stages import KINDS, Kind, Stage
 from penstock.pipeline.work import derive_stage, ingest_stage
 from penstock.quality.contract import Contract
@@ -97,9 +99,8 @@ class Walk:
 
     def concerns(self, stage: Stage, tables: Collection[str]) -> bool:
         """Whether a stage makes one of these tables, or keeps one from being made."""
-        return stage.name in tables or (
-            stage.broken is not None and stage.kind == "derive" and bool({*self.files()} & {*tables})
-        )
+        unread = stage.broken is not None and stage.kind == "derive" and bool({*self.files()} & {*tables})
+        return unread or (bool({*stage.needs} & {*tables}) if stage.kind == "features" else stage.name in tables)
 
     def stages(self, kinds: Collection[Kind] = KINDS) -> Iterator[Stage]:
         """All stages of these kinds. Those of derived tables come when what they read has been brought in."""
@@ -107,6 +108,8 @@ class Walk:
             yield from self._ingesting()
         if "derive" in kinds:
             yield from self._deriving()
+        if "features" in kinds and self.site.file.online is not None and self.site.online.store != LIVE:
+            yield self._keeping()
 
     def _ingesting(self) -> Iterator[Stage]:
         for one in self.wanted:
@@ -125,6 +128,13 @@ class Walk:
         for derivation in derivations:
             contract = self.contracts.get(derivation.name)
             yield self._unless_touched(derive_stage(self.site, derivation, contract, self._state(derivation, contract)))
+
+    def _keeping(self) -> Stage:
+        """The stage of the online store; before all tables are there nobody can say whether features fit them."""
+        features = self._features if self.still else features_of(self.site, graph_of(self.site.lake))
+        if self.still and isinstance(features, PenstockError) and not set(self.names()) <= set(self._before):
+            return Stage("features", NAME, "keep what is served in step", self.names())
+        return keep_stage(self.site, features, self.kept())
 
     def _unless_touched(self, stage: Stage) -> Stage:
         """The stage; never to be skipped where the lake is no longer at the version that its newest run left."""
@@ -198,7 +208,13 @@ class Walk:
 
     @cached_property
     def _dependants(self) -> tuple[Dependant, ...]:
-        return dependants(self._derivations, self.contracts, self.site.file.queries, self._graph)
+        bound = None if isinstance(self._features, PenstockError) else self._features
+        return dependants(self._derivations, self.contracts, self.site.file.queries, self._graph, bound)
+
+    @cached_property
+    def _features(self) -> Bound | PenstockError:
+        """The declared features as they fitted when the walk began, or why they do not."""
+        return features_of(self.site, self._graph)
 
     @cached_property
     def _graph(self) -> Graph:
