@@ -122,6 +122,7 @@ class Shop:
     writer: TableWriter | None = None
     sent: int = 0
     batch: int = 0
+    mark: str = "b"
 
     @classmethod
     def showing(cls, place: str, view: str) -> Shop:
@@ -157,7 +158,7 @@ class Shop:
         columns = {c: pa.array([row.get(c) for row in rows], kind) for c, kind in kinds.items()}
         staged = table.stage(pa.table(columns).to_batches())
         self.batch += 1
-        (table.replace if whole else table.commit)(staged, batch=f"b{self.batch}")
+        (table.replace if whole else table.commit)(staged, batch=f"{self.mark}{self.batch}")
 
     def stream(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Rows of orders that come by a stream, into the tail."""
