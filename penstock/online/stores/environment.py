@@ -30,7 +30,7 @@ class Gate:
 
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.Lock())
-        self._inside, self._closing = 0, False
+        self._inside, self._closing = 0, 0
 
     def __enter__(self) -> None:
         with self._changed:
@@ -53,16 +53,28 @@ class Gate:
         finally:
             self.open()
 
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Let nobody new in, for somebody who is inside."""
+        with self._changed:
+            self._closing += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._closing -= 1
+                self._changed.notify_all()
+
     def close(self) -> None:
         """Begin to be alone."""
         self._changed.acquire()
-        self._closing = True
+        self._closing += 1
         while self._inside:
             self._changed.wait()
 
     def open(self) -> None:
         """Be alone no more."""
-        self._closing = False
+        self._closing -= 1
         self._changed.notify_all()
         self._changed.release()
 
@@ -133,14 +145,24 @@ class Environment:
             with self.gate:
                 size = self.opened().info()["map_size"]
                 try:
-                    with self.opened().begin(write=True) as transaction:
-                        return do(transaction)
+                    return self._committed(do)
                 except (lmdb.MapFullError, lmdb.MapResizedError) as error:
                     reason = error
             if isinstance(reason, lmdb.MapResizedError):
                 self._follow()
             else:
                 self._enlarge(size, room)
+
+    def _committed(self, do: Callable[[Transaction], T]) -> T:
+        transaction = self.opened().begin(write=True)
+        try:
+            made = do(transaction)
+            transaction.commit()
+        except BaseException:
+            with self.gate.quiet():  # among threads that read all the time it would not end for minutes
+                transaction.abort()
+            raise
+        return made
 
     def leave(self) -> None:
         """One user less; the last one closes it."""

@@ -142,8 +142,7 @@ class PostgresStore:
         """
         with ExitStack() as stack:
             with self._explained():
-                connection = stack.enter_context(self._connections.one())
-                connection.execute("SELECT pg_advisory_lock(%b)", [self._lock])
+                connection = self._held(stack)
             self._feeding = os.getpid(), connection
             try:
                 yield
@@ -160,6 +159,18 @@ class PostgresStore:
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
+
+    def _held(self, stack: ExitStack) -> Connection:
+        """A connection that holds the right to write; a new one if a kept one was lost."""
+        with suppress(psycopg.OperationalError):
+            return self._locked(stack)
+        self._connections.close()
+        return self._locked(stack)
+
+    def _locked(self, stack: ExitStack) -> Connection:
+        connection = stack.enter_context(self._connections.one())
+        connection.execute("SELECT pg_advisory_lock(%b)", [self._lock])
+        return connection
 
     def _prepare(self, connection: Connection) -> None:
         """Make what is absent; a store that is there may be one that we may only read."""
