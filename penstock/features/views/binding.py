@@ -9,7 +9,7 @@ from penstock import language
 from penstock.errors import QueryError, RequestError
 from penstock.expression import Expr
 from penstock.features.views.bound import Bound, BoundEntity, BoundFeature, BoundOnDemand, BoundView
-from penstock.features.views.calculated import Calculations
+from penstock.features.views.calculated import calculated
 from penstock.features.views.chosen import resolve
 from penstock.features.views.declared import (
     Definitions,
@@ -37,15 +37,14 @@ def bind(definitions: Definitions, graph: Graph) -> Bound:
     for view in definitions.views.values():
         _check_names(view)
     told = completed(definitions, graph)
-    found = rooted(told, graph)
-    fitting = _Fitting(found, replace(found, graph=plain(found.graph)))
+    found = rooted(told, plain(graph))
+    fitting = _Fitting(found)
     views = {one.name: fitting.view(one) for one in told.views.values() if isinstance(one, LatestView | ExpressionView)}
     for view in told.views.values():
         if isinstance(view, RoleView):
             views[view.name] = _role(view, views, told)
-    calculations = Calculations({one.name: one for one in told.views.values() if isinstance(one, OnDemandView)}, views)
-    on_demand = {name: calculations.bound(name) for name in calculations.declared}
-    bound = Bound(fitting.plain.graph, found.joins, found.entities, views, on_demand, told.services)
+    on_demand = calculated({one.name: one for one in told.views.values() if isinstance(one, OnDemandView)}, views)
+    bound = Bound(found.graph, found.joins, found.entities, views, on_demand, told.services)
     for service in told.services.values():
         _check_service(service, bound)
     return bound
@@ -79,10 +78,9 @@ def _check_names(view: View) -> None:
 
 @dataclass(frozen=True)
 class _Fitting:
-    """Stored views in the making. ``plain`` is without what was guessed: what is bound to it stays as it is."""
+    """Stored views in the making."""
 
     found: Rooted
-    plain: Rooted
 
     def view(self, view: LatestView | ExpressionView) -> BoundView:
         """A view with its features bound."""
@@ -99,8 +97,8 @@ class _Fitting:
         return BoundFeature(name, expression, dtype, fingerprint(about, expression, dtype), list_of(expression))
 
     def _latest(self, view: LatestView) -> Iterator[tuple[str, Expr]]:
-        stream = stream_of(self.plain, view)
-        table = self.plain.graph.table(view.table)
+        stream = stream_of(self.found, view)
+        table = self.found.graph.table(view.table)
         if view.ttl and table.happened is None and table.known is None:
             message = f"{view.name}: rows of {view.table} have no time, so none of them is older than ttl"
             hint = f"Say which column is its time: [tables.{view.table}] time = …; or leave ttl out."
@@ -119,10 +117,9 @@ class _Fitting:
     def _expressions(self, view: ExpressionView, entity: BoundEntity) -> Iterator[tuple[str, Expr]]:
         for name, text in view.features.items():
             try:
-                language.feature(text, self.found.graph, entity.table)
+                yield name, language.feature(text, self.found.graph, entity.table)
             except QueryError as error:
                 raise misplaced(error, view.about.said(f"{view.name}:{name}: {error.message}", name)) from error
-            yield name, language.feature(text, self.plain.graph, entity.table)
 
 
 def _role(view: RoleView, views: Mapping[str, BoundView], told: Definitions) -> BoundView:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
 
 from penstock import language
 from penstock.errors import QueryError, RequestError
@@ -15,59 +16,68 @@ from penstock.features.views.values import dtype_of, misplaced
 from penstock.schema import Dtype
 
 
-@dataclass(frozen=True)
-class Calculations:
-    """On-demand views in the making; each is bound once, when it or another that needs it is asked for."""
+def calculated(declared: Mapping[str, OnDemandView], stored: Mapping[str, BoundView]) -> dict[str, BoundOnDemand]:
+    """The on-demand views, in the order in which they are declared.
 
-    declared: Mapping[str, OnDemandView]
-    stored: Mapping[str, BoundView]
-    done: dict[str, BoundOnDemand] = field(default_factory=dict)
+    Raises ``RequestError`` for what they cannot rest on: what is not there (``FEATURE_UNKNOWN``), or themselves
+    (``FEATURE_CIRCLE``).
+    """
+    known: dict[str, BoundView | BoundOnDemand] = dict(stored)
+    made: dict[str, BoundOnDemand] = {}
+    for name in _ordered(declared):
+        known[name] = made[name] = _bound(declared[name], known, declared)
+    return {name: made[name] for name in declared}
 
-    def bound(self, name: str, above: tuple[str, ...] = ()) -> BoundOnDemand:
-        """An on-demand view. Raises ``RequestError`` for what it cannot rest on: what is not there, or itself."""
-        view = self.declared[name]
-        if name in above:
-            circle = " needs ".join([*above[above.index(name) :], name])
-            hint = "Take one of these inputs out."
-            raise RequestError("FEATURE_CIRCLE", view.about.said(circle), name=name, hint=hint)
-        if name not in self.done:
-            self.done[name] = self._bound(view, (*above, name))
-        return self.done[name]
 
-    def _bound(self, view: OnDemandView, above: tuple[str, ...]) -> BoundOnDemand:
-        twice = view.inputs.keys() & view.requested.keys()
-        if twice:
-            message = f"{view.name}: {', '.join(sorted(twice))} is an input and comes with the request, too"
-            raise RequestError("FEATURE_TWICE", view.about.said(message), hint="Call one of them something else.")
-        inputs = {called: self._input(view, called, ref, above) for called, ref in view.inputs.items()}
-        found = {called: self._feature(place, above) for called, place in inputs.items()}
-        dtypes = {called: one.dtype for called, one in found.items()} | dict(view.requested)
-        meant = {called: one.fingerprint for called, one in found.items()}
-        features = tuple(_feature(view, name, told, dtypes, meant) for name, told in view.features.items())
-        version = fingerprint(sorted((one.name, one.fingerprint) for one in features))
-        return BoundOnDemand(view.name, inputs, dict(view.requested), features, view.function, view.about, version)
+def _ordered(declared: Mapping[str, OnDemandView]) -> list[str]:
+    """The views, each after those that it rests on."""
+    below = {
+        name: [called for ref in view.inputs.values() if (called := ref.partition(":")[0]) in declared]
+        for name, view in declared.items()
+    }
+    try:
+        return list(TopologicalSorter(below).static_order())
+    except CycleError as error:
+        circle = error.args[1][::-1]
+        message = declared[circle[0]].about.said(" needs ".join(circle))
+        raise RequestError("FEATURE_CIRCLE", message, name=circle[0], hint="Take one of these inputs out.") from None
 
-    def _input(self, view: OnDemandView, called: str, ref: str, above: tuple[str, ...]) -> tuple[str, str]:
-        """Which feature an input is. Raises ``RequestError`` (``FEATURE_UNKNOWN``)."""
-        name, colon, feature = ref.partition(":")
-        known = {**self.stored, **self.declared}
-        if not colon or name not in known:
-            message = f"{view.name}: input {called} is {ref!r}, and there is no such view"
-            there = [f"{one}:…" for one in known if one != view.name]
-            hint = "An input is a view's feature: view:feature."
-            raise RequestError("FEATURE_UNKNOWN", view.about.said(message), name=ref, candidates=there, hint=hint)
-        names = [one.name for one in self._view(name, above).features]
-        if feature not in names:
-            message = f"{view.name}: input {called} is {ref!r}, and {name} has no feature {feature!r}"
-            raise RequestError("FEATURE_UNKNOWN", view.about.said(message), name=feature, candidates=names)
-        return name, feature
 
-    def _view(self, name: str, above: tuple[str, ...]) -> BoundView | BoundOnDemand:
-        return self.stored[name] if name in self.stored else self.bound(name, above)
+def _bound(
+    view: OnDemandView, known: Mapping[str, BoundView | BoundOnDemand], declared: Mapping[str, OnDemandView]
+) -> BoundOnDemand:
+    twice = view.inputs.keys() & view.requested.keys()
+    if twice:
+        message = f"{view.name}: {', '.join(sorted(twice))} is an input and comes with the request, too"
+        raise RequestError("FEATURE_TWICE", view.about.said(message), hint="Call one of them something else.")
+    inputs = {called: _input(view, called, ref, known, declared) for called, ref in view.inputs.items()}
+    found = {called: known[name].feature(feature) for called, (name, feature) in inputs.items()}
+    dtypes = {called: one.dtype for called, one in found.items()} | dict(view.requested)
+    meant = {called: one.fingerprint for called, one in found.items()}
+    features = tuple(_feature(view, name, told, dtypes, meant) for name, told in view.features.items())
+    version = fingerprint(sorted((one.name, one.fingerprint) for one in features))
+    return BoundOnDemand(view.name, inputs, dict(view.requested), features, view.function, view.about, version)
 
-    def _feature(self, place: tuple[str, str], above: tuple[str, ...]) -> BoundFeature:
-        view, feature = place
-        return self._view(view, above).feature(feature)
+
+def _input(
+    view: OnDemandView,
+    called: str,
+    ref: str,
+    known: Mapping[str, BoundView | BoundOnDemand],
+    declared: Mapping[str, OnDemandView],
+) -> tuple[str, str]:
+    """Which feature an input is. Raises ``RequestError`` (``FEATURE_UNKNOWN``)."""
+    name, colon, feature = ref.partition(":")
+    if not colon or name not in known:
+        message = f"{view.name}: input {called} is {ref!r}, and there is no such view"
+        there = [f"{one}:…" for one in {**known, **declared} if one != view.name]
+        hint = "An input is a view's feature: view:feature."
+        raise RequestError("FEATURE_UNKNOWN", view.about.said(message), name=ref, candidates=there, hint=hint)
+    if feature not in known[name].by_name:
+        message = f"{view.name}: input {called} is {ref!r}, and {name} has no feature {feature!r}"
+        names = known[name].by_name
+        raise RequestError("FEATURE_UNKNOWN", view.about.said(message), name=feature, candidates=names)
+    return name, feature
 
 
 def _feature(

@@ -209,9 +209,7 @@ MISTAKES: list[tuple[list[Entity | View | Service], str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("declared", "code", "words"), MISTAKES, ids=[f"{at}-{one[1]}" for at, one in enumerate(MISTAKES)]
-)
+@pytest.mark.parametrize(("declared", "code", "words"), MISTAKES, ids=range(len(MISTAKES)))
 def test_a_mistake_is_told_with_its_place(declared, code, words):
     with pytest.raises(PenstockError) as caught:
         town(*declared)

@@ -21,7 +21,8 @@ BOUND = town(
     OnDemandView("more", {"twice": "a * 2"}, {"a": "risk:share"}),
     Service("fraud", ("more:*", "last:amount")),
 )
-ALL = [Chosen(view.name, one.name) for part in (BOUND.views, BOUND.on_demand) for view in part.values() for one in view.features]  # fmt: skip # noqa: E501
+VIEWS = (*BOUND.views.values(), *BOUND.on_demand.values())
+ALL = [Chosen(view.name, one.name) for view in VIEWS for one in view.features]
 
 
 def refs(*features: str) -> list[str]:
@@ -74,7 +75,8 @@ def test_too_many_features_are_refused_before_any_is_looked_at():
 
 
 def test_too_many_are_refused_wherever_they_come_from():
-    wide = town(*(ExpressionView(f"v{at}", "customer", {f"f{n}": "customers.city" for n in range(101)}) for at in range(100)))  # fmt: skip # noqa: E501
+    many = {f"f{n}": "customers.city" for n in range(101)}
+    wide = town(*(ExpressionView(f"v{at}", "customer", many) for at in range(100)))
     assert len(resolve(wide, [f"v{at}:*" for at in range(99)])) == 9999
     with pytest.raises(RequestError, match="more than"):
         resolve(wide, [f"v{at}:*" for at in range(100)])

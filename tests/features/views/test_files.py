@@ -1,0 +1,266 @@
+"""Features are read from three kinds of files, whole or refused with the file and the line."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.errors import PenstockError, RequestError
+from penstock.features.definitions import Feature, FeatureSet
+from penstock.features.views.binding import bind
+from penstock.features.views.declared import (
+    Definitions,
+    Entity,
+    ExpressionView,
+    LatestView,
+    OnDemandView,
+    RoleView,
+    Service,
+)
+from penstock.features.views.settling import written
+from penstock.language import feature
+from penstock.schema import Dtype
+from tests.features.views.town import GRAPH, read, site
+
+TOML = """
+[entities.driver]
+key = "driver_id"
+joins = { trips = "driver_id", shifts = [] }
+description = "Who drives."
+owner = "fleet"
+tags = { tier = "gold" }
+
+[entities.stock]
+key = ["shop", "item"]
+table = "stock"
+
+[features.trip]
+entity = "driver"
+table = "trips"
+columns = ["km"]
+ttl = "36 hours"
+
+[features.count]
+entity = "stock"
+table = "stock"
+columns = { left = "count" }
+keys = ["shop", "item"]
+ttl = 0
+
+[features.recent]
+entity = "customers.customer_id"
+expressions = { orders_30d = "COUNT(orders.*, -30, 0, days)" }
+
+[features.risk]
+inputs = { n = "recent:orders_30d" }
+requested = { amount = "float" }
+expressions = { ratio = "amount / n" }
+
+[features.clock]
+expressions = { one = "1 + 1" }
+
+[features.other]
+view = "trip"
+keys = { driver_id = "other_id" }
+
+[services.fraud]
+features = ["risk:*", "trip:km"]
+"""
+
+
+def test_a_projects_file_declares_entities_views_and_services(tmp_path):
+    found = read(tmp_path, toml=TOML)
+    driver = found.entities["driver"]
+    assert driver == Entity("driver", ("driver_id",), None, {"trips": ("driver_id",), "shifts": ()}, driver.about)
+    assert (driver.about.owner, driver.about.tags) == ("fleet", {"tier": "gold"})
+    assert driver.about.place == "penstock.toml: [entities.driver]"
+    assert found.entities["stock"].keys == ("shop", "item")
+    plain = {name: type(view) for name, view in found.views.items()}
+    assert plain == {"trip": LatestView, "count": LatestView, "recent": ExpressionView, "risk": OnDemandView,
+                     "clock": OnDemandView, "other": RoleView}  # fmt: skip
+    trip, count = found.views["trip"], found.views["count"]
+    assert isinstance(trip, LatestView)
+    assert isinstance(count, LatestView)
+    assert (trip.features, trip.ttl) == ({"km": "km"}, 36 * 3_600_000_000)
+    assert (count.features, count.keys, count.ttl) == ({"left": "count"}, ("shop", "item"), None)
+    assert found.services["fraud"] == Service("fraud", ("risk:*", "trip:km"), found.services["fraud"].about)
+    assert bind(found, GRAPH).on_demand["risk"].feature("ratio").dtype is Dtype.FLOAT
+
+
+PQL = """-- owner: growth
+# description: How much
+-- description: they order.
+-- tag tier: gold
+-- tag used by: nobody
+
+for each customers.customer_id;
+
+orders_30d = COUNT(orders.*, -30, 0, days)   -- why
+# orders_60d = COUNT(orders.*, -60, 0, days)
+spent = SUM(orders.amount WHERE customers.city = '# -- (',
+-90,
+0)
+`two lines` = 1 +
+    2
+
+größe = customers.city = "-- '"
+"""
+
+
+def test_a_pql_file_is_a_view_with_a_line_a_feature(tmp_path):
+    view = read(tmp_path, recent_pql=PQL).views["recent"]
+    assert isinstance(view, ExpressionView)
+    assert view.entity == "customers.customer_id"
+    assert {name: " ".join(text.split()) for name, text in view.features.items()} == {
+        "orders_30d": "COUNT(orders.*, -30, 0, days)",
+        "spent": "SUM(orders.amount WHERE customers.city = '# -- (', -90, 0)",
+        "two lines": "1 + 2",
+        "größe": 'customers.city = "-- \'"',
+    }
+    assert (view.about.owner, view.about.description) == ("growth", "How much they order.")
+    assert view.about.tags == {"tier": "gold"}
+    assert view.about.places["spent"] == "features/recent.pql, line 11"
+    assert view.about.place == "features/recent.pql"
+
+
+def test_a_pql_file_may_name_a_declared_entity(tmp_path):
+    toml = '[entities."my driver"]\nkey = "driver_id"'
+    found = read(tmp_path, toml=toml, a_pql="FOR EACH `my driver`\nn = COUNT(trips.*, -9, 0)")
+    assert bind(found, GRAPH).views["a"].entity.name == "my driver"
+
+
+PYTHON = '''"""Features in code."""
+from datetime import timedelta
+from penstock.features import calculated, entity, expressions, latest, on_demand, role, service
+
+driver = entity("driver", "driver_id", owner="fleet")
+trip = latest("trip", driver, "trips", ["km"], ttl=timedelta(hours=36))
+again = trip
+views = [
+    expressions("shifts", driver, {"n": "COUNT(shifts.*, -30, 0, days)"}),
+    role("other", trip, {"driver_id": "other_id"}),
+]
+long = calculated("long", {"long": "km > 9"}, inputs={"km": "trip:km"})
+
+@on_demand({"double": "float"}, inputs={"km": "trip:km"}, requested={"amount": "float"})
+def doubled(rows):
+    """Twice."""
+    return {"double": rows["amount"]}
+
+fraud = service("fraud", ["doubled:double", "other:*"])
+'''
+
+
+def test_a_python_file_declares_the_values_it_holds(tmp_path):
+    found = read(tmp_path, code_py=PYTHON)
+    assert list(found.views) == ["trip", "shifts", "other", "long", "doubled"]
+    doubled = found.views["doubled"]
+    assert isinstance(doubled, OnDemandView)
+    assert doubled.function is not None
+    assert (doubled.about.description, doubled.about.place) == ("Twice.", "features/code.py, line 15")
+    assert doubled.features == {"double": "float"}
+    bound = bind(found, GRAPH)
+    assert bound.on_demand["doubled"].used("double") == ("km", "amount")
+    assert bound.views["trip"].ttl == 36 * 3_600_000_000
+    assert list(bound.services) == ["fraud"]
+
+
+def test_files_that_begin_with_an_underscore_are_passed_over(tmp_path):
+    assert read(tmp_path, _draft_pql="nothing", _old_py="1 / 0") == Definitions()
+
+
+def test_a_folder_without_features_has_none(tmp_path):
+    (tmp_path / "penstock.toml").write_text("")
+    assert read(tmp_path) == Definitions()
+
+
+LINE = "FOR EACH customers.customer_id\n"
+LATEST = "[features.x]\ncolumns = ['a']\ntable = 't'\nentity = 'e'\n"
+REQUESTED = "[features.x]\nexpressions = { a = 'r' }\nrequested = { r = 'flote' }"
+IMPORTED = "from penstock.features import calculated, latest\n"
+MISTAKES = [
+    ({"toml": "[entities.a]\nkey = 7"}, "PROJECT_VALUE", "penstock.toml: [entities.a] key is 7"),
+    ({"toml": "[entities.a]\ntable = 'x'"}, "PROJECT_MISSING", "[entities.a] does not say key"),
+    ({"toml": "[entities.a]\nkey = 'x'\ncolour = 1"}, "PROJECT_KEY", "[entities.a]: there is no key 'colour'"),
+    ({"toml": "[features]\nx = 1"}, "PROJECT_VALUE", "[features.x] is no section"),
+    ({"toml": "[features.x]\nentity = 'a'"}, "PROJECT_MISSING", "does not say what its features are"),
+    ({"toml": "[features.x]\nquery = 'churn'"}, "PROJECT_KEY", "[features.x]: a query is no view"),
+    ({"toml": "[features.x]\ncolumns = ['a']\ntable = 't'"}, "PROJECT_MISSING", "[features.x] does not say entity"),
+    ({"toml": "[features.x]\ncolumns = 7\ntable = 't'\nentity = 'e'"}, "PROJECT_VALUE", "columns names no columns"),
+    ({"toml": "[features.x]\ncolumns = ['a', 'a']\ntable = 't'\nentity = 'e'"}, "FEATURE_TWICE", "a column twice"),
+    ({"toml": LATEST + "ttl = '1 fortnight'"}, "FEATURE_TTL", "[features.x] ttl: '1 fortnight'"),
+    ({"toml": LATEST + "ttl = -1"}, "FEATURE_TTL", "-1 is no length"),
+    ({"toml": LATEST + "ttl = true"}, "FEATURE_TTL", "True is no length"),
+    ({"toml": LATEST + "ttl = nan"}, "FEATURE_TTL", "nan is no length"),
+    ({"toml": LATEST + "ttl = []"}, "PROJECT_VALUE", "no length of time"),
+    ({"toml": "[features.x]\nexpressions = { a = 1 }"}, "PROJECT_VALUE", "[features.x] expressions.a is 1"),
+    ({"toml": REQUESTED}, "FEATURE_DTYPE", "[features.x] requested: r cannot be 'flote'"),
+    ({"toml": "[features.x]\nview = 'y'"}, "PROJECT_MISSING", "[features.x] does not say keys"),
+    ({"toml": "[services.x]\n"}, "PROJECT_MISSING", "[services.x] does not say features"),
+    ({"a_pql": ""}, "FEATURE_PQL", "features/a.pql, line 1: expected FOR EACH"),
+    ({"a_pql": "-- only a comment\n"}, "FEATURE_PQL", "expected FOR EACH"),
+    ({"a_pql": "x = 1\n"}, "FEATURE_PQL", "features/a.pql, line 1: expected FOR EACH"),
+    ({"a_pql": LINE}, "FEATURE_PQL", "features/a.pql, line 1: there are no features"),
+    ({"a_pql": LINE + "\nCOUNT(orders.*, -9, 0)"}, "FEATURE_PQL", "features/a.pql, line 3: expected name = expression"),
+    ({"a_pql": LINE + "x = 1\n\nx = 2"}, "FEATURE_TWICE", "line 4: x is declared already (features/a.pql, line 2)"),
+    ({"a_py": "x ="}, "FEATURE_PYTHON", "features/a.py, line 1: invalid syntax"),
+    ({"a_py": "\n1 / 0"}, "FEATURE_PYTHON", "features/a.py, line 2: it cannot be run: ZeroDivisionError"),
+    ({"a_py": "import sys\nsys.exit(3)"}, "FEATURE_PYTHON", "features/a.py, line 2: it cannot be run: SystemExit"),
+    ({"a_py": IMPORTED + "latest('a', 'b', 't', ['c'], ttl='soon')"}, "FEATURE_PYTHON", "line 2"),
+    ({"a_pql": LINE + "x = 1", "a_py": IMPORTED + "x = calculated('a', {'x': '1'})"},
+     "FEATURE_TWICE", "features/a.pql and features/a.py, line 2 both declare a view a"),
+    ({"toml": "[features.a]\nexpressions = { x = '1' }", "a_pql": LINE + "x = 1"},
+     "FEATURE_TWICE", "penstock.toml: [features.a] and features/a.pql both declare a view a"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "words"), MISTAKES, ids=[f"{at}-{one[1]}" for at, one in enumerate(MISTAKES)]
+)
+def test_a_mistake_is_told_with_its_file(tmp_path, files, code, words):
+    with pytest.raises(RequestError) as caught:
+        read(tmp_path, **files)
+    assert caught.value.code == code
+    assert words in caught.value.message
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path):
+    where = site(tmp_path, a_pql="")
+    (tmp_path / "features" / "a.pql").write_bytes(b"FOR EACH \xff")
+    with pytest.raises(RequestError, match=r"features/a.pql: byte 10 is no UTF-8 text"):
+        read(tmp_path)
+    assert where.file.folder == tmp_path
+
+
+def test_the_line_that_is_wrong_is_underlined(tmp_path):
+    with pytest.raises(RequestError) as caught:
+        read(tmp_path, a_pql=LINE + "# one\nthis is nothing  # two\n")
+    assert "  this is nothing\n  ~~~~~~~~~~~~~~~" in str(caught.value).replace("  # two", "")
+
+
+def test_an_expression_that_does_not_fit_is_told_with_its_line(tmp_path):
+    found = read(tmp_path, a_pql=LINE + "x = COUNT(orders.*,\n   -9, 0)\ny = SUM(orders.amuont, -9, 0)")
+    with pytest.raises(PenstockError) as caught:
+        bind(found, GRAPH)
+    assert caught.value.message == "features/a.pql, line 4: a:y: orders has no column 'amuont'"
+    assert caught.value.suggestion == "amount"
+    assert "SUM(orders.amuont, -9, 0)\n             ~~~~~~" in str(caught.value)
+
+
+def test_a_function_without_a_text_is_refused(tmp_path):
+    text = "import functools\nfrom penstock.features import on_demand\n"
+    text += "w = on_demand({'x': 'float'}, name='w')(functools.partial(dict))\n"
+    with pytest.raises(RequestError, match="the text of its function cannot be read"):
+        read(tmp_path, a_py=text)
+
+
+def test_what_is_synthesised_is_written_down_and_read_back(tmp_path):
+    """Features that were made become lines of a file, and the lines mean what they did."""
+    texts = ["COUNT(orders.*, -30, 0, days)", "customers.city = '# (`'", "PAIR(customers.city, customers.city)",
+             "MAX(`Order Lines`.`größe`, -INF, 0, days)", "COUNT(orders.*, -5, 0, rows) OF ALL"]  # fmt: skip
+    made = [Feature(feature(text, GRAPH, "customers"), rank=at) for at, text in enumerate(texts)]
+    text, count = written(FeatureSet("customers", "customer_id", tuple(made)), "PREDICT\n  x", 4)
+    assert count == 4
+    view = bind(read(tmp_path, made_pql=text), GRAPH).views["made"]
+    assert [one.name for one in view.features] == ["f0", "f1", "f2", "f3"]
+    assert [str(one.expression) for one in view.features] == [one.name for one in made[:4]]
+    assert view.about.description == "Features made for: PREDICT x"
