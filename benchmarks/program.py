@@ -2,15 +2,17 @@
 
     python -m benchmarks.program [--events 200] [--seconds 1]
 
-Ten windows, COUNT, SUM, AVG, MIN, MAX, STDDEV and LAST over two columns, in turn. Both give the same bits.
+Ten windows, COUNT, SUM, AVG, MIN, MAX, STDDEV and LAST over two columns, in turn. Both give the same bits. Then one
+key of a million events, exactly and by tiles, with the edges of its windows read as events.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable
-from itertools import cycle
+from itertools import cycle, pairwise
 from statistics import median
 
 import numpy as np
@@ -18,6 +20,7 @@ import numpy as np
 from penstock.engine.kernels import warm
 from penstock.engine.program import Asked, Program
 from penstock.engine.sweep import Request, Result, Segments, Spine, sweep
+from penstock.engine.tiles import Run, Tiles, Value, answer, cut_by, tabled, tile
 from penstock.window import Lookback, Unit, Window
 
 DAY = Unit.DAYS.microseconds
@@ -75,6 +78,35 @@ def report(keys: int, count: int, seconds: float) -> None:
     print(f"{keys:4} keys x {count} events, {FEATURES} features: program {fast:8.1f} us   sweep {slow:8.1f} us")
 
 
+def report_tiles(count: int, size: int, seconds: float) -> None:
+    """Measure one hot key, exactly and by tiles of so many events, and print what came of it."""
+    starts, happened, _, prices = events(1, count)
+    columns, features = [*prices, np.random.default_rng(4).integers(0, 100, count)], asked()
+    program, told = Program.of(WINDOWS, features), tabled([Asked("MODE", 0, 2)])
+    runs = [Run(happened[a : a + size], [c[a : a + size] for c in columns]) for a in range(0, count, size)]
+    blobs = [tile(run, told).to_bytes() for run in runs]
+    cut = cut_by(WINDOWS, Tiles.from_bytes(b"".join(blobs)), NOW)
+    for what, ask in (("", features), (" and 10 MODE", features + [Asked("MODE", w, 2) for w in range(len(WINDOWS))])):
+
+        def by_tiles(ask: list[Asked] = ask) -> list[Value]:
+            pieces: list[Tiles | Run] = []
+            for before, number in pairwise([-1, *cut, len(runs)]):
+                pieces.append(Tiles.from_bytes(b"".join(blobs[before + 1 : number])))
+                pieces += runs[number : number + 1]
+            return answer(WINDOWS, ask, pieces, NOW)
+
+        fast = timed(by_tiles, seconds)
+        print(f"a key of {count} events, {FEATURES} features{what}: tiles of {size} {fast / 1e3:6.2f} ms", end="")
+        print(f" ({sum(map(len, blobs)) / 1e6:.2f} MB, {len(cut)} cut)")
+    exact = timed(lambda: program.run(starts, happened, None, None, columns, NOW), seconds)
+    found = program.run(starts, happened, None, None, columns, NOW)
+    for one, result, other in zip(features, found, by_tiles(), strict=False):
+        assert isinstance(result, np.ndarray)
+        value = columns[one.column or 0][result[0]] if one.function == "LAST" else result[0]
+        assert math.isclose(float(value), float(other), rel_tol=1e-12), (one, value, other)  # type: ignore[arg-type]
+    print(f"a key of {count} events, {FEATURES} features: exactly {exact / 1e3:6.2f} ms ({count * 48 / 1e6:.0f} MB)")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=200, help="events a key (default 200)")
@@ -83,6 +115,7 @@ def main() -> None:
     warm()
     for keys in (1, 10, 100):
         report(keys, given.events, given.seconds)
+    report_tiles(1_000_000, 1_000, given.seconds)
 
 
 if __name__ == "__main__":

@@ -58,3 +58,12 @@ def multiply(high: float, low: float, by_high: float, by_low: float) -> tuple[fl
     """The product of two double-doubles."""
     product, lost = two_product(high, by_high)
     return quick_sum(product, lost + (high * by_low + low * by_high))
+
+
+@step
+def divide(high: float, low: float, by_high: float, by_low: float) -> tuple[float, float]:
+    """The quotient of two double-doubles."""
+    quotient = high / by_high
+    product, lost = multiply(quotient, 0.0, by_high, by_low)
+    rest, _ = subtract(high, low, product, lost)
+    return quick_sum(quotient, rest / by_high)
