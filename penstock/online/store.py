@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from penstock.errors import RequestError
@@ -93,30 +92,31 @@ class OnlineStore(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What changes of one key come to: all that was there goes if ``cleared``, then parts are put or (None) removed."""
-
-    cleared: bool = False
-    parts: dict[int, bytes | None] = field(default_factory=dict)
+Outcome = dict[int | None, bytes | None]
+"""What changes of one key come to: parts to put, or (None) to remove; under None, first, that all parts go."""
 
 
-def outcomes(changes: Iterable[Change]) -> dict[tuple[str, bytes], Outcome]:
-    """What changes come to by space and key, in this order.
+def outcomes(changes: Iterable[Change]) -> dict[str, dict[bytes, Outcome]]:
+    """What changes come to, by space and key.
 
     >>> outcomes([Change("s", b"k", 1, b"a"), Change("s", b"k", None, None), Change("s", b"k", 2, b"b")])
-    {('s', b'k'): Outcome(cleared=True, parts={2: b'b'})}
+    {'s': {b'k': {None: None, 2: b'b'}}}
     """
-    found: dict[tuple[str, bytes], Outcome] = {}
+    found: dict[str, dict[bytes, Outcome]] = {}
     for space, key, number, data in changes:
-        outcome = found.get((space, key))
-        if outcome is None:
-            outcome = found[space, key] = Outcome()
-        if number is None:
-            outcome.cleared, outcome.parts = True, {}
+        keys = found.get(space)
+        if keys is None:
+            keys = found[space] = {}
+        if number is None or key not in keys:
+            keys[key] = {number: data}
         else:
-            outcome.parts[number] = data
-    return {key: found[key] for key in sorted(found)}
+            keys[key][number] = data
+    return found
+
+
+def parts_of(outcome: Outcome) -> list[tuple[int, bytes | None]]:
+    """The parts of an outcome, by number."""
+    return sorted((number, data) for number, data in outcome.items() if number is not None)
 
 
 def check_keys(keys: Iterable[bytes]) -> None:

@@ -29,19 +29,20 @@ class Gate:
     """Lets any number in, or one alone."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._inside, self._closing = 0, 0
 
     def __enter__(self) -> None:
-        with self._changed:
+        with self._lock:
             while self._closing:
                 self._changed.wait()
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
-        with self._changed:
+        with self._lock:
             self._inside -= 1
-            if not self._inside:
+            if self._closing:
                 self._changed.notify_all()
 
     @contextmanager
@@ -79,26 +80,6 @@ class Gate:
         self._changed.release()
 
 
-class Reading:
-    """A transaction that reads, inside the gate."""
-
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
-
-    def __enter__(self) -> Transaction:
-        self._environment.gate.__enter__()
-        try:
-            self._transaction = self._environment.opened().begin()
-        except BaseException:
-            self._environment.gate.__exit__()
-            raise
-        return self._transaction
-
-    def __exit__(self, *_: object) -> None:
-        self._transaction.abort()
-        self._environment.gate.__exit__()
-
-
 class Environment:
     """The environment of a folder in this process."""
 
@@ -126,15 +107,11 @@ class Environment:
                     found = self._lmdb = _opened(self.folder, self._size)
         return found
 
-    def reading(self) -> Reading:
-        """A transaction that reads."""
-        return Reading(self)
-
     def read(self, do: Callable[[Transaction], T]) -> T:
         """What ``do`` makes of a transaction that reads, on a map as large as other processes have made it."""
         while True:
             try:
-                with self.reading() as transaction:
+                with self.gate, self.opened().begin() as transaction:
                     return do(transaction)
             except lmdb.MapResizedError:
                 self._follow()

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, TypeVar
 import lmdb
 
 from penstock.errors import StoreError
-from penstock.online.store import FIRST, Change, Outcome, Part, check_keys, outcomes
+from penstock.online.store import FIRST, LONGEST_KEY, Change, Outcome, Part, check_keys, outcomes, parts_of
 from penstock.online.stores.environment import Environment, share
 from penstock.online.stores.failures import damaged, full, lost, read_only
 
-_PARTS, _SPACES, _COUNTS, _NOTES = b"p", b"s", b"c", b"n"
+_COUNTS, _NOTES, _SPACES, _PARTS = b"c", b"n", b"s", b"x"
+"""What addresses begin with. Parts come last: what is put behind everything else fills its pages."""
 _TOP = 1 << 63
 _STEP = 10_000
 _LITTLE = 2**24
@@ -67,10 +68,12 @@ class LmdbStore:
         prefix = self._prefixes.get(space)
         if prefix is None:
             return next((part.data for part in self.read(space, [key], number)[0] if part.number == number), None)
-        check_keys((key,))
+        if len(key) > LONGEST_KEY:
+            check_keys((key,))
         address = prefix + len(key).to_bytes(2, "big") + key + (number + _TOP).to_bytes(8, "big")
         try:
-            with self._environment.reading() as reader:
+            environment = self._environment
+            with environment.gate, environment.opened().begin() as reader:
                 return reader.get(address)
         except lmdb.Error:
             return self._read(lambda reader: reader.get(address))
@@ -82,9 +85,9 @@ class LmdbStore:
         room = sum(len(change.data or b"") + 64 for change in changes)
 
         def made(writer: Reader) -> dict[str, bytes]:
-            prefixes = {space: self._numbered(writer, space) for space in dict.fromkeys(space for space, _ in wanted)}
+            prefixes = {space: self._numbered(writer, space) for space in wanted}
             for space, prefix in prefixes.items():
-                _change(writer, prefix, {key: outcome for (of, key), outcome in wanted.items() if of == space})
+                _change(writer, prefix, wanted[space])
             _note(writer, notes or {})
             return prefixes
 
@@ -218,20 +221,24 @@ def _behind(address: bytes) -> bytes:
 def _change(writer: Reader, prefix: bytes, wanted: Mapping[bytes, Outcome]) -> None:
     """Bring about what is wanted of the keys of a space."""
     cursor, count = writer.cursor(), 0
-    for key, outcome in sorted(wanted.items(), key=lambda one: (len(one[0]), one[0])):
-        check_keys((key,))
-        address = prefix + len(key).to_bytes(2, "big") + key
-        was = _is_there(cursor, address)
-        if was and outcome.cleared:
+    last = cursor.key() if cursor.last() else b""
+    for key in sorted(sorted(wanted), key=len):
+        outcome, address = wanted[key], prefix + len(key).to_bytes(2, "big") + key
+        behind = address > last
+        was = not behind and _is_there(cursor, address)
+        if was and None in outcome:
             _delete(cursor, address)
-        put = False
-        for number, data in sorted(outcome.parts.items()):
+        put = b""
+        for number, data in parts_of(outcome):
             place = address + (number + _TOP).to_bytes(8, "big")
             if data is not None:
-                put = writer.put(place, data)
+                writer.put(place, data, append=behind)
+                put = place
             elif was:
                 writer.delete(place)
-        count += (put or (was and _is_there(cursor, address))) - was
+        if behind and put:
+            last = put
+        count += (bool(put) or (was and _is_there(cursor, address))) - was
     _counted(writer, prefix[1:], count)
 
 
@@ -248,7 +255,7 @@ def _delete(cursor: lmdb.Cursor[bytes], address: bytes) -> None:
 def _drop_some(writer: Reader, prefix: bytes) -> bool:
     """Remove some keys of a space; whether there are more."""
     keys = _keys(writer, prefix, None, _STEP)
-    _change(writer, prefix, {key: Outcome(cleared=True) for key in keys})
+    _change(writer, prefix, {key: {None: None} for key in keys})
     return len(keys) == _STEP
 
 

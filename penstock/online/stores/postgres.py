@@ -18,7 +18,7 @@ from psycopg import errors, sql
 
 from penstock.errors import RequestError, StoreError
 from penstock.lake.source import printable, without_password
-from penstock.online.store import FIRST, Change, Outcome, Part, check_keys, outcomes
+from penstock.online.store import FIRST, Change, Outcome, Part, check_keys, outcomes, parts_of
 from penstock.online.stores.connections import Connection, Connections
 from penstock.online.stores.failures import damaged, full, lost, read_only
 
@@ -238,10 +238,11 @@ def _explanation(where: str, error: psycopg.Error, reason: str) -> StoreError | 
     return lost(where, reason)
 
 
-def _statements(wanted: Mapping[tuple[str, bytes], Outcome]) -> Iterator[tuple[str, list[Row]]]:
+def _statements(wanted: Mapping[str, Mapping[bytes, Outcome]]) -> Iterator[tuple[str, list[Row]]]:
     """What brings about what is wanted: each statement with its rows."""
-    yield _CLEAR, [key for key, outcome in wanted.items() if outcome.cleared]
-    parts = [(*key, *part) for key, outcome in wanted.items() for part in sorted(outcome.parts.items())]
+    keys = [(space, key, wanted[space][key]) for space in sorted(wanted) for key in sorted(wanted[space])]
+    yield _CLEAR, [(space, key) for space, key, outcome in keys if None in outcome]
+    parts = [(space, key, *part) for space, key, outcome in keys for part in parts_of(outcome)]
     yield _REMOVE, [(space, key, number) for space, key, number, data in parts if data is None]
     yield _PUT, [part for part in parts if part[3] is not None]
 

@@ -21,7 +21,7 @@ from redis.retry import Retry
 
 from penstock.errors import RequestError, StoreError
 from penstock.lake.source import printable, without_password
-from penstock.online.store import FIRST, Change, Outcome, Part, check_keys, outcomes
+from penstock.online.store import FIRST, Change, Outcome, Part, check_keys, outcomes, parts_of
 from penstock.online.stores.failures import damaged, full, lost, read_only, taken
 
 LEASE = 10.0
@@ -148,7 +148,7 @@ class RedisStore:
         """Close the connections."""
         self._redis.close()
 
-    def _written(self, wanted: Mapping[tuple[str, bytes], Outcome], notes: Mapping[str, str | None]) -> bool:
+    def _written(self, wanted: Mapping[str, Mapping[bytes, Outcome]], notes: Mapping[str, str | None]) -> bool:
         """Write it all; False where the connection was lost, or the right to write, and it has to be tried again."""
         with self._redis.pipeline(transaction=True) as pipe:
             self._fence(pipe)
@@ -161,25 +161,28 @@ class RedisStore:
                 return False
             return True
 
-    def _change(self, pipe: Any, wanted: Mapping[tuple[str, bytes], Outcome]) -> None:
+    def _change(self, pipe: Any, wanted: Mapping[str, Mapping[bytes, Outcome]]) -> None:
         """Queue what brings about what is wanted."""
-        put: dict[str, list[bytes]] = {}
-        for (space, key), outcome in wanted.items():
-            address, index = self._hash(space, key), self._index(space)
-            put_here = [(_field(number), data) for number, data in outcome.parts.items() if data is not None]
-            if outcome.cleared:
-                pipe.execute_command("UNLINK", address)
-            if put_here:
-                pipe.execute_command("HSET", address, *(one for pair in put_here for one in pair))
-                put.setdefault(space, []).append(key)
-            elif outcome.cleared:
-                pipe.execute_command("ZREM", index, key)
-            removed = [_field(number) for number, data in outcome.parts.items() if data is None]
-            for start in range(0, len(removed), _STEP):
-                pipe.eval(_REMOVE, 2, address, index, key, *removed[start : start + _STEP])
-        for space, keys in put.items():
-            pipe.execute_command("ZADD", self._index(space), *(one for key in keys for one in (0, key)))
-            pipe.execute_command("SADD", self._spaces, space)
+        for space, keys in wanted.items():
+            put = [key for key, outcome in keys.items() if self._change_key(pipe, space, key, outcome)]
+            if put:
+                pipe.execute_command("ZADD", self._index(space), *(one for key in put for one in (0, key)))
+                pipe.execute_command("SADD", self._spaces, space)
+
+    def _change_key(self, pipe: Any, space: str, key: bytes, outcome: Outcome) -> bool:
+        """Queue what brings about what is wanted of a key; whether that puts a part."""
+        address, parts = self._hash(space, key), parts_of(outcome)
+        put = [one for number, data in parts if data is not None for one in (_field(number), data)]
+        removed = [_field(number) for number, data in parts if data is None]
+        if None in outcome:
+            pipe.execute_command("UNLINK", address)
+        if put:
+            pipe.execute_command("HSET", address, *put)
+        elif None in outcome:
+            pipe.execute_command("ZREM", self._index(space), key)
+        for start in range(0, len(removed), _STEP):
+            pipe.eval(_REMOVE, 2, address, self._index(space), key, *removed[start : start + _STEP])
+        return bool(put)
 
     def _fence(self, pipe: Any) -> None:
         """Let a write fail if another writer has taken over the right to write that this store holds."""
