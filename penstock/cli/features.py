@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,9 +12,6 @@ from penstock.cli.front import SourceOrCommand, main
 from penstock.cli.options import project_option
 from penstock.cli.terminal import echo_json, shown_rows, watched
 from penstock.errors import RequestError
-
-if TYPE_CHECKING:
-    from penstock.features.views.bound import Bound
 
 
 @main.group(cls=SourceOrCommand)
@@ -25,20 +22,13 @@ def features() -> None:
 features.add_command(features_of, "of")
 
 
-def bound_in(project: Any) -> Bound:
-    """The project's features as they fit its tables."""
-    from penstock.pipeline.featurefiles import bound_of
-
-    return bound_of(project.site, project.database().graph)
-
-
 @features.command("list")
 @project_option
 def list_views(project: Any, as_json: bool) -> None:
     """The views that the project declares: kind, entity, number of features, version, owner and description."""
     from penstock.features.views.described import listed
 
-    told = listed(bound_in(project))
+    told = listed(project.features.bound)
     if as_json:
         echo_json(told)
         return
@@ -53,7 +43,7 @@ def show(project: Any, view: str, as_json: bool) -> None:
     """All there is to say of VIEW, and its features: expression, dtype and version."""
     from penstock.features.views.described import SHORT, shown
 
-    told = shown(bound_in(project), view)
+    told = shown(project.features.bound, view)
     if as_json:
         echo_json(told, indent=2)
         return
@@ -72,7 +62,7 @@ def describe(project: Any, feature: str, as_json: bool) -> None:
     from penstock.features.views.chosen import resolve
     from penstock.features.views.described import described
 
-    bound = bound_in(project)
+    bound = project.features.bound
     told = [described(bound, one) for one in resolve(bound, feature)]
     if as_json:
         echo_json(told[0] if len(told) == 1 else told, indent=2)
@@ -92,7 +82,7 @@ def lineage(project: Any, feature: str, as_json: bool) -> None:
     from penstock.features.views.lineage import lineage as lineage_in
     from penstock.pipeline.featurefiles.origins import derived_lineage, origins
 
-    bound, derived = bound_in(project), derived_lineage(project.site)
+    bound, derived = project.features.bound, derived_lineage(project.site)
     found = [one for chosen in resolve(bound, feature) for one in lineage_in(bound, chosen.view, chosen.feature)]
     told = [{**one.to_dict(), "derived": origins(derived, one)} for one in found]
     if as_json:

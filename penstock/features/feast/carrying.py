@@ -107,7 +107,7 @@ class Carrier:
         if len(keys) != 1:
             raise Unfit("it has several join keys: name an entity for each, as Feast asks for")
         self.keys[made.name] = tuple(keys)
-        self.carried.entities[made.name] = {"keys": keys, **about(made)}
+        self.carried.entities[made.name] = {"key": keys, **about(made)}
 
     def _entity_of(self, made: Made) -> tuple[str, tuple[str, ...]]:
         """The entity that a view is about; several together are one whose key is all of theirs."""
@@ -120,7 +120,7 @@ class Carrier:
         if len(names) == 1:
             return names[0], self.keys[names[0]]
         whole, keys = "_".join(names), tuple(key for name in names for key in self.keys[name])
-        self.carried.entities.setdefault(whole, {"keys": list(keys)})
+        self.carried.entities.setdefault(whole, {"key": list(keys)})
         return whole, keys
 
     # ------------------------------------------------------------ views on tables
@@ -217,7 +217,7 @@ class Carrier:
         told: Section = {
             "inputs": {key: value for key, value in inputs.items() if key in found.used},
             "requested": {key: value for key, value in requested.items() if key in found.used},
-            "features": found.texts,
+            "expressions": found.texts,
         }
         self.carried.features[name] = told | about(made)
 
@@ -258,7 +258,7 @@ class Carrier:
         said = self.carried.features.get(view)
         if said is None:
             raise Unfit(f"{view or 'a view'} was not carried over")
-        there = [one.name for one in self.schemas[view]] if view in self.schemas else list(_names(said["features"]))
+        there = [one.name for one in self.schemas[view]] if view in self.schemas else list(_names(said["expressions"]))
         names = list(there) if projection.features is None else list(projection.features)
         for name in names:
             if name not in there:
@@ -269,7 +269,7 @@ class Carrier:
         """The name of a view in a role, which is made when first met."""
         view = projection.view.name
         said = self.carried.features[view]
-        keys = self.carried.entities[str(said["entity"])]["keys"] if "entity" in said else None
+        keys = self.carried.entities[str(said["entity"])]["key"] if "entity" in said else None
         if not isinstance(keys, list):
             raise Unfit(f"{view} in a role: only views of entities have roles")
         if projection.keys.keys() - set(keys):

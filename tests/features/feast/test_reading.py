@@ -34,7 +34,7 @@ def test_a_repository_as_it_is_begun(tmp_path):
         "key": ["driver_id", "event_timestamp", "created"],
         "time": "event_timestamp",
     }
-    assert told["entities"] == {"driver": {"keys": ["driver_id"], "description": "Who drives"}}
+    assert told["entities"] == {"driver": {"key": ["driver_id"], "description": "Who drives"}}
     assert told["features"]["hourly"] == {
         "entity": "driver",
         "table": "driver_stats",
@@ -53,7 +53,7 @@ def test_arithmetic_on_demand_is_pql(tmp_path):
     assert told["features"]["with_bonus"] == {
         "inputs": {"conv_rate": "hourly:conv_rate"},
         "requested": {"bonus": "int"},
-        "features": {"rate_and_bonus": "(conv_rate + bonus)", "half": "(((0 - conv_rate) * 2) / 4)"},
+        "expressions": {"rate_and_bonus": "(conv_rate + bonus)", "half": "(((0 - conv_rate) * 2) / 4)"},
     }
     assert told["services"]["activity"] == {
         "features": ["hourly:conv_rate", "with_bonus:rate_and_bonus", "with_bonus:half"],
@@ -67,7 +67,7 @@ def test_modules_paths_mappings_and_roles(tmp_path):
     assert told["tables"]["locations"]["renames"] == {"location_id": "loc", "temperature": "temp"}
     assert told["tables"]["locations"]["key"] == ["location_id", "at"]
     assert told["sources"]["orders"]["url"] == "../repo/data/orders.parquet"
-    assert told["entities"]["customer_location"] == {"keys": ["customer", "location_id"]}
+    assert told["entities"]["customer_location"] == {"key": ["customer", "location_id"]}
     assert told["features"]["weather"]["ttl"] == "259200 seconds"
     assert "ttl" not in told["features"]["spent"]
     assert told["features"]["origin"] == {"view": "weather", "keys": {"location_id": "origin_id"}}
@@ -185,4 +185,4 @@ def test_hostile_text_does_not_stop_it(tmp_path):
         "huge.py": "from datetime import timedelta\nt = timedelta(days=10**9 * 10**9)\nn = 'x' * 10**12\n",
     }
     told, _ = read(tmp_path, files)
-    assert told["entities"] == {"a": {"keys": ["a"]}}
+    assert told["entities"] == {"a": {"key": ["a"]}}

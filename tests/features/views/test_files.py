@@ -6,6 +6,7 @@ import pytest
 
 from penstock.errors import PenstockError, RequestError
 from penstock.features.definitions import Feature, FeatureSet
+from penstock.features.feast import write_project
 from penstock.features.views.binding import bind
 from penstock.features.views.declared import (
     Definitions,
@@ -18,8 +19,13 @@ from penstock.features.views.declared import (
 )
 from penstock.features.views.settling import written
 from penstock.language import feature
-from penstock.schema import Dtype
-from tests.features.views.town import GRAPH, read, site
+from penstock.pipeline.featurefiles import definitions_of
+from penstock.pipeline.projectfile import read_project
+from penstock.pipeline.site import Site
+from penstock.schema import Dtype, Graph
+from tests.features.feast.repos import DRIVERS
+from tests.features.feast.repos import written as written_repo
+from tests.features.views.town import FLOAT, GRAPH, INT, TIME, read, site, table
 
 TOML = """
 [entities.driver]
@@ -251,6 +257,21 @@ def test_a_function_without_a_text_is_refused(tmp_path):
     text += "w = on_demand({'x': 'float'}, name='w')(functools.partial(dict))\n"
     with pytest.raises(RequestError, match="the text of its function cannot be read"):
         read(tmp_path, a_py=text)
+
+
+def test_what_is_taken_over_from_feast_is_read(tmp_path):
+    """What the importer writes is what is read here."""
+    imported = write_project(written_repo(tmp_path / "repo", {"definitions.py": DRIVERS}), tmp_path / "taken")
+    found = definitions_of(Site(read_project(imported.folder), lambda: 0))
+    assert found.entities["driver"].keys == ("driver_id",)
+    assert {name: type(view) for name, view in found.views.items()} == {
+        "hourly": LatestView, "fresh": LatestView, "with_bonus": OnDemandView
+    }  # fmt: skip
+    assert found.services["activity"].features[0] == "hourly:conv_rate"
+    columns = {"driver_id": INT, "conv_rate": FLOAT, "trips": INT, "event_timestamp": TIME, "bonus": INT}
+    driver_stats = table("driver_stats", columns, happened="event_timestamp")
+    bound = bind(found, Graph((driver_stats,)))
+    assert bound.on_demand["with_bonus"].feature("half").dtype is Dtype.FLOAT
 
 
 def test_what_is_synthesised_is_written_down_and_read_back(tmp_path):
