@@ -164,9 +164,9 @@ class ServingApp:
             )
         except RecursionError:
             raise AnswerError(422, "SERVE_BODY", "the body is nested too deeply") from None
-        told = {name: column for name, column in ask.entities.items() if name in keys}
-        more = _views(wanted) if ask.include_feature_view_version_metadata else b""
-        text, tallies = written(online, told, wanted.dtypes, more)
+        told = keys if keys is ask.entities else {name: c for name, c in ask.entities.items() if name in keys}
+        views = wanted.views if ask.include_feature_view_version_metadata else ()
+        text, tallies = written(online, told, wanted.dtypes, views)
         self.metrics.read(len(online.values[0]) if online.values else 0, tallies)
         return Answer(200, text)
 
@@ -236,7 +236,3 @@ class ServingApp:
 
     async def _openapi(self, _body: bytes, _query: str) -> Answer:
         return Answer(200, msgspec.json.encode(described(self.limits)))
-
-
-def _views(wanted: Named) -> bytes:
-    return b',"feature_view_metadata":' + msgspec.json.encode([{"name": name} for name in wanted.views])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from penstock.errors import RequestError
 from penstock.features.views.bound import Bound, BoundOnDemand, BoundView
@@ -29,12 +30,19 @@ class Named:
     instants: tuple[str, ...]
     views: tuple[str, ...]
 
-    def given(self, columns: Mapping[str, list[object]]) -> tuple[dict[str, list[object]], dict[str, list[object]]]:
+    @cached_property
+    def usual(self) -> frozenset[str] | None:
+        """The columns of a request that has all keys and nothing else; None where more is needed."""
+        return None if self.requested else frozenset(self.keys)
+
+    def given(self, columns: dict[str, list[object]]) -> tuple[dict[str, list[object]], dict[str, list[object]]]:
         """A request's columns as keys and as what on-demand features take.
 
         A part of a key that is missing is NULL in all rows. Raises ``RequestError`` where all parts are, or where a
         column of the request is.
         """
+        if not self.instants and columns.keys() == self.usual:
+            return columns, {}
         for entity in self.entities:
             if not any(name in columns for name in entity):
                 raise _missing_key(entity, columns)

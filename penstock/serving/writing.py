@@ -25,64 +25,83 @@ _FEW, _OFTEN = 8, 1000
 _STATUSES = {status: f'"{status.name}"'.encode() for status in Status}
 
 
+class _Column(msgspec.Struct):
+    """A column of an answer; what is the same in many columns is written once."""
+
+    values: Sequence[object]
+    statuses: msgspec.Raw
+    event_timestamps: msgspec.Raw
+
+
+class _Metadata(msgspec.Struct, omit_defaults=True):
+    feature_names: list[str]
+    feature_view_metadata: list[dict[str, str]] = []
+
+
+class _Told(msgspec.Struct):
+    results: list[_Column]
+    metadata: _Metadata
+
+
 def written(
-    online: Online, keys: Mapping[str, Sequence[object]], dtypes: Sequence[Dtype], more: bytes = b""
+    online: Online, keys: Mapping[str, Sequence[object]], dtypes: Sequence[Dtype], views: Sequence[str] = ()
 ) -> tuple[bytes, list[int]]:
-    """An answer as JSON, and how often each status is in it. ``more`` follows the names in the metadata."""
-    rows = len(online.values[0]) if online.values else 0
-    parts = [b'{"results":[']
-    for column in keys.values():
-        parts += [b'{"values":', _values(column, Dtype.OTHER), _sure(len(column)), b","]
-    tallies, tail = [0] * len(Status), b""
-    statuses: Sequence[Status] | None = None
-    times: Sequence[int | None] | None = None
-    for column, its, when, dtype in zip(online.values, online.statuses, online.times, dtypes, strict=True):
-        if its != statuses or when != times:
-            statuses, times = its, when
-            tail = b"".join((b',"statuses":[', _named(its), b'],"event_timestamps":[', _dated(when), b"]},"))
-        parts += [b'{"values":', _values(column, dtype), tail]
-        _count(tallies, its, rows)
-    parts[-1] = parts[-1].rstrip(b",")
-    names = _ENCODE([*keys, *online.names])
-    parts += [b'],"metadata":{"feature_names":', names, more, b"}}"]
-    return b"".join(parts), tallies
+    """An answer as JSON, and how often each status is in it. ``views`` are told in the metadata."""
+    columns = [_Column(column, *_sure(len(column))) for column in keys.values()]
+    tallies, run = [0] * len(Status), 0
+    its: Sequence[Status] = ()
+    when: Sequence[int | None] | None = None
+    for values, statuses, times in zip(online.values, online.statuses, online.times, strict=True):
+        if statuses != its or times != when:
+            _count(tallies, its, run)
+            its, when, run = statuses, times, 0
+            status_text, time_text = msgspec.Raw(_named(its)), msgspec.Raw(_dated(when))
+        run += 1
+        columns.append(_Column(values, status_text, time_text))
+    _count(tallies, its, run)
+    metadata = _Metadata([*keys, *online.names], [{"name": name} for name in views])
+    return _encoded(_Told(columns, metadata), dtypes), tallies
 
 
-def _count(tallies: list[int], statuses: Sequence[Status], rows: int) -> None:
-    if rows and statuses.count(statuses[0]) == rows:
-        tallies[statuses[0]] += rows
-    else:
-        for status in statuses:
-            tallies[status] += 1
+def _count(tallies: list[int], statuses: Sequence[Status], columns: int) -> None:
+    """Add up the statuses of columns that have the same."""
+    for status in set(statuses):
+        tallies[status] += statuses.count(status) * columns
 
 
-def _sure(rows: int) -> bytes:
-    """What follows the values of keys: they are there, and have no time."""
+def _sure(rows: int) -> tuple[msgspec.Raw, msgspec.Raw]:
+    """The statuses and times of keys: they are there, and have no time."""
     return _kept_sure(rows) if rows <= _OFTEN else _made_sure(rows)
 
 
-def _made_sure(rows: int) -> bytes:
-    present = ",".join(['"PRESENT"'] * rows)
-    times = ",".join(['"1970-01-01T00:00:00Z"'] * rows)
-    return f',"statuses":[{present}],"event_timestamps":[{times}]}}'.encode()
+def _made_sure(rows: int) -> tuple[msgspec.Raw, msgspec.Raw]:
+    return msgspec.Raw(_named([Status.PRESENT] * rows)), msgspec.Raw(_dated([None] * rows))
 
 
 _kept_sure = functools.lru_cache(128)(_made_sure)
 
 
 def _named(statuses: Sequence[Status]) -> bytes:
-    return b",".join([_STATUSES[status] for status in statuses])
+    return b"[" + b",".join([_STATUSES[status] for status in statuses]) + b"]"
 
 
 # ---------------------------------------------------------------------------------------------------- values
 
 
-def _values(column: Sequence[object], dtype: Dtype) -> bytes:
-    if dtype is Dtype.TIMESTAMP:
-        return _ENCODE([plain(value) for value in column])
-    text = _ENCODE(column)
-    # what is no number is written as null: look again where there is one
-    return text if b"null" not in text and dtype is not Dtype.LIST else _ENCODE([plain(value) for value in column])
+_SPELT = (Dtype.TIMESTAMP, Dtype.LIST, Dtype.OTHER)
+"""Dtypes whose values have to be looked at one by one."""
+
+
+def _encoded(told: _Told, dtypes: Sequence[Dtype]) -> bytes:
+    """The answer; what is no number would be written as null, so that it is looked for where there is one."""
+    text = b"" if any(dtype in _SPELT for dtype in dtypes) else _ENCODE(told)
+    if text and b"null" not in text:
+        return text
+    features = told.results[len(told.results) - len(dtypes) :]
+    for column, dtype in zip(features, dtypes, strict=True):
+        if dtype in _SPELT or (dtype is Dtype.FLOAT and not math.isfinite(sum(filter(None, column.values)))):  # type: ignore[arg-type]
+            column.values = [plain(value) for value in column.values]
+    return _ENCODE(told)
 
 
 def plain(value: Any) -> Any:
@@ -104,9 +123,9 @@ def plain(value: Any) -> Any:
 
 def _dated(times: Sequence[int | None]) -> bytes:
     if len(times) <= _FEW:
-        return b",".join([_date(time or 0) for time in times])
+        return b"[" + b",".join([_date(time or 0) for time in times]) + b"]"
     micros = np.clip(np.array([time or 0 for time in times], np.int64), _FIRST, _LAST)
-    return _ENCODE(micros.view("M8[us]").tolist())[1:-1].replace(b'",', b'Z",')[:-1] + b'Z"'
+    return _ENCODE(micros.view("M8[us]").tolist())[:-2].replace(b'",', b'Z",') + b'Z"]'
 
 
 @functools.lru_cache(4096)

@@ -28,7 +28,8 @@ def check_open(host: str, token: str | None, variable: str, door: str) -> None:
 def bound(host: str, port: int, door: str) -> socket.socket:
     """A socket at this place; port 0 is any that is free. Raises ``SourceError`` (``…_PORT``) where it is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # the protocol is named, so that asyncio knows it for TCP and sends what is small at once
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))

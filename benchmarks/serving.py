@@ -1,0 +1,336 @@
+"""Requests a second and their latency over HTTP: 20 features of 1 and of 100 entities, one worker, 1 and 8 clients.
+
+    python -m benchmarks.serving [--entities 5000] [--seconds 3] [--clients 1 8] [--repeat 1]
+    python -m benchmarks.serving --feast PYTHON [--redis 127.0.0.1:6379]
+
+The server is a process, the clients are another: connections that are kept alive, each with one request under way. The
+rows lie in a lake and a store of LMDB's is synced from it. With ``--feast`` (a Python that has Feast installed) Feast
+serves the same rows in the same run, from SQLite (its default) and, with ``--redis``, from Redis. Before anything is
+measured, both give the same values for the same entities.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import multiprocessing as mp
+import random
+import selectors
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from penstock.engine.relational import Relational
+from penstock.features.historical import historical
+from penstock.features.views.binding import bind
+from penstock.features.views.bound import Bound
+from penstock.features.views.declared import Definitions, Entity, LatestView
+from penstock.features.views.entities import EntityRows
+from penstock.lake.versioned import DELETED, KNOWN, Lake, Roles, open_lake
+from penstock.online.answer import Online
+from penstock.online.reading import OnlineReader
+from penstock.online.stores import open_store
+from penstock.online.sync import sync
+from penstock.schema import Column, Dtype, Graph, Kind, Table
+from penstock.serving.running import Listen, serve
+from penstock.settings import Settings
+
+FEATURES = [*(f"amount_{n}" for n in range(14)), *(f"count_{n}" for n in range(6))]
+REFS = [f"stats:{name}" for name in FEATURES]
+SIZES = (1, 100)
+SETTINGS = Settings(memory=1 << 30, threads=1, cache=None)
+Place = tuple[str, int]
+SPAWN = mp.get_context("spawn")
+ASKS = 400
+"""So many different requests take turns."""
+START_SECONDS = 90.0
+
+
+def now() -> int:
+    return time.time_ns() // 1000
+
+
+# ---------------------------------------------------------------- rows, and the service over them
+
+
+def rows_of(entities: int) -> pa.Table:
+    rng = np.random.default_rng(5)
+    values = {name: np.round(rng.normal(50, 20, entities), 4) for name in FEATURES[:14]}
+    counts = {name: rng.integers(0, 10_000, entities) for name in FEATURES[14:]}
+    happened = now() - rng.integers(10**9, 10**11, entities)
+    times = pa.array(happened, pa.timestamp("us"))
+    return pa.table({"driver_id": np.arange(entities), "event_timestamp": times, **values, **counts})
+
+
+def bound() -> Bound:
+    told = {"driver_id": Dtype.INT, "event_timestamp": Dtype.TIMESTAMP, KNOWN: Dtype.TIMESTAMP, DELETED: Dtype.BOOL}
+    told |= {name: Dtype.FLOAT if name.startswith("amount") else Dtype.INT for name in FEATURES}
+    columns = tuple(Column(name, dtype, Kind.NUMERICAL) for name, dtype in told.items())
+    table = Table("stats", columns, None, "event_timestamp", KNOWN, DELETED)
+    view = LatestView("stats", "driver", "stats", {name: name for name in FEATURES})
+    return bind(Definitions({"driver": Entity("driver", ("driver_id",))}, {"stats": view}), Graph((table,), ()))
+
+
+def stored(folder: Path, rows: pa.Table) -> None:
+    """The rows in a lake, and a store in step with it."""
+    lake = open_lake(folder / "lake")
+    table = lake.create("stats", rows.schema, Roles((), "event_timestamp"))
+    unknown = rows.append_column(KNOWN, pa.nulls(rows.num_rows, pa.timestamp("us")))
+    kept = unknown.append_column(DELETED, pa.nulls(rows.num_rows, pa.bool_()))
+    table.commit(table.stage(kept.to_batches()), batch="first")
+    store = open_store(str(folder / "store"))
+    sync(bound(), lake, store, settings=SETTINGS, now=now)
+    store.close()
+    pq.write_table(rows, folder / "rows.parquet")
+
+
+@dataclass(frozen=True)
+class Served:
+    """The service of one worker."""
+
+    bound: Bound
+    reader: OnlineReader
+    lake: Lake
+
+    @classmethod
+    def opened(cls, folder: str) -> Served:
+        """The service over a folder's lake and store."""
+        told = bound()
+        return cls(told, OnlineReader(told, open_store(f"{folder}/store"), now), open_lake(Path(folder) / "lake"))
+
+    def read(self, features: Sequence[str], keys: Mapping[str, Sequence[object]], **how: object) -> Online:
+        return self.reader.read(features, keys, **how)  # type: ignore[arg-type]
+
+    def historical(self, spine: pa.Table, features: Sequence[str], *, full_names: bool | None = None) -> pa.Table:
+        rows = EntityRows(pa.table({}), self.bound.joins, self.bound.graph)  # type: ignore[arg-type]
+        return historical(self.bound, Relational(rows, SETTINGS), spine, features, full_names=full_names)
+
+    def rows(self, table: str) -> pa.Table:
+        raise NotImplementedError(table)
+
+    def push(self, view: str, rows: pa.Table, to: str) -> int:
+        raise NotImplementedError(view)
+
+    def sync(self, views: Sequence[str]) -> None:
+        sync(self.bound, self.lake, self.reader.store, views=views, settings=SETTINGS, now=now)
+
+
+# ---------------------------------------------------------------- servers
+
+
+def _serve(folder: str, place: mp.queues.Queue[Listen], stop: threading.Event) -> None:
+    serve(partial(Served.opened, folder), port=0, stop=stop, told=place.put)
+
+
+@contextmanager
+def ours(folder: Path) -> Iterator[Place]:
+    place, stop = SPAWN.Queue(), SPAWN.Event()
+    process = SPAWN.Process(target=_serve, args=(str(folder), place, stop))
+    process.start()
+    try:
+        host, port = place.get(timeout=START_SECONDS).http.removeprefix("http://").split(":")
+        yield host, int(port)
+    finally:
+        stop.set()
+        process.join(20)
+        process.kill()
+
+
+@contextmanager
+def feast(python: str, folder: Path, redis: str = "") -> Iterator[Place]:
+    """Feast's own server over the same rows, with one worker."""
+    repository = folder / ("feast-redis" if redis else "feast-sqlite")
+    script = Path(__file__).with_name("feast_store.py")
+    made = subprocess.run(
+        [python, script, repository, *([redis] if redis else [])], capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        raise SystemExit(f"Feast cannot make its store: {made.stderr[-2000:]}")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        Path(python).with_name("feast"),
+        "-c",
+        repository,
+        "serve",
+        "-p",
+        str(port),
+        "--no-access-log",
+        "--workers",
+        "1",
+    ]
+    log = (folder / "feast.log").open("w")
+    with log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            _wait_for(port)
+            yield "127.0.0.1", port
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _wait_for(port: int) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("Feast's server does not answer")
+
+
+# ---------------------------------------------------------------- clients
+
+
+def asks(entities: int, size: int) -> list[bytes]:
+    draw = random.Random(size)
+    return [
+        json.dumps({"features": REFS, "entities": {"driver_id": draw.sample(range(entities), size)}}).encode()
+        for _ in range(ASKS)
+    ]
+
+
+def request(body: bytes) -> bytes:
+    head = "POST /get-online-features HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: "
+    return f"{head}{len(body)}\r\n\r\n".encode() + body
+
+
+@dataclass
+class Connection:
+    """A client: one request under way at a time."""
+
+    socket: socket.socket
+    began: float = 0.0
+    parts: bytes = b""
+    length: int = -1
+
+    def send(self, asked: bytes) -> None:
+        self.parts, self.length, self.began = b"", -1, time.perf_counter()
+        self.socket.sendall(asked)
+
+    def whole(self) -> bool:
+        """Read what is there; whether the answer is complete."""
+        part = self.socket.recv(1 << 20)
+        if not part:
+            raise SystemExit("the server hung up")
+        self.parts = self.parts + part if self.parts else part
+        if self.length < 0 and (end := self.parts.find(b"\r\n\r\n")) >= 0:
+            if not self.parts.startswith(b"HTTP/1.1 200"):
+                raise SystemExit(f"the server refused: {self.parts[:500]!r}")
+            head = self.parts[:end].lower()
+            at = head.index(b"content-length:") + 15
+            self.length = end + 4 + int(head[at:].split(b"\r\n", 1)[0])
+        return len(self.parts) == self.length
+
+
+def load(where: Place, bodies: Sequence[bytes], clients: int, seconds: float) -> list[float]:
+    """The latencies of all requests that were answered, in seconds."""
+    asked = [request(body) for body in bodies]
+    poll, taken, turn = selectors.DefaultSelector(), [], 0
+    for _ in range(clients):
+        made = socket.create_connection(where)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        poll.register(made, selectors.EVENT_READ, Connection(made))
+    for key in list(poll.get_map().values()):
+        key.data.send(asked[0])
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for key, _ in poll.select():
+            connection = key.data
+            if connection.whole():
+                taken.append(time.perf_counter() - connection.began)
+                turn += 1
+                connection.send(asked[turn % len(asked)])
+    for key in list(poll.get_map().values()):
+        key.data.socket.close()
+    return taken
+
+
+def _load(told: mp.queues.Queue[list[float]], *how: object) -> None:
+    told.put(load(*how))  # type: ignore[arg-type]
+
+
+def measured(where: Place, bodies: Sequence[bytes], clients: int, seconds: float) -> tuple[float, float, float]:
+    """Requests a second, and the median and 99th percentile of their latencies in milliseconds."""
+    load(where, bodies, clients, 0.5)  # so that nothing is met for the first time
+    told = SPAWN.Queue()
+    process = SPAWN.Process(target=_load, args=(told, where, bodies, clients, seconds))
+    process.start()
+    taken = sorted(told.get())
+    process.join()
+    return len(taken) / seconds, median(taken) * 1e3, taken[int(len(taken) * 0.99)] * 1e3
+
+
+def values(where: Place, body: bytes) -> dict[str, list[object]]:
+    """The values that a server gives, by name."""
+    connection = http.client.HTTPConnection(*where, timeout=30)
+    connection.request("POST", "/get-online-features", body, {"content-type": "application/json"})
+    told = json.loads(connection.getresponse().read())
+    names = told["metadata"]["feature_names"]
+    return {name: column["values"] for name, column in zip(names, told["results"], strict=True)}
+
+
+# ---------------------------------------------------------------- the run
+
+
+def rates(name: str, where: Place, given: argparse.Namespace) -> dict[tuple[int, int], float]:
+    found = {}
+    for size in SIZES:
+        bodies = asks(given.entities, size)
+        for clients in given.clients:
+            runs = [measured(where, bodies, clients, given.seconds) for _ in range(given.repeat)]
+            rate, middle, last = (median(run[n] for run in runs) for n in range(3))
+            found[size, clients] = rate
+            text = f"{rate:>9,.0f}/s   p50 {middle:7.3f} ms   p99 {last:7.3f} ms"
+            print(f"{name:<14} {size:>4} entities {clients:>2} clients {text}", flush=True)
+    return found
+
+
+def compared(mine: Mapping[tuple[int, int], float], theirs: Mapping[tuple[int, int], float], name: str) -> None:
+    for (size, clients), rate in theirs.items():
+        print(f"{mine[size, clients] / rate:6.1f} times {name} at {size} entities, {clients} clients")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--entities", type=int, default=5_000)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--feast", metavar="PYTHON", help="a Python that has Feast installed")
+    parser.add_argument("--redis", metavar="HOST:PORT", help="a Redis server for Feast's other store")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        stored(folder, rows_of(given.entities))
+        sample = asks(given.entities, 100)[0]
+        with ours(folder) as where:
+            expected = values(where, sample)
+            mine = rates("penstock", where, given)
+        for redis in ("", given.redis) if given.feast else ():
+            if redis is None:
+                continue
+            name = "feast, redis" if redis else "feast, sqlite"
+            with feast(given.feast, folder, redis) as where:
+                if values(where, sample) != expected:
+                    raise SystemExit(f"{name} gives other values")
+                compared(mine, rates(name, where, given), name)
+
+
+if __name__ == "__main__":
+    main()
