@@ -1,0 +1,338 @@
+"""A listener of streams that keeps a store up to the moment."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from penstock.engine.relational import Relational
+from penstock.errors import FailedError, SourceError, StoreError
+from penstock.features.views.bound import Bound
+from penstock.lake.versioned import KNOWN, Lake
+from penstock.online.build import built
+from penstock.online.catalogue import VIEW, ViewState, written
+from penstock.online.feeding.arrivals import Arrivals, hashed
+from penstock.online.feeding.lanes import Lane, OutOfStepError, Versions, lanes_of
+from penstock.online.feeding.merging import merged
+from penstock.online.feeding.remaking import Waiting, remade
+from penstock.online.feeding.rowkeys import RowKeys
+from penstock.online.loading import SLACK
+from penstock.online.rebuild import LakeNow
+from penstock.online.store import Change, OnlineStore
+from penstock.online.sync import sync
+from penstock.online.texts import Texts
+from penstock.settings import Settings
+
+_TICK = 1.0
+_GRACE = 1_000_000
+"""So many microseconds may pass between when a row becomes known and when it has landed."""
+_IDLE = 0.1
+_PATIENCE = 3
+"""What is made again takes at most one part in so many of the time."""
+
+
+@dataclass(frozen=True)
+class FeedStatus:
+    """How a feed is doing: rows ``applied`` since it began, rows that ``wait``, how often it had to begin again.
+
+    ``note`` says why it does not go on, where it does not.
+    """
+
+    applied: int = 0
+    waiting: int = 0
+    restarts: int = 0
+    note: str = ""
+
+
+class Feed:
+    """Brings rows that streams have made durable into a store, each once; `landed` is for `run_streams`.
+
+    One thread changes the store; `landed` waits while more than ``most`` rows wait for it. Where store or lake fail,
+    the streams go on, and once they answer the store is brought into step from the lake. ``views`` names those that
+    are fed (none: all). A kill at any moment loses nothing: `start` brings in what came before.
+    """
+
+    def __init__(
+        self,
+        bound: Bound,
+        lake: Lake,
+        store: OnlineStore,
+        *,
+        now: Callable[[], int],
+        settings: Settings,
+        views: Sequence[str] = (),
+        most: int = 200_000,
+    ) -> None:
+        self._bound, self._lake, self._store = bound, lake, store
+        self._now, self._settings, self._views, self._most = now, settings, tuple(views), most
+        self._lanes = lanes_of(bound, views)
+        self._tables = {name for lane in self._lanes for name in lane.tables}
+        self._turn = threading.Condition()
+        self._queue: deque[tuple[str, pa.RecordBatch]] = deque()
+        self._rows = self._busy = 0
+        self._halt = self._lost = self._hurry = False
+        self._failure: BaseException | None = None
+        self._thread: threading.Thread | None = None
+        self._keys: dict[str, RowKeys] = {}
+        self._waiting: dict[str, Waiting] = {}
+        self._texts: dict[str, Texts] = {}
+        self._applied: dict[str, int] = {}
+        self._versions: Versions | None = None
+        self._ticked = self._took = 0.0
+        self._status = FeedStatus()
+
+    # ------------------------------------------------------------ for others
+
+    def start(self) -> None:
+        """Bring the store into step with the lake, then begin to listen. Raises as `penstock.online.sync.sync` does."""
+        self._begin()
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+        self._thread.start()
+
+    def landed(self, table: str, rows: pa.RecordBatch) -> None:
+        """Take rows that are durable in the lake; waits while too many wait.
+
+        Raises ``FailedError`` (``FEED_ENDED``) once the feed has ended by an error.
+        """
+        if table not in self._tables:
+            return
+        with self._turn:
+            while self._rows > self._most and not (self._lost or self._failure or self._halt):
+                self._turn.wait()
+            self._must_live()
+            if not self._lost:
+                self._queue.append((table, rows))
+                self._rows += rows.num_rows
+                self._turn.notify_all()
+
+    def settle(self, seconds: float | None = None) -> bool:
+        """Wait until all that has landed, and what others have committed, is in; whether it was within ``seconds``."""
+        with self._turn:
+            self._hurry = True
+            done = self._turn.wait_for(lambda: self._is_settled() or self._failure is not None, seconds)
+            self._must_live()
+            return done
+
+    def stop(self) -> None:
+        """Bring in what has landed, and end. Raises ``FailedError`` where that was not possible."""
+        with self._turn:
+            self._halt = True
+            self._turn.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+        self._must_live()
+
+    @property
+    def status(self) -> FeedStatus:
+        """How it is doing now."""
+        return replace(self._status, waiting=self._rows + self._busy)
+
+    def _is_settled(self) -> bool:
+        waiting = self._rows or self._busy or any(self._waiting.values())
+        return not (waiting or self._lost or self._hurry)
+
+    def _must_live(self) -> None:
+        if self._failure is not None:
+            message = f"rows are no longer brought into the store: {self._failure}"
+            raise FailedError("FEED_ENDED", message) from self._failure
+
+    # ------------------------------------------------------------ the thread
+
+    def _begin(self) -> None:
+        """Bring the store into step, and learn which rows there are. Rows that land meanwhile wait."""
+        with self._turn:
+            self._queue.clear()
+            self._rows, self._lost = 0, False
+        self._versions = Versions(self._lake, sorted(self._tables))
+        sync(self._bound, self._lake, self._store, views=self._views, settings=self._settings, now=self._now)
+        self._waiting = {lane.name: Waiting() for lane in self._lanes}
+        self._texts.clear()
+        self._keys = self._learnt()
+        self._ticked = time.monotonic()
+
+    def _learnt(self) -> dict[str, RowKeys]:
+        """The keys of the rows of each table that has keys and is read row by row."""
+        own = [holding for lane in self._lanes for holding in lane.own]
+        look = LakeNow.open(self._bound, self._lake, own, self._settings)
+        engine = Relational(look.following.rows, self._settings)
+        keyed = {name: self._bound.graph.table(name).keys for name in look.following.tables}
+        return {name: RowKeys(hashed(engine, name, keys)) for name, keys in keyed.items() if keys}
+
+    def _run(self) -> None:
+        try:
+            while not self._is_over():
+                self._step()
+        except BaseException as error:  # noqa: BLE001  told by whoever asks next
+            with self._turn:
+                self._failure = error
+        finally:
+            with self._turn:
+                self._turn.notify_all()
+
+    def _is_over(self) -> bool:
+        with self._turn:
+            return self._halt and (self._lost or self._is_settled())
+
+    def _step(self) -> None:
+        """Take what has landed, make again what is due; begin again where that is not possible."""
+        try:
+            if self._lost:
+                self._begin()
+            self._apply(self._taken())
+            self._tick()
+            self._status = replace(self._status, note="")
+        except OutOfStepError:
+            self._lose("")
+        except (StoreError, SourceError, OSError) as error:
+            self._lose(str(error).partition("\n")[0])
+            time.sleep(_IDLE)
+
+    def _lose(self, note: str) -> None:
+        with self._turn:
+            self._lost = True
+            self._queue.clear()
+            self._rows = self._busy = 0
+            self._status = replace(self._status, restarts=self._status.restarts + 1, note=note)
+            self._turn.notify_all()
+
+    def _taken(self) -> dict[str, list[pa.RecordBatch]]:
+        with self._turn:
+            if not (self._queue or self._halt or self._hurry):
+                self._turn.wait(_IDLE)
+            found: dict[str, list[pa.RecordBatch]] = {}
+            for table, rows in self._queue:
+                found.setdefault(table, []).append(rows)
+            self._queue.clear()
+            self._busy, self._rows = self._rows, 0
+            self._turn.notify_all()
+            return found
+
+    # ------------------------------------------------------------ in place
+
+    def _apply(self, landed: dict[str, list[pa.RecordBatch]]) -> None:
+        came = [Arrivals(self._bound, self._settings, table, _together(batches)) for table, batches in landed.items()]
+        if came:
+            with self._store.feeding():
+                changes: list[Change] = []
+                notes: dict[str, str | None] = {}
+                for lane in self._lanes:
+                    state = self._apply_to(lane, [one for one in came if one.table in lane.tables], changes)
+                    notes |= {} if state is None else {VIEW + lane.name: written(state)}
+                self._store.write(changes, notes)
+            for one in came:
+                self._applied[one.table] = int(one.known[-1])
+                if one.hashes is not None:
+                    self._keys[one.table].add(one.hashes)
+        with self._turn:
+            self._status = replace(self._status, applied=self._status.applied + self._busy)
+            self._busy = 0
+            self._turn.notify_all()
+
+    def _apply_to(self, lane: Lane, came: Sequence[Arrivals], changes: list[Change]) -> ViewState | None:
+        """Put rows into a view's holdings; the state to be noted, where there were any."""
+        if not came:
+            return None
+        state, waiting = lane.state(self._store), self._waiting[lane.name]
+        followed = dict(state.followed)
+        for whole in came:
+            before = followed.get(whole.table)
+            if before is None:
+                raise OutOfStepError
+            some = whole.taken(np.flatnonzero(whole.known > before.tail))
+            if len(some):
+                self._put(lane, state, some, changes)
+                followed[whole.table] = replace(before, tail=waiting.since.get(whole.table, int(some.known[-1])))
+        return replace(state, followed=followed)
+
+    def _put(self, lane: Lane, state: ViewState, came: Arrivals, changes: list[Change]) -> None:
+        """Rows of keys that were never seen go where they belong; what the others change waits to be made again."""
+        waiting, fresh = self._waiting[lane.name], self._fresh(came)
+        new, first = came.taken(np.flatnonzero(fresh)), int(came.known[0])
+        for holding in lane.own:
+            if came.table in lane.reads[holding] and len(new):
+                rows = built(holding, new.relational, at=self._at)
+                found = merged(self._store, state, holding, rows, self._texts_of(state), self._at)
+                changes += found.changes
+                if len(found.doubtful):
+                    waiting.doubtful.setdefault(holding, []).append(found.doubtful)
+                    waiting.note(came.table, first)
+        if not fresh.all() and any(came.table in lane.reads[holding] for holding in lane.own):
+            waiting.again.setdefault(came.table, []).append(came.identities(np.flatnonzero(~fresh)))
+            waiting.note(came.table, first)
+        if any(came.table in lane.reads[holding] for holding in lane.other):
+            waiting.all.setdefault(came.table, []).append(came.identities(np.arange(len(came))))
+            waiting.note(came.table, first)
+
+    def _fresh(self, came: Arrivals) -> np.ndarray:
+        """Which rows are of keys that were never seen, and say no key is gone."""
+        fresh = ~came.deleted
+        return fresh if came.hashes is None else fresh & self._keys[came.table].fresh(came.hashes)
+
+    @property
+    def _at(self) -> int:
+        return self._now() - SLACK
+
+    def _texts_of(self, state: ViewState) -> Texts:
+        return self._texts.setdefault(state.texts, Texts(self._store, state.texts))
+
+    # ------------------------------------------------------------ made again
+
+    def _tick(self) -> None:
+        """Make again what waits, and note how far the store is, about once a second."""
+        began, hurried = time.monotonic(), self._halt or self._hurry
+        if not hurried and began - self._ticked < max(_TICK, _PATIENCE * self._took):
+            return
+        until = self._all_known()
+        if self._versions is not None and self._versions.others():
+            raise OutOfStepError
+        for lane in self._lanes:
+            if self._waiting[lane.name]:
+                self._remake(lane)
+        self._took = time.monotonic() - began
+        self._note(until)
+        self._ticked = time.monotonic()
+        with self._turn:
+            self._hurry = self._hurry and not hurried
+            self._turn.notify_all()
+
+    def _remake(self, lane: Lane) -> None:
+        with self._store.feeding():
+            state = lane.state(self._store)
+            look = LakeNow.open(self._bound, self._lake, lane.kept.holdings, self._settings)
+            waiting = self._waiting[lane.name]
+            for changes in remade(lane, state, self._store, look, waiting, self._at):
+                self._store.write(changes)
+            followed = dict(state.followed)
+            for table in waiting.since:
+                followed[table] = replace(followed[table], tail=max(followed[table].tail, self._applied[table]))
+            self._store.write([], {VIEW + lane.name: written(replace(state, followed=followed))})
+            self._waiting[lane.name] = Waiting()
+
+    def _all_known(self) -> int:
+        """An instant by which every row that was known then has been taken, as far as this process can know."""
+        until = self._now() - _GRACE
+        with self._turn:
+            oldest = [int(rows.column(KNOWN)[0].cast(pa.int64()).as_py()) for _, rows in self._queue]
+        return min([until, *(known - 1 for known in oldest)])
+
+    def _note(self, until: int) -> None:
+        """Say of each view until when it has followed the lake."""
+        with self._store.feeding():
+            states = {lane.name: lane.state(self._store) for lane in self._lanes}
+            later = {name: replace(state, kept=until) for name, state in states.items() if state.kept < until}
+            if later:
+                self._store.write([], {VIEW + name: written(state) for name, state in later.items()})
+
+
+def _together(batches: Sequence[pa.RecordBatch]) -> pa.Table:
+    """Batches as one table; a column that came later is NULL before."""
+    return pa.concat_tables([pa.Table.from_batches([one]) for one in batches], promote_options="permissive")
+
+
+__all__ = ["Feed", "FeedStatus"]

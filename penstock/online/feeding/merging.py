@@ -1,0 +1,125 @@
+"""New rows put among what is kept of their keys, where that is surely what the lake would give; else in doubt.
+
+Rows lie by when they happened, and of one instant by the keys of rows, which records do not hold: a row that happened
+when a kept one did is in doubt. Any other has one place, and no row before it or behind it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from struct import Struct
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from penstock.online import heads, records
+from penstock.online.build import KeyRows
+from penstock.online.catalogue import HEADS, ViewState
+from penstock.online.holdings import Holding
+from penstock.online.keys import packed
+from penstock.online.rebuild import Parts, parts_of
+from penstock.online.store import Change, OnlineStore
+from penstock.online.texts import Texts
+
+_INSTANT = Struct("<q")
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What to write, and the keys that are to be made again from the lake."""
+
+    changes: list[Change]
+    doubtful: pa.Array
+
+
+def merged(store: OnlineStore, state: ViewState, holding: Holding, rows: KeyRows, texts: Texts, at: int) -> Merged:
+    """What to write so that new rows of these keys are kept beside those that are there.
+
+    The rows are those of `penstock.online.build.built`, of row keys that nothing is known of yet. Call it, and write,
+    under the store's `feeding`.
+    """
+    space = state.spaces[holding.fingerprint]
+    found, changes = parts_of(holding, space, rows, texts)
+    names = packed(rows.keys)
+    coming = {place: {n: data for n, data in parts.items() if n >= space.first} for place, parts in found.items()}
+    there = _there(store, space.name, names, coming)
+    doubtful = []
+    for place, parts in coming.items():
+        for number, data in parts.items():
+            kept = there[place].get(number)
+            whole = data if kept is None else _joined(holding, kept, data, at)
+            if whole is None:
+                doubtful.append(place)
+            elif whole != kept:
+                changes.append(Change(space.name, names[place], number, whole))
+    return Merged(changes, rows.keys.take(pa.array(sorted(set(doubtful)), pa.int64())))
+
+
+def _there(store: OnlineStore, space: str, names: Sequence[bytes], coming: Mapping[int, Parts]) -> dict[int, Parts]:
+    """What is kept of the keys, each from the first part on that rows come to; those with one first part together."""
+    by_first: dict[int, list[int]] = {}
+    for place, parts in coming.items():
+        by_first.setdefault(min(parts, default=HEADS), []).append(place)
+    found: dict[int, Parts] = {}
+    for first, places in by_first.items():
+        read = store.read(space, [names[place] for place in places], first)
+        found |= {place: {p.number: p.data for p in parts} for place, parts in zip(places, read, strict=True)}
+    return found
+
+
+def _joined(holding: Holding, kept: bytes, data: bytes, at: int) -> bytes | None:
+    """A part with new rows among those kept; None where two happened at one instant."""
+    if holding.newest:
+        return joined_heads(kept, data, at)
+    return joined_records(kept, data, len(holding.columns))
+
+
+def joined_records(kept: bytes, data: bytes, columns: int) -> bytes | None:
+    """Records with new ones among them; None where two happened at one instant.
+
+    >>> rows = [np.array([[at, at, 9]], "<i8").tobytes() for at in (1, 2, 3)]
+    >>> joined_records(rows[0] + rows[2], rows[1], 0) == b"".join(rows)
+    True
+    >>> joined_records(rows[0], rows[0], 0) is None
+    True
+    """
+    width = 8 * (records.CLOCKS + columns)
+    if _INSTANT.unpack_from(data)[0] > _INSTANT.unpack_from(kept, len(kept) - width)[0]:
+        return kept + data
+    before, new = records.from_bytes(kept, columns), records.from_bytes(data, columns)
+    if np.isin(new[:, 0], before[:, 0]).any():
+        return None
+    whole = np.concatenate([before, new])
+    return whole[np.argsort(whole[:, 0], kind="stable")].tobytes()
+
+
+def joined_heads(kept: bytes, data: bytes, at: int) -> bytes | None:
+    """The newest rows with new ones among them, as far as one may be the last shown at ``at`` or later.
+
+    None where two happened at one instant.
+
+    >>> old, new, late = (heads.to_bytes([[when, when, 99, name]]) for when, name in ((1, "a"), (5, "b"), (7, "c")))
+    >>> heads.from_bytes(joined_heads(old, new, 6)), len(heads.from_bytes(joined_heads(new, late, 6)))
+    ([[5, 5, 99, 'b']], 2)
+    """
+    rows, new = heads.from_bytes(kept), heads.from_bytes(data)
+    if {row[0] for row in rows} & {row[0] for row in new}:
+        return None
+    whole = sorted([*rows, *new], key=_happened)
+    return heads.to_bytes(list(_last_shown(whole, at))[::-1])
+
+
+def _happened(row: Sequence[Any]) -> int:
+    return int(row[0])
+
+
+def _last_shown(rows: Sequence[Sequence[Any]], at: int) -> Iterator[Sequence[Any]]:
+    """The rows that no later one covers for all the time that they show from ``at`` on, last first."""
+    seen: list[tuple[int, int]] = []
+    for row in reversed(rows):
+        begins, until = max(row[1], at), row[2]
+        if until > at and not any(start <= begins and until <= end for start, end in seen):
+            seen.append((begins, until))
+            yield row

@@ -1,0 +1,3 @@
+"""Rows that stream in, and the store that follows them."""
+
+from __future__ import annotations
