@@ -136,7 +136,7 @@ def _let_former_go(job: Job) -> None:
 
 def _brought(job: Job, *, anew: bool) -> How:
     state = live(job.store, job.view)
-    if state is None or anew or not state.holds(job.kept):
+    if state is None or anew or not state.holds(job.kept) or _is_begun(job):
         beside = _Beside(job, loaded(job))
         try:
             _catch_up(job, beside)
@@ -149,6 +149,17 @@ def _brought(job: Job, *, anew: bool) -> How:
     return "increment" if job.tally.keys else "nothing"
 
 
+def _is_begun(job: Job) -> bool:
+    """Whether a build of the view waits to be gone on with; one of what the view meant before is forgotten."""
+    begun = building(job.store, job.view)
+    if begun is None or begun.state.holds(job.kept):
+        return begun is not None
+    with job.store.feeding():
+        _must_be(building(job.store, job.view), begun)
+        job.store.write([], {BUILDING + job.view: None})
+    return False
+
+
 def _expire(job: Job) -> None:
     state = live(job.store, job.view)
     if state is None or not state.holds(job.kept):
@@ -156,8 +167,16 @@ def _expire(job: Job) -> None:
     after = expired(job.store, state, job.kept.holdings, job.at)
     if after != state:
         with job.store.feeding():
-            _must_be(live(job.store, job.view), state)
-            job.store.write([], {VIEW + job.view: written(after)})
+            there = _served(job, state)
+            job.store.write([], {VIEW + job.view: written(replace(there, spaces=after.spaces))})
+
+
+def _served(job: Job, state: ViewState) -> ViewState:
+    """The view as it is served now, if that is still the build that it was."""
+    there = live(job.store, job.view)
+    if there is None or set(there.names) != set(state.names):
+        raise OvertakenError
+    return there
 
 
 # ------------------------------------------------------------------------------------------------- increments
@@ -171,11 +190,16 @@ class _Served:
     state: ViewState
 
     def check(self) -> None:
-        """Raise `OvertakenError` where another process has changed the view since."""
-        _must_be(live(self.job.store, self.job.view), self.state)
+        """Look again: a stream may have brought the view further. `OvertakenError` where another build is served."""
+        self.state = _served(self.job, self.state)
 
-    def notes(self, state: ViewState, *, last: bool) -> dict[str, str | None]:  # noqa: ARG002  the same either way
-        """The notes that say that the view is now so."""
+    def go_on(self, state: ViewState) -> None:
+        """Note how far the view has come; under `feeding`."""
+        self.job.store.write([], {VIEW + self.job.view: written(state)})
+        self.state = state
+
+    def notes(self, state: ViewState) -> dict[str, str | None]:
+        """The notes that say that the view is in step."""
         return {VIEW + self.job.view: written(state)}
 
 
@@ -191,19 +215,18 @@ class _Beside:
         """The view as it will be."""
         return self.plan.state
 
-    @state.setter
-    def state(self, state: ViewState) -> None:
-        self.plan = replace(self.plan, state=state)
-
     def check(self) -> None:
         """Raise `OvertakenError` where another process has gone on with the build."""
         _must_be(building(self.job.store, self.job.view), self.plan)
 
-    def notes(self, state: ViewState, *, last: bool) -> dict[str, str | None]:
-        """The notes that say how far the build is; the last ones make it what is served."""
+    def go_on(self, state: ViewState) -> None:
+        """Note how far the build has come; under `feeding`."""
+        self.plan = replace(self.plan, state=state)
+        self.job.store.write([], {BUILDING + self.job.view: written(self.plan)})
+
+    def notes(self, state: ViewState) -> dict[str, str | None]:
+        """The notes that make it what is served."""
         name = self.job.view
-        if not last:
-            return {BUILDING + name: written(replace(self.plan, state=state))}
         before = live(self.job.store, name)
         served = replace(state, former=() if before is None else before.names)
         return {BUILDING + name: None, VIEW + name: written(served)}
@@ -232,14 +255,12 @@ def _catch_up(job: Job, held: _Served | _Beside) -> None:
             after = replace(held.state, followed=look.following.state, version=job.kept.view.fingerprint, kept=kept)
             if last or sum(map(len, affected.values())) <= KEYS_AT_ONCE:
                 changes = [one for h, keys in affected.items() for one in _remade(job, look, held.state, h, keys)]
-                job.store.write(changes, held.notes(after, last=True))
+                job.store.write(changes, held.notes(after))
                 return
         _in_batches(job, held, affected)
-        after = replace(after, kept=held.state.kept)
         with job.store.feeding():
             held.check()
-            job.store.write([], held.notes(after, last=False))
-        held.state = after
+            held.go_on(replace(held.state, followed=look.following.state))
 
 
 def _affected(job: Job, look: LakeNow, held: _Served | _Beside) -> dict[Holding, pa.Array]:
