@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import pairwise
@@ -22,6 +22,7 @@ from penstock.schema import Dtype
 NUMBERS = (Dtype.INT, Dtype.FLOAT, Dtype.TIMESTAMP)
 _FIXED = (*NUMBERS, Dtype.BOOL)
 _PLACES = (Family.ORDER, Family.COUNT, Family.AGE, Family.GAP)
+_COUNTS = ("COUNT", "COUNT_DISTINCT")
 _RANKED = ("MODE", "LIST_DISTINCT", "MIN", "MAX")
 
 
@@ -130,8 +131,49 @@ def spec_for(aggregate: Aggregate, wanted: Wanted, place: int) -> Spec:
 Decoder: TypeAlias = Callable[[Any, Arrays], list[Any]]
 
 
-def decoder(aggregate: Aggregate, spec: Spec | None) -> Decoder:
-    """What makes plain values, one a key, of a kernel's result; as `penstock.engine.results` does, to the bit."""
+@dataclass(frozen=True)
+class Decoding:
+    """What makes plain values of a sweep's results.
+
+    ``counts`` and ``fractions`` are the places of results that are numbers as they stand, and so done together; the
+    others have a decoder each.
+    """
+
+    counts: tuple[int, ...]
+    fractions: tuple[int, ...]
+    others: tuple[tuple[int, Decoder], ...]
+
+    @classmethod
+    def of(cls, aggregates: Sequence[tuple[Aggregate, Spec | None]]) -> Decoding:
+        """The decoding of these aggregates' results, in order."""
+        made = [decoder(one, spec) for one, spec in aggregates]
+        plain = [number for number, one in enumerate(made) if one is None]
+        counts = [number for number in plain if aggregates[number][0].function in _COUNTS]
+        others = tuple((number, one) for number, one in enumerate(made) if one is not None)
+        return cls(tuple(counts), tuple(number for number in plain if number not in counts), others)
+
+    def plain(self, results: Sequence[Any], arrays: Arrays, keys: int) -> list[list[Any]]:
+        """Each result's values, one a key."""
+        found: list[list[Any]] = [[]] * len(results)
+        if keys == 1:
+            for number in (*self.counts, *self.fractions):
+                value = results[number].item()
+                found[number] = [value if value == value else None]
+        else:
+            for numbers in filter(None, (self.counts, self.fractions)):
+                values = _numbers(np.concatenate([results[number] for number in numbers]), whole=False)
+                for place, number in enumerate(numbers):
+                    found[number] = values[place * keys : (place + 1) * keys]
+        for number, decode in self.others:
+            found[number] = decode(results[number], arrays)
+        return found
+
+
+def decoder(aggregate: Aggregate, spec: Spec | None) -> Decoder | None:
+    """What makes plain values, one a key, of a kernel's result; as `penstock.engine.results` does, to the bit.
+
+    None for counts and fractions, which are what they are.
+    """
     family = AGGREGATES[aggregate.function].family
     if spec is not None and family is Family.ORDER:
         return lambda result, arrays: _picked(result, arrays, spec)
@@ -142,8 +184,9 @@ def decoder(aggregate: Aggregate, spec: Spec | None) -> Decoder:
     if family is Family.AGE:
         unit = 86_400_000_000 if aggregate.window is None else aggregate.window.unit.clock.microseconds
         return lambda result, _arrays: [None if micros < 0 else micros / unit for micros in result.tolist()]
-    whole = aggregate.dtype is not Dtype.FLOAT
-    return lambda result, _arrays: _numbers(result, whole=whole)
+    if aggregate.dtype is Dtype.FLOAT or aggregate.function in _COUNTS:
+        return None
+    return lambda result, _arrays: _numbers(result, whole=True)
 
 
 def _picked(result: np.ndarray, arrays: Arrays, spec: Spec) -> list[Any]:
@@ -174,4 +217,4 @@ def _numbers(result: Result, *, whole: bool) -> list[Any]:
         return found  # type: ignore[no-any-return]
     if whole:
         return [None if value != value else round(value) for value in found]
-    return [None if value != value else value for value in found]
+    return [None if value != value else value for value in found] if np.isnan(result).any() else found

@@ -29,7 +29,7 @@ FEW = 12
 
 @dataclass(frozen=True)
 class Events:
-    """Events of keys in order: key i has those from ``starts[i]`` to ``starts[i + 1]``; ``values`` has a row a column."""
+    """Events in order, those of key i from ``starts[i]`` to ``starts[i + 1]``; ``values`` has a row a column."""
 
     starts: np.ndarray
     happened: np.ndarray
@@ -39,6 +39,8 @@ class Events:
 
     def newest(self, at: int, low: int) -> list[int | None]:
         """For each key when the newest event that shows at ``at`` and is later than ``low`` happened."""
+        if len(self.starts) == 2 and len(self.happened) and self._last_shows(at, low):
+            return [int(self.happened[-1])]
         ends = self.starts[1:] - 1
         if len(self.happened) and (self.starts[:-1] <= ends).all():
             happened = self.happened[ends]
@@ -48,6 +50,9 @@ class Events:
         bounds = np.searchsorted(shown, self.starts).tolist()
         times = self.happened[shown].tolist()
         return [times[end - 1] if end > begin else None for begin, end in pairwise(bounds)]
+
+    def _last_shows(self, at: int, low: int) -> bool:
+        return bool(self.shown_from[-1] <= at < self.shown_until[-1] and self.happened[-1] > low)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from penstock.engine.program import Asked, Program
 from penstock.engine.streams import over, wanted
 from penstock.expression import Expr
-from penstock.online.answering.arrays import Arrays, Decoder, Form, Spec, decoder, spec_for
+from penstock.online.answering.arrays import Arrays, Decoding, Form, Spec, spec_for
 from penstock.online.answering.held import Held, Row, pack
 from penstock.online.expressions import Column
 from penstock.online.holdings import Holding, Looked, Recalled, Swept
@@ -140,7 +140,7 @@ def recall(number: int, recalled: Recalled, place: Callable[[Expr], int | None])
 
 @dataclass(frozen=True)
 class Sweeping:
-    """A stream swept at the cutoff: ``outs`` are (place, decoder) in the order of the program's requests.
+    """A stream swept at the cutoff: ``outs`` are the places of columns, in the order of the program's requests.
 
     ``anchor`` is the place of the column that says whose rows they are (None: the entity's own); ``everyone`` means the
     one key of a stream that all share.
@@ -150,7 +150,8 @@ class Sweeping:
     holding: Holding
     specs: tuple[Spec, ...]
     program: Program | None
-    outs: tuple[tuple[int, Decoder], ...]
+    outs: tuple[int, ...]
+    decoding: Decoding
     anchor: int | None = None
     everyone: bool = False
     convert: Callable[[Any], Any] = lambda value: value
@@ -164,7 +165,7 @@ class Sweeping:
         else:
             found, times = self._sweep(answering, answering.packed)
             answering.times[self.number] = times
-            for (place, _), column in zip(self.outs, found, strict=True):
+            for place, column in zip(self.outs, found, strict=True):
                 answering.columns[place] = column
 
     def _spread(self, answering: Answering, keys: list[Any]) -> None:
@@ -177,7 +178,7 @@ class Sweeping:
         where = {key: place for place, key in enumerate(distinct)}
         places = [where.get(key, -1) for key in keys]
         answering.times[self.number] = [times[place] if place >= 0 else None for place in places]
-        for (out, _), column in zip(self.outs, columns, strict=True):
+        for out, column in zip(self.outs, columns, strict=True):
             answering.columns[out] = [column[place] if place >= 0 else None for place in places]
 
     def _sweep(self, answering: Answering, keys: list[bytes]) -> tuple[list[Column], list[int | None]]:
@@ -190,8 +191,7 @@ class Sweeping:
         arrays = Arrays(events, answering.held.texts)
         columns = [arrays.of(spec) for spec in self.specs]
         results = self.program.run(events.starts, events.happened, events.shown_from, events.shown_until, columns, at)
-        found = [decode(result, arrays) for (_, decode), result in zip(self.outs, results, strict=True)]
-        return found, times
+        return self.decoding.plain(results, arrays, len(keys)), times
 
 
 def sweeping(number: int, swept: Swept, place: Callable[[Expr], int | None]) -> Sweeping:
@@ -200,13 +200,13 @@ def sweeping(number: int, swept: Swept, place: Callable[[Expr], int | None]) -> 
     chosen = [(found, one) for one in swept.aggregates if (found := place(one)) is not None]
     overs = list(dict.fromkeys(over(one, stream) for _, one in chosen))
     specs: dict[Spec, int] = {}
-    asked, outs = [], []
-    for found, one in chosen:
+    asked, read = [], []
+    for _, one in chosen:
         needed = wanted(one, stream)
         spec = None if needed is None else spec_for(one, needed, holding.place(needed))
         column = None if spec is None else specs.setdefault(spec, len(specs))
         asked.append(Asked(one.function, overs.index(over(one, stream)), column, one.n))
-        outs.append((found, decoder(one, spec)))
+        read.append((one, spec))
     counted = {}
     for window, (_, kept) in enumerate(overs):
         if kept is not None:
@@ -214,7 +214,8 @@ def sweeping(number: int, swept: Swept, place: Callable[[Expr], int | None]) -> 
             counted[window] = specs.setdefault(spec, len(specs))
     program = Program.of([window for window, _ in overs], asked, counted) if asked else None
     anchor, everyone, convert = _anchored(swept, place)
-    return Sweeping(number, holding, tuple(specs), program, tuple(outs), anchor, everyone, convert)
+    outs, decoding = tuple(found for found, _ in chosen), Decoding.of(read)
+    return Sweeping(number, holding, tuple(specs), program, outs, decoding, anchor, everyone, convert)
 
 
 def spec_of_flags(place: int) -> Spec:

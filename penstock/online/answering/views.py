@@ -73,12 +73,16 @@ class NewestReader:
             rows = [None if alive is None else row for row, alive in zip(rows, there, strict=True)]
         missing = self._missing(rows, at)
         times = [time_of(row) for row in rows]
+        if missing is None and len(rows) == 1:
+            row = rows[0] or []
+            values = [[row[place]] for place in self.places]
+            return Answer(values, all_statuses(values, None), [times] * len(values))
         if missing is not None:
             blank: Row = [None] * (3 + len(self.holding.columns))
             rows = [row if row is not None and why is None else blank for row, why in zip(rows, missing, strict=True)]
         columns = list(zip(*rows, strict=True))
         values = [list(columns[place]) for place in self.places] if columns else [[] for _ in self.places]
-        return Answer(values, [statuses(column, missing) for column in values], [times] * len(values))
+        return Answer(values, all_statuses(values, missing), [times] * len(values))
 
     def _missing(self, rows: Sequence[Row | None], at: int) -> list[Status | None] | None:
         """Why a row does not count; None where all do."""
@@ -104,6 +108,13 @@ def statuses(column: Column, missing: Sequence[Status | None] | None) -> list[St
     return [why or (NULL_VALUE if value is None else PRESENT) for why, value in zip(missing, column, strict=True)]
 
 
+def all_statuses(columns: Sequence[Column], missing: Sequence[Status | None] | None) -> list[list[Status]]:
+    """What there is to say of the values of several columns."""
+    if missing is None and columns and len(columns[0]) == 1:
+        return [[NULL_VALUE if column[0] is None else PRESENT] for column in columns]
+    return [statuses(column, missing) for column in columns]
+
+
 # ---------------------------------------------------------------- everything else
 
 
@@ -111,8 +122,9 @@ def statuses(column: Column, missing: Sequence[Status | None] | None) -> list[St
 class CalculatedReader:
     """Expressions over what the steps read.
 
-    ``features`` are evaluators with the numbers of the steps that they rest on. Where no holding says that an entity
-    ``exists``, it is there if one of the steps ``witnesses`` found a row of its own.
+    ``features`` are evaluators, or the places of columns that are features as they are; ``sources`` are numbers of
+    steps that features rest on together, and ``dated_by`` says for each feature which of those. Where no holding says
+    that an entity ``exists``, it is there if one of the steps ``witnesses`` found a row of its own.
     """
 
     key: Dtype
@@ -120,7 +132,9 @@ class CalculatedReader:
     steps: tuple[Step, ...]
     width: int
     calendar: tuple[tuple[int, Calendar], ...]
-    features: tuple[tuple[Evaluator, tuple[int, ...]], ...]
+    features: tuple[Evaluator | int, ...]
+    sources: tuple[tuple[int, ...], ...]
+    dated_by: tuple[int, ...]
     witnesses: tuple[int, ...]
 
     def read(self, held: Held, keys: list[Any], at: int) -> Answer:
@@ -133,13 +147,12 @@ class CalculatedReader:
         for step in self.steps:
             step.run(answering)
         missing = self._missing(answering)
-        values = [evaluate(answering.columns, rows) for evaluate, _ in self.features]
+        columns = answering.columns
+        values = [columns[one] if isinstance(one, int) else one(columns, rows) for one in self.features]
         if missing is not None:
             values = [[None if why else value for why, value in zip(missing, one, strict=True)] for one in values]
-        times = _Times(answering.times, rows)
-        return Answer(
-            values, [statuses(column, missing) for column in values], [times.of(steps) for _, steps in self.features]
-        )
+        times = [_newest_times(answering.times, steps, rows) for steps in self.sources]
+        return Answer(values, all_statuses(values, missing), [times[number] for number in self.dated_by])
 
     def _missing(self, answering: Answering) -> list[Status | None] | None:
         """Which entities are not there; None where all are."""
@@ -158,19 +171,12 @@ class CalculatedReader:
         return [NOT_FOUND if one is None else None for one in found] if None in found else None
 
 
-class _Times:
-    """The newest of several steps' times, each set of steps worked out once."""
-
-    def __init__(self, times: list[list[int | None]], rows: int) -> None:
-        self._times, self._rows = times, rows
-        self._known: dict[tuple[int, ...], list[int | None]] = {}
-
-    def of(self, steps: tuple[int, ...]) -> list[int | None]:
-        """When the newest row of these steps happened, for each entity."""
-        if steps not in self._known:
-            several = zip(*(self._times[step] for step in steps), strict=True) if steps else [()] * self._rows
-            self._known[steps] = [_newest_time(row) for row in several]
-        return self._known[steps]
+def _newest_times(times: Sequence[list[int | None]], steps: tuple[int, ...], rows: int) -> list[int | None]:
+    """When the newest row of these steps happened, for each entity."""
+    if len(steps) == 1:
+        return [None if time is None or time <= BEGINNING + 1 else time for time in times[steps[0]]]
+    several = zip(*(times[step] for step in steps), strict=True) if steps else [()] * rows
+    return [_newest_time(row) for row in several]
 
 
 def _newest_time(times: Iterable[int | None]) -> int | None:
@@ -204,15 +210,23 @@ def _calculated(kept: Kept, expressions: Sequence[Expr]) -> CalculatedReader:
         places.add(leaf)
     steps, sources, witnesses = _steps(kept, places)
     features = tuple(
-        (
-            evaluator(one, places.add),
-            tuple(sorted({sources[_named(leaf)] for leaf in found if _named(leaf) in sources})),
-        )
-        for one, found in zip(expressions, needs, strict=True)
+        found if (found := places.find(one)) is not None else evaluator(one, places.add) for one in expressions
     )
+    rest_on = [tuple(sorted({sources[name] for leaf in found if (name := _named(leaf)) in sources})) for found in needs]
+    distinct = tuple(dict.fromkeys(rest_on))
     parts = {leaf for found in needs for leaf in found if isinstance(leaf, Calendar)}
     moments = tuple((places.add(leaf), leaf) for leaf in sorted(parts, key=str))
-    return CalculatedReader(_key(kept), kept.exists, steps, len(places.places), moments, features, witnesses)
+    return CalculatedReader(
+        _key(kept),
+        kept.exists,
+        steps,
+        len(places.places),
+        moments,
+        features,
+        distinct,
+        tuple(map(distinct.index, rest_on)),
+        witnesses,
+    )
 
 
 def _key(kept: Kept) -> Dtype:
@@ -255,7 +269,7 @@ def _steps(kept: Kept, places: _Places) -> tuple[tuple[Step, ...], dict[object, 
         steps.append(make(len(steps)))
 
     ways = {one.hops: one for one in kept.looked}
-    for looked in _ways_taken(kept.looked, places):
+    for looked in _ways_taken(kept.looked, places, own=own):
         before = ways[looked.hops[:-1]] if looked.hops else None
         add(lambda n, one=looked, up=before: look_up(n, one, up, places.find), looked.leaves, witness=not looked.hops)  # type: ignore[misc]
     for recalled in kept.recalled:
@@ -267,15 +281,15 @@ def _steps(kept: Kept, places: _Places) -> tuple[tuple[Step, ...], dict[object, 
     return tuple(steps), sources, tuple(witnesses)
 
 
-def _ways_taken(looked: Sequence[Looked], places: _Places) -> list[Looked]:
-    """The look-ups that lead to a leaf that is asked for."""
+def _ways_taken(looked: Sequence[Looked], places: _Places, *, own: bool) -> list[Looked]:
+    """The look-ups that lead to a leaf that is asked for; with ``own`` the entity's own row is looked up anyhow."""
     taken = {
         one.hops[:depth]
         for one in looked
         if any(places.find(leaf) is not None for leaf in one.leaves)
         for depth in range(len(one.hops) + 1)
     }
-    return [one for one in looked if one.hops in taken]
+    return [one for one in looked if one.hops in taken or (own and not one.hops)]
 
 
 # ---------------------------------------------------------------- plain values
