@@ -17,6 +17,9 @@ from penstock.engine.runs import HEAD, Run, Tiles, keys_of, merged, summaries
 from penstock.engine.segments import Array
 from penstock.window import BEGINNING, END, Unit, Window
 
+_FEW, _MORE = 1024, 8
+"""How many different values there is room for, and how many times as many where those are too few."""
+
 Entries: TypeAlias = tuple[Array, Array, Array, Array, int]
 """Words that are values, each with how often it comes where the stride is 2: words, begins, ends, groups, stride."""
 
@@ -26,7 +29,7 @@ def cut_by(windows: Sequence[Window | None], tiles: Tiles, cutoff: int, newer: i
 
     ``newer`` events up to the cutoff follow the tiles. Costs O(tiles * windows), all in numpy.
     """
-    first, last, bounds = tiles.first, tiles.last, np.unique(Bounds.of(windows).at(np.array([cutoff])))
+    first, last, bounds = tiles.first, tiles.last, np.unique(Bounds.of(tuple(windows)).at(np.array([cutoff])))
     cut = ((first[:, None] <= bounds) & (last[:, None] > bounds)).any(axis=1)
     sums = np.append(0, np.cumsum(tiles.counts))
     for place in {sums[-1] + newer - number for _, sides in _rows(windows) for number in sides}:
@@ -132,8 +135,10 @@ class Cut:
         exact = line.exact[nodes]
         if (~exact & (marks != line.sums[nodes])).any():
             raise _cut()
-        fresh = exact | np.isin(marks, cuts)
-        fresh[1:] |= exact[:-1]
+        fresh = np.append(exact, False)
+        fresh[1:] |= exact
+        fresh[np.searchsorted(marks, cuts)] = True
+        fresh = fresh[:-1]
         fresh[:1] = True
         units, before = np.flatnonzero(fresh), _sums(~exact)
         tiles = units[~exact[units]]
@@ -163,15 +168,13 @@ class Cut:
 
     def tally(self, column: int) -> tuple[Array, Array]:
         """The different values of a column, and how often each comes in each window."""
-        given = self._tables(column), self._events(column)
-        most = sum(int(np.maximum(stops - starts, 0).sum()) // stride for _, starts, stops, _, stride in given)
-        table, size = np.zeros(1 << (2 * most + 1).bit_length(), np.int64), np.zeros(1, np.int64)
-        keys, counts = np.empty(most, np.int64), np.zeros((most, len(self.exact)), np.int64)
-        for entries in given:
-            tiling.tally(*entries, table, keys, size, counts)
-        sums = np.zeros((size[0], len(self.exact) + 1), np.int64)
-        np.cumsum(counts[: size[0]], axis=1, out=sums[:, 1:])
-        return keys[: size[0]], sums[:, self.closes] - sums[:, self.opens]
+        given, room = (self._tables(column), self._events(column)), _FEW
+        while (found := _tally(given, room, len(self.exact))) is None:
+            room *= _MORE
+        keys, counts = found
+        sums = np.zeros((len(keys), len(self.exact) + 1), np.int64)
+        np.cumsum(counts, axis=1, out=sums[:, 1:])
+        return keys, sums[:, self.closes] - sums[:, self.opens]
 
     @cached_property
     def groups(self) -> Array:
@@ -194,9 +197,18 @@ class Cut:
         return keys, frozen(self.bounds[:-1]), frozen(self.bounds[1:]), frozen(self.groups[self.exact]), 1
 
 
+def _tally(given: Sequence[Entries], room: int, groups: int) -> tuple[Array, Array] | None:
+    """The different values, and how often each comes in each group; None if there are more than there is room for."""
+    table, size = np.zeros(1 << (2 * room).bit_length(), np.int64), np.zeros(1, np.int64)
+    keys, counts = np.empty(room, np.int64), np.zeros((room, groups), np.int64)
+    for entries in given:
+        tiling.tally(*entries, table, keys, size, counts)
+    return None if size[0] < 0 else (keys[: size[0]], counts[: size[0]])
+
+
 def _sides(line: Line, windows: Sequence[Window | None], cutoff: int) -> tuple[Array, Array]:
     """How many events come before each window, and how many before its end."""
-    bounds = Bounds.of(windows).at(np.array([cutoff]))
+    bounds = Bounds.of(tuple(windows)).at(np.array([cutoff]))
     opens, closes = line.places(bounds.ravel()).reshape(2, -1)
     for number, (start, stop) in _rows(windows):
         opens[number], closes[number] = max(0, closes[number] - start), max(0, closes[number] - stop)

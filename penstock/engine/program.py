@@ -36,7 +36,8 @@ class Bounds:
     months: tuple[tuple[int, int, int], ...]
 
     @classmethod
-    def of(cls, windows: Sequence[Window | None]) -> Bounds:
+    @lru_cache(256)
+    def of(cls, windows: tuple[Window | None, ...]) -> Bounds:
         """The bounds of some windows; those of rows close at the cutoff."""
         offsets, opened, months = np.zeros((2, len(windows), 1), np.int64), [], []
         for number, window in enumerate(windows):
@@ -103,7 +104,7 @@ class Program:
             for number, window in enumerate(windows)
             if window is not None and window.unit is Unit.ROWS
         )
-        return cls(tuple(windows), Bounds.of(windows), rows, Jobs.of(tuple(asked), len(windows)))
+        return cls(tuple(windows), Bounds.of(tuple(windows)), rows, Jobs.of(tuple(asked), len(windows)))
 
     def run(
         self,

@@ -217,7 +217,7 @@ def records(words: Any, offsets: Any) -> None:
 
 @step
 def _number_of(key: int, table: Any, keys: Any, size: Any) -> int:
-    """The number of a key, a new one if it was not met before.
+    """The number of a key, a new one if it was not met before; -1 if there is no room for one.
 
     The length of the hash table is a power of two; it has numbers from 1 on, 0 is free.
     """
@@ -226,6 +226,8 @@ def _number_of(key: int, table: Any, keys: Any, size: Any) -> int:
     while table[place] > 0 and keys[table[place] - 1] != key:
         place = (place + 1) & mask
     if table[place] == 0:
+        if size[0] == len(keys):
+            return -1
         keys[size[0]] = key
         size[0] += 1
         table[place] = size[0]
@@ -238,12 +240,17 @@ def tally(
 ) -> None:
     """Count the keys in ``words[starts[i]:stops[i]:stride]`` to ``counts[number, groups[i]]``; group -1 does not count.
 
-    With a stride of 2 a key is followed by how often it comes. ``table`` is a hash table, zeros at first; ``keys`` has
-    each number's key, ``size`` how many there are.
+    With a stride of 2 a key is followed by how often it comes. ``table`` is a hash table, zeros at first and longer
+    than ``keys``, which has each number's key; ``size`` says how many there are, and -1 if there are too many.
     """
+    if size[0] < 0:
+        return
     for run in range(len(starts)):
         if groups[run] >= 0:
             for place in range(starts[run], stops[run], stride):
                 if words[place] != NULL:
-                    weight = words[place + 1] if stride == 2 else 1
-                    counts[_number_of(words[place], table, keys, size), groups[run]] += weight
+                    number = _number_of(words[place], table, keys, size)
+                    if number < 0:
+                        size[0] = -1
+                        return
+                    counts[number, groups[run]] += words[place + 1] if stride == 2 else 1
