@@ -1,7 +1,7 @@
 """A store in Redis or Valkey: a hash for each key, with its parts as fields.
 
 Beside them lie a sorted set for each space, so that keys have an order and a count, a set of the spaces, and a hash of
-notes. A write is one MULTI/EXEC, and so is a read of several keys. How long a write lasts is up to the server
+notes. A write is one MULTI/EXEC, a read one script: nothing comes between. How long a write lasts is up to the server
 (``appendfsync``). All in one database of one server: a cluster would spread what must change together.
 """
 
@@ -29,6 +29,11 @@ LEASE = 10.0
 _WAIT = 0.05
 _STEP = 1_000
 _TOP = 1 << 63
+_READ = """
+local found = {}
+for place, key in ipairs(KEYS) do found[place] = redis.call('HGETALL', key) end
+return found
+"""
 _REMOVE = """
 redis.call('HDEL', KEYS[1], unpack(ARGV, 2))
 if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('ZREM', KEYS[2], ARGV[1]) end
@@ -55,12 +60,9 @@ class RedisStore:
     def read(self, space: str, keys: Sequence[bytes], since: int = FIRST) -> list[list[Part]]:
         """For each key its parts from number ``since`` on, in order, in one round trip."""
         check_keys(keys)
-        if not keys:
-            return []
-        with self._explained(), self._redis.pipeline(transaction=len(keys) > 1) as pipe:
-            for key in keys:
-                pipe.execute_command("HGETALL", self._hash(space, key))
-            return [_parts(fields, since) for fields in pipe.execute()]
+        with self._explained():
+            found = self._redis.eval(_READ, len(keys), *(self._hash(space, key) for key in keys)) if keys else []
+        return [_parts(fields, since) for fields in found]
 
     def read_one(self, space: str, key: bytes, number: int) -> bytes | None:
         """One part of one key."""
@@ -263,6 +265,8 @@ def _field(number: int) -> bytes:
     return (number + _TOP).to_bytes(8, "big")
 
 
-def _parts(fields: Mapping[bytes, bytes], since: int) -> list[Part]:
-    found = [Part(int.from_bytes(field, "big") - _TOP, data) for field, data in fields.items()]
+def _parts(fields: Sequence[bytes], since: int) -> list[Part]:
+    """The parts from a number on that the fields of a hash hold; each is followed by its value."""
+    pairs = zip(fields[::2], fields[1::2], strict=True)
+    found = [Part(int.from_bytes(field, "big") - _TOP, data) for field, data in pairs]
     return sorted(part for part in found if part.number >= since)
