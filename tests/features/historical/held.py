@@ -81,7 +81,11 @@ class Store:
 
     def ask(self, spine: object, features: str | Sequence[str], **how: Any) -> pa.Table:
         """The spine with the features' values."""
-        return historical(self.bound, self.relational, spine, features, **how)
+        relational = self.relational
+        try:
+            return historical(self.bound, relational, spine, features, **how)
+        finally:
+            relational.connection.close()
 
 
 def spine_of(rows: Sequence[tuple[Any, int | None]], key: str = "id", kind: pa.DataType | None = None) -> pa.Table:
