@@ -38,7 +38,7 @@ from penstock.settings import Settings
 
 if TYPE_CHECKING:
     from penstock.database import Database, Time
-    from penstock.featurestore import ProjectFeatures, ProjectOnline
+    from penstock.featurestore import ProjectFeatures, ProjectOnline, ProjectService
     from penstock.labels import ProjectLabels
     from penstock.lake.streams import StreamStatus
     from penstock.learning.judging.evaluate import Evaluation
@@ -100,12 +100,16 @@ class Project:
     def stream(self, *, stop: threading.Event, told: Callable[[StreamStatus], None] = unheard) -> None:
         """Read the project's streams into their tables until ``stop`` is set; then all that was read is committed.
 
-        ``told`` is called about once a second for each stream, from its thread. Raises ``RequestError`` where the
-        project has no streams, and as `penstock.lake.streams.run_streams`.
+        Where the project keeps an online store, what streams in is in it within moments. ``told`` is called about once
+        a second for each stream, from its thread. Raises ``RequestError`` where the project has no streams, and as
+        `penstock.lake.streams.run_streams`.
         """
         from penstock.lake.streams import run_streams
 
-        run_streams(streams_of(self.site.file), self.site.lake, stop=stop, progress=told, now=self.site.now)
+        streams = streams_of(self.site.file)
+        feeds = self.online.fed([one.table for one in streams]) if self.site.keeps_online else nullcontext(None)
+        with feeds as landed:
+            run_streams(streams, self.site.lake, stop=stop, progress=told, now=self.site.now, landed=landed)
 
     def apply(self, *, progress: Progress = quiet) -> tuple[Run, ...]:
         """Do what `plan` lists. Raises ``RefusedError`` when it says that something would break, and does nothing."""
@@ -172,6 +176,12 @@ class Project:
         from penstock.featurestore import ProjectOnline
 
         return ProjectOnline(self.features, self.settings)
+
+    def service(self) -> ProjectService:
+        """The features as a server serves them: see `penstock.serving`."""
+        from penstock.featurestore import ProjectService
+
+        return ProjectService(self.online)
 
     def rows(self, table: str, at: str | None = None, *, log: bool = False) -> pa.Table:
         """A table's rows as they are true now, or were at a version, tag or instant; ``log``: all versions of each row.

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from penstock.engine.execute import Progress, quiet
+from penstock.features.datasets import Datasets, How
 from penstock.features.historical import historical
+from penstock.features.historical.spine import to_table
 from penstock.features.views.bound import Bound
 from penstock.features.views.chosen import resolve, view_of
 from penstock.features.views.declared import Definitions
 from penstock.featurestore.tables import Tables
+from penstock.lake.kept import newest_versions
 from penstock.pipeline.featurefiles import bound_of, definitions_of
 from penstock.pipeline.knowngraph import graph_of
 from penstock.pipeline.site import Site
 from penstock.settings import Settings
-
-if TYPE_CHECKING:
-    from penstock.features.datasets import TrainingSets
 
 
 @dataclass(frozen=True)
@@ -72,17 +71,17 @@ class ProjectFeatures:
         how = {"time": time, "full_names": full_names}
         table = historical(self.bound, relational, spine, features, **how, progress=progress)  # type: ignore[arg-type]
         if save is not None:
-            self.datasets.save(save, table, features=self.versions(features), replace=replace, now=self.site.now())
+            self.datasets.save(table, save, self._how(spine, features), replace=replace)
         return table
 
-    def versions(self, features: str | Sequence[str]) -> dict[str, str]:
-        """Each feature's version: the fingerprint of what it means."""
+    def _how(self, spine: object, features: str | Sequence[str]) -> How:
+        """How a training set was made: from which features of which versions, for which rows, of which tables."""
         chosen = resolve(self.bound, features)
-        return {str(one): view_of(self.bound, one.view).feature(one.feature).fingerprint for one in chosen}
+        views = {one.view: view_of(self.bound, one.view).fingerprint for one in chosen}
+        data = ", ".join(f"{name} version {number}" for name, number in newest_versions(self.site.lake).items())
+        return How.of(tuple(map(str, chosen)), views, to_table(spine), data)
 
     @cached_property
-    def datasets(self) -> TrainingSets:
+    def datasets(self) -> Datasets:
         """The tables that were saved for training, by name."""
-        from penstock.features.datasets import TrainingSets
-
-        return TrainingSets(self.site.file.folder / "training")
+        return Datasets(self.site.file.folder / "training")

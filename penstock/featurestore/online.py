@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
@@ -14,8 +14,10 @@ import pyarrow as pa
 from penstock.engine.execute import Progress, quiet
 from penstock.features.views.bound import Bound, BoundView
 from penstock.featurestore.features import ProjectFeatures
+from penstock.featurestore.fed import LateFeed
 from penstock.online.answer import Online
 from penstock.online.catalogue import ViewState, all_live
+from penstock.online.feeding import Feed
 from penstock.online.reading import OnlineReader
 from penstock.online.store import OnlineStore
 from penstock.online.stores import open_store
@@ -75,6 +77,23 @@ class ProjectOnline:
         """Bring views (none named: all) into step with the lake, or build them again beside what is served."""
         how = {"settings": self.settings, "now": self.site.now, "progress": progress, "anew": anew}
         return sync(self.features.bound, self.site.lake, self.store, views=views, **how)  # type: ignore[arg-type]
+
+    @contextmanager
+    def fed(self, tables: Collection[str]) -> Iterator[Callable[[str, pa.RecordBatch], None]]:
+        """What listens to streams into these tables, and brings what they make durable into the store.
+
+        The store is brought into step first; when the context ends, all that has landed is in.
+        """
+        feed = LateFeed(self.site.lake, tables, self._feed)
+        feed.begin()
+        try:
+            yield feed.landed
+        finally:
+            feed.stop()
+
+    def _feed(self) -> Feed:
+        bound = self.features.refreshed().bound
+        return Feed(bound, self.site.lake, self.store, now=self.site.now, settings=self.settings)
 
     def status(self) -> dict[str, ViewState]:
         """The views that the store holds, as it holds them."""

@@ -69,6 +69,11 @@ class Site:
         """Where features are kept to be served; by default beside the lake."""
         return self.file.online or OnlineSettings()
 
+    @property
+    def keeps_online(self) -> bool:
+        """Whether the project has a store that is to be kept in step."""
+        return self.file.online is not None and self.online.store != LIVE
+
     @cached_property
     def online_url(self) -> str:
         """Where the online store is, with its secrets; a path is made absolute.

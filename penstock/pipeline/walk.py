@@ -24,7 +24,7 @@ from penstock.pipeline.intakes import Look, Wanted, looks, misnamed, roles_of, w
 from penstock.pipeline.journal import Run
 from penstock.pipeline.keeping import NAME, features_of, keep_stage
 from penstock.pipeline.knowngraph import graph_of, known_graph
-from penstock.pipeline.site import LIVE, Site, aside
+from penstock.pipeline.site import Site, aside
 from penstock.pipeline.stages import KINDS, Kind, Stage
 from penstock.pipeline.work import derive_stage, ingest_stage
 from penstock.quality.contract import Contract
@@ -108,7 +108,7 @@ class Walk:
             yield from self._ingesting()
         if "derive" in kinds:
             yield from self._deriving()
-        if "features" in kinds and self.site.file.online is not None and self.site.online.store != LIVE:
+        if "features" in kinds and self.site.keeps_online:
             yield self._keeping()
 
     def _ingesting(self) -> Iterator[Stage]:

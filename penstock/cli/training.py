@@ -1,0 +1,53 @@
+"""Training values on the command line: features for the rows of a spine, and the datasets that were saved."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penstock.cli.features import features
+from penstock.cli.options import destination, project_option
+from penstock.cli.terminal import deliver, echo_json, print_table, shown_rows, watched
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@features.command()
+@click.argument("spine", type=click.Path(exists=True, dir_okay=False))
+@click.argument("wanted", nargs=-1, required=True, metavar="FEATURES...")
+@click.option("--time", metavar="COLUMN", help="The spine's column of instants. Default: cutoff, event_timestamp, …")
+@click.option("--full-names", is_flag=True, help="Call features view__feature.")
+@click.option("--save", metavar="NAME", help="Keep the table as a dataset of this name.")
+@click.option("--replace", is_flag=True, help="Replace a dataset of that name.")
+@click.option("--rows", type=click.IntRange(min=0), help="Rows to print. Default: 20, and all with --json.")
+@click.option("--out", metavar="FILE|URL#TABLE", callback=destination, help="Write all of them there.")
+@project_option
+def historical(
+    project: Any, spine: str, wanted: tuple[str, ...], time: str | None, full_names: bool, save: str | None,
+    replace: bool, rows: int | None, out: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """FEATURES (view:feature, view:*, a service) for the rows of the file SPINE, each as of the row's own instant."""
+    with watched("reading the spine") as progress:
+        how = {"time": time, "full_names": full_names or None, "save": save, "replace": replace}
+        found: pa.Table = project.features.historical(spine, list(wanted), progress=progress, **how)
+    if out or as_json:
+        deliver(found, out, as_json, rows=rows)
+    else:
+        print_table(found, 20 if rows is None else rows, "--rows, --json or --out shows them")
+
+
+@features.command()
+@project_option
+def datasets(project: Any, as_json: bool) -> None:
+    """The tables that were saved for training: rows, features with their versions, and when."""
+    told = project.features.datasets.all()
+    if as_json:
+        echo_json([asdict(one) for one in told])
+        return
+    shown_rows(
+        ("dataset", "rows", "columns", "features", "saved"),
+        [(one.name, one.rows, len(one.columns), len(one.how.features), one.saved) for one in told],
+    )
