@@ -14,7 +14,9 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import math
 import multiprocessing as mp
+import os
 import random
 import selectors
 import socket
@@ -52,7 +54,8 @@ FEATURES = [*(f"amount_{n}" for n in range(14)), *(f"count_{n}" for n in range(6
 REFS = [f"stats:{name}" for name in FEATURES]
 SIZES = (1, 100)
 SETTINGS = Settings(memory=1 << 30, threads=1, cache=None)
-Place = tuple[str, int]
+Place = tuple[str, int, int]
+"""A server's host, port and process."""
 SPAWN = mp.get_context("spawn")
 ASKS = 400
 """So many different requests take turns."""
@@ -142,7 +145,8 @@ def ours(folder: Path) -> Iterator[Place]:
     process.start()
     try:
         host, port = place.get(timeout=START_SECONDS).http.removeprefix("http://").split(":")
-        yield host, int(port)
+        assert process.pid is not None
+        yield host, int(port), process.pid
     finally:
         stop.set()
         process.join(20)
@@ -177,7 +181,7 @@ def feast(python: str, folder: Path, redis: str = "") -> Iterator[Place]:
     with log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             _wait_for(port)
-            yield "127.0.0.1", port
+            yield "127.0.0.1", port, process.pid
         finally:
             process.terminate()
             process.wait(20)
@@ -243,7 +247,7 @@ def load(where: Place, bodies: Sequence[bytes], clients: int, seconds: float) ->
     asked = [request(body) for body in bodies]
     poll, taken, turn = selectors.DefaultSelector(), [], 0
     for _ in range(clients):
-        made = socket.create_connection(where)
+        made = socket.create_connection(where[:2])
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         poll.register(made, selectors.EVENT_READ, Connection(made))
     for key in list(poll.get_map().values()):
@@ -265,20 +269,48 @@ def _load(told: mp.queues.Queue[list[float]], *how: object) -> None:
     told.put(load(*how))  # type: ignore[arg-type]
 
 
-def measured(where: Place, bodies: Sequence[bytes], clients: int, seconds: float) -> tuple[float, float, float]:
-    """Requests a second, and the median and 99th percentile of their latencies in milliseconds."""
+@dataclass(frozen=True)
+class Measured:
+    """Requests a second, the median and 99th percentile of their latencies, and the server's CPU time a request."""
+
+    rate: float
+    middle: float
+    last: float
+    cpu: float
+
+    def __str__(self) -> str:
+        told = (
+            f"p50 {self.middle * 1e3:8.3f} ms   p99 {self.last * 1e3:8.3f} ms   CPU {self.cpu * 1e6:8.0f} us a request"
+        )
+        return f"{self.rate:>9,.0f}/s   {told}"
+
+
+def measured(where: Place, bodies: Sequence[bytes], clients: int, seconds: float) -> Measured:
     load(where, bodies, clients, 0.5)  # so that nothing is met for the first time
+    before = cpu_of(where[2])
     told = SPAWN.Queue()
     process = SPAWN.Process(target=_load, args=(told, where, bodies, clients, seconds))
     process.start()
     taken = sorted(told.get())
+    used = cpu_of(where[2]) - before
     process.join()
-    return len(taken) / seconds, median(taken) * 1e3, taken[int(len(taken) * 0.99)] * 1e3
+    return Measured(len(taken) / seconds, median(taken), taken[int(len(taken) * 0.99)], used / len(taken))
+
+
+def cpu_of(process: int) -> float:
+    """The CPU seconds that a process and its children have used; where the system does not tell, NaN."""
+    try:
+        told = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:
+        return math.nan
+    own = (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(cpu_of(int(child)) for child in children)
 
 
 def values(where: Place, body: bytes) -> dict[str, list[object]]:
     """The values that a server gives, by name."""
-    connection = http.client.HTTPConnection(*where, timeout=30)
+    connection = http.client.HTTPConnection(*where[:2], timeout=30)
     connection.request("POST", "/get-online-features", body, {"content-type": "application/json"})
     told = json.loads(connection.getresponse().read())
     names = told["metadata"]["feature_names"]
@@ -288,22 +320,27 @@ def values(where: Place, body: bytes) -> dict[str, list[object]]:
 # ---------------------------------------------------------------- the run
 
 
-def rates(name: str, where: Place, given: argparse.Namespace) -> dict[tuple[int, int], float]:
+Rates = dict[tuple[int, int], Measured]
+
+
+def rates(name: str, where: Place, given: argparse.Namespace) -> Rates:
     found = {}
     for size in SIZES:
         bodies = asks(given.entities, size)
         for clients in given.clients:
             runs = [measured(where, bodies, clients, given.seconds) for _ in range(given.repeat)]
-            rate, middle, last = (median(run[n] for run in runs) for n in range(3))
-            found[size, clients] = rate
-            text = f"{rate:>9,.0f}/s   p50 {middle:7.3f} ms   p99 {last:7.3f} ms"
-            print(f"{name:<14} {size:>4} entities {clients:>2} clients {text}", flush=True)
+            found[size, clients] = sorted(runs, key=lambda run: run.rate)[len(runs) // 2]
+            print(f"{name:<14} {size:>4} entities {clients:>2} clients {found[size, clients]}", flush=True)
     return found
 
 
-def compared(mine: Mapping[tuple[int, int], float], theirs: Mapping[tuple[int, int], float], name: str) -> None:
-    for (size, clients), rate in theirs.items():
-        print(f"{mine[size, clients] / rate:6.1f} times {name} at {size} entities, {clients} clients")
+def compared(mine: Rates, theirs: Rates, name: str) -> None:
+    for (size, clients), other in theirs.items():
+        own = mine[size, clients]
+        told = (
+            f"{own.rate / other.rate:6.1f} times its requests/s, 1/{other.cpu / own.cpu:.1f} of its CPU time a request"
+        )
+        print(f"{name} at {size} entities, {clients} clients: {told}", flush=True)
 
 
 def main() -> None:

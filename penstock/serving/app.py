@@ -166,7 +166,7 @@ class ServingApp:
             raise AnswerError(422, "SERVE_BODY", "the body is nested too deeply") from None
         told = keys if keys is ask.entities else {name: c for name, c in ask.entities.items() if name in keys}
         views = wanted.views if ask.include_feature_view_version_metadata else ()
-        text, tallies = written(online, told, wanted.dtypes, views)
+        text, tallies = written(online, told, wanted.spelt, views)
         self.metrics.read(len(online.values[0]) if online.values else 0, tallies)
         return Answer(200, text)
 

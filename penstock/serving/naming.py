@@ -12,6 +12,7 @@ from penstock.features.views.chosen import needed, output_names, resolve, view_o
 from penstock.schema import Dtype
 from penstock.serving.faults import unknown
 from penstock.serving.tables import instants
+from penstock.serving.writing import Spelt
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Named:
     """
 
     features: tuple[str, ...]
-    dtypes: tuple[Dtype, ...]
+    spelt: Spelt
     keys: tuple[str, ...]
     entities: tuple[tuple[str, ...], ...]
     requested: tuple[str, ...]
@@ -73,7 +74,7 @@ def named(bound: Bound, features: str | Sequence[str], *, full: bool) -> Named:
     requested = {name: dtype for view in views for name, dtype in _requested(bound, view)}
     return Named(
         tuple(map(str, chosen)),
-        tuple(view_of(bound, one.view).feature(one.feature).dtype for one in chosen),
+        Spelt.of([view_of(bound, one.view).feature(one.feature).dtype for one in chosen]),
         tuple(keys),
         tuple(entities),
         tuple(requested),

@@ -10,6 +10,7 @@ import datetime as dt
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -44,7 +45,7 @@ class _Told(msgspec.Struct):
 
 
 def written(
-    online: Online, keys: Mapping[str, Sequence[object]], dtypes: Sequence[Dtype], views: Sequence[str] = ()
+    online: Online, keys: Mapping[str, Sequence[object]], spelt: Spelt, views: Sequence[str] = ()
 ) -> tuple[bytes, list[int]]:
     """An answer as JSON, and how often each status is in it. ``views`` are told in the metadata."""
     columns = [_Column(column, *_sure(len(column))) for column in keys.values()]
@@ -60,7 +61,7 @@ def written(
         columns.append(_Column(values, status_text, time_text))
     _count(tallies, its, run)
     metadata = _Metadata([*keys, *online.names], [{"name": name} for name in views])
-    return _encoded(_Told(columns, metadata), dtypes), tallies
+    return _encoded(_Told(columns, metadata), spelt), tallies
 
 
 def _count(tallies: list[int], statuses: Sequence[Status], columns: int) -> None:
@@ -88,19 +89,34 @@ def _named(statuses: Sequence[Status]) -> bytes:
 # ---------------------------------------------------------------------------------------------------- values
 
 
-_SPELT = (Dtype.TIMESTAMP, Dtype.LIST, Dtype.OTHER)
-"""Dtypes whose values have to be looked at one by one."""
+_LOOKED_AT = (Dtype.TIMESTAMP, Dtype.LIST, Dtype.OTHER)
 
 
-def _encoded(told: _Told, dtypes: Sequence[Dtype]) -> bytes:
+@dataclass(frozen=True)
+class Spelt:
+    """How many features there are; where those are whose values have to be looked at; and where floats are."""
+
+    features: int
+    always: tuple[int, ...]
+    floats: tuple[int, ...]
+
+    @classmethod
+    def of(cls, dtypes: Sequence[Dtype]) -> Spelt:
+        """For features of these dtypes."""
+        always = tuple(place for place, dtype in enumerate(dtypes) if dtype in _LOOKED_AT)
+        return cls(len(dtypes), always, tuple(place for place, dtype in enumerate(dtypes) if dtype is Dtype.FLOAT))
+
+
+def _encoded(told: _Told, spelt: Spelt) -> bytes:
     """The answer; what is no number would be written as null, so that it is looked for where there is one."""
-    text = b"" if any(dtype in _SPELT for dtype in dtypes) else _ENCODE(told)
-    if text and b"null" not in text:
-        return text
-    features = told.results[len(told.results) - len(dtypes) :]
-    for column, dtype in zip(features, dtypes, strict=True):
-        if dtype in _SPELT or (dtype is Dtype.FLOAT and not math.isfinite(sum(filter(None, column.values)))):  # type: ignore[arg-type]
-            column.values = [plain(value) for value in column.values]
+    if not spelt.always:
+        text = _ENCODE(told)
+        if b"null" not in text:
+            return text
+    features = told.results[len(told.results) - spelt.features :]
+    odd = [place for place in spelt.floats if not math.isfinite(sum(filter(None, features[place].values)))]  # type: ignore[arg-type]
+    for place in (*spelt.always, *odd):
+        features[place].values = [plain(value) for value in features[place].values]
     return _ENCODE(told)
 
 
