@@ -13,6 +13,7 @@ from penstock.features.views.calculated import calculated
 from penstock.features.views.chosen import resolve
 from penstock.features.views.declared import (
     Definitions,
+    Entity,
     ExpressionView,
     LatestView,
     OnDemandView,
@@ -34,8 +35,8 @@ def bind(definitions: Definitions, graph: Graph) -> Bound:
     Raises ``RequestError`` (``FEATURE_…``, or ``PQL_…`` for an expression) with the place of the definition, what
     exists and what to try.
     """
-    for view in definitions.views.values():
-        _check_names(view)
+    for one in (*definitions.entities.values(), *definitions.views.values(), *definitions.services.values()):
+        _check_names(one)
     told = completed(definitions, graph)
     found = rooted(told, plain(graph))
     fitting = _Fitting(found)
@@ -64,16 +65,25 @@ def _check_service(service: Service, bound: Bound) -> None:
         ) from error
 
 
-def _check_names(view: View) -> None:
-    """A view and its features can be named in ``view:feature``."""
-    names = [] if isinstance(view, RoleView) else list(view.features)
-    for name in (view.name, *names):
-        if not name.strip() or name != name.strip() or ":" in name or name == "*" or not name.isprintable():
-            what = f"a feature of {view.name}" if name in names else "a view"
-            hint = "Any name will do that has no colon, no line break and no space around it."
-            raise RequestError("FEATURE_NAME", view.about.said(f"{what} cannot be called {name!r}"), hint=hint)
-    if not names and not isinstance(view, RoleView):
-        raise RequestError("FEATURE_NONE", view.about.said(f"{view.name} has no features"))
+def _check_names(one: View | Service | Entity) -> None:
+    """A definition, and each of its features, can be named in ``view:feature``."""
+    features = one.features if isinstance(one, LatestView | ExpressionView | OnDemandView) else None
+    if features is not None and not features:
+        raise RequestError("FEATURE_NONE", one.about.said(f"{one.name} has no features"))
+    for name in (one.name, *(features or ())):
+        if not _nameable(name):
+            message = one.about.said(f"{name!r} can be no name", name)
+            hint = "Any text will do that has no colon, no line break and no space around it."
+            raise RequestError("FEATURE_NAME", message, hint=hint)
+
+
+def _nameable(name: str) -> bool:
+    """Whether a text can be a name.
+
+    >>> [_nameable(name) for name in ("größe (m)", "a:b", "*", " x", "")]
+    [True, False, False, False, False]
+    """
+    return name != "*" and ":" not in name and name.isprintable() and bool(name) and name == name.strip()
 
 
 @dataclass(frozen=True)

@@ -87,14 +87,13 @@ def _meant(bound: Bound, ref: str) -> Iterator[Chosen]:
 
 
 def _of_view(bound: Bound, name: str, feature: str) -> Iterator[Chosen]:
-    view = view_of(bound, name)
-    names = [one.name for one in view.features]
+    there = view_of(bound, name).by_name
     if feature == "*":
-        yield from (Chosen(name, one) for one in names)
-    elif feature in view.by_name:
+        yield from (Chosen(name, one) for one in there)
+    elif feature in there:
         yield Chosen(name, feature)
     else:
-        raise _unknown(f"{name} has no feature {feature!r}", feature, names)
+        raise _unknown(f"{name} has no feature {feature!r}", feature, list(there))
 
 
 def _alone(bound: Bound, name: str) -> Chosen:

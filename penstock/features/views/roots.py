@@ -33,6 +33,7 @@ def rooted(definitions: Definitions, graph: Graph) -> Rooted:
     entities: dict[str, BoundEntity] = {}
     taken = {table.name for table in graph}
     for entity in definitions.entities.values():
+        _check_keys(entity)
         views = [one for one in _latest(definitions) if one.entity == entity.name]
         table = _own_table(entity, graph)
         if table is not None and len(table.keys) == 1:
@@ -84,6 +85,12 @@ def _free(name: str, taken: Iterable[str]) -> str:
     while name in taken:
         name = f"{name} entity"
     return name
+
+
+def _check_keys(entity: Entity) -> None:
+    if not entity.keys or len(set(entity.keys)) < len(entity.keys) or not all(entity.keys):
+        hint = "Name the columns of spines and requests that say which one is meant, each once."
+        raise _wrong(entity, "FEATURE_ENTITY_KEY", f"its key cannot be {list(entity.keys)}", hint=hint)
 
 
 # ------------------------------------------------------------ entities with a table of their own
@@ -170,7 +177,8 @@ def _key_dtype(entity: Entity, ways: Sequence[Way], graph: Graph) -> Dtype:
 def _table(said: Entity | LatestView, name: str, graph: Graph) -> Table:
     if name not in graph:
         message = said.about.said(f"{said.name}: there is no table {name!r}")
-        raise RequestError("FEATURE_TABLE", message, name=name, candidates=[one.name for one in graph])
+        hint = None if graph.tables else "No table has been brought in yet: penstock run."
+        raise RequestError("FEATURE_TABLE", message, name=name, candidates=[one.name for one in graph], hint=hint)
     return graph.table(name)
 
 

@@ -89,7 +89,7 @@ def expressions(
     >>> expressions("recent", "customers.customer_id", {"orders": "COUNT(orders.*, -30, 0, days)"}).entity
     'customers.customer_id'
     """
-    return ExpressionView(name, _called(of), dict(features), About(description, owner, dict(tags or {})))
+    return ExpressionView(name, _called(of), _texts(features), About(description, owner, dict(tags or {})))
 
 
 def role(
@@ -126,7 +126,7 @@ def calculated(
     {'amount': <Dtype.FLOAT: 'float'>}
     """
     about = About(description, owner, dict(tags or {}))
-    return OnDemandView(name, dict(features), dict(inputs or {}), dtypes(requested or {}), about=about)
+    return OnDemandView(name, _texts(features), dict(inputs or {}), dtypes(requested or {}), about=about)
 
 
 def on_demand(
@@ -217,6 +217,14 @@ def dtypes(told: Mapping[str, str]) -> dict[str, Dtype]:
 
 def _several(told: Names) -> tuple[str, ...]:
     return names(told if isinstance(told, str) else tuple(told))
+
+
+def _texts(features: Mapping[str, object]) -> dict[str, str]:
+    """Expressions as they are written. Raises ``RequestError`` (``FEATURE_VALUE``) for one that is no text."""
+    for name, text in features.items():
+        if not isinstance(text, str):
+            raise RequestError("FEATURE_VALUE", f"{name} is {text!r}, and an expression is a text")
+    return {name: text for name, text in features.items() if isinstance(text, str)}
 
 
 def _called(of: Entity | str) -> str:

@@ -68,7 +68,7 @@ def _entity(written: str) -> str:
 def _statements(text: str) -> Iterator[_Statement]:
     """Lines joined with those that go on with them."""
     bare, depths = _without_comments(text)
-    lines = bare.splitlines(keepends=True)
+    lines = [f"{line}\n" for line in bare.split("\n")]
     begun, start, first, at = "", 0, 0, 0
     for number, line in enumerate(lines, 1):
         goes_on = begun and (depths[at] > 0 or line[:1].isspace())

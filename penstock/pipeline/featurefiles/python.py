@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from penstock.errors import RequestError, SchemaError
+from penstock.errors import PenstockError, RequestError, SchemaError
 from penstock.features.views.declared import OnDemandView
 from penstock.pipeline.derive.written import parsed_python, run_python
 from penstock.pipeline.featurefiles.sections import Declared
@@ -23,9 +23,7 @@ def python_declared(path: Path, text: str, file: str) -> Iterator[Declared]:
         tree = parsed_python(text, path)
         module = run_python(path, "penstock_features")
     except SchemaError as error:
-        message = error.message.replace(path.name, file, 1)
-        told = {"text": error.text, "span": error.span, "name": error.name, "hint": error.hint}
-        raise RequestError("FEATURE_PYTHON", message, candidates=error.candidates, **told) from error  # type: ignore[arg-type]
+        raise _told(error, path.name, file) from error
     lines = _lines(tree)
     for variable, value in _values(module):
         place = f"{file}, line {lines[variable]}" if variable in lines else file
@@ -35,6 +33,18 @@ def python_declared(path: Path, text: str, file: str) -> Iterator[Declared]:
             placed = replace(placed, source=_source(tree, name) or placed.source)
             _must_have_source(placed)
         yield placed
+
+
+def _told(error: SchemaError, name: str, file: str) -> RequestError:
+    """What is wrong with a file, under its place in the project; what a declaration refuses, in its own words."""
+    message, cause = error.message.replace(name, file, 1), error.__cause__
+    if isinstance(cause, PenstockError):
+        message = f"{message.partition(': ')[0]}: {cause.message}"
+        return RequestError(
+            cause.code, message, text=error.text, span=error.span, name=cause.name, candidates=cause.candidates,
+            hint=cause.hint,
+        )  # fmt: skip
+    return RequestError("FEATURE_PYTHON", message, text=error.text, span=error.span, hint=error.hint)
 
 
 def _values(module: ModuleType) -> Iterator[tuple[str, Declared]]:

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from penstock.errors import PenstockError, RequestError
+from penstock.features.views.binding import bind
 from penstock.features.views.bound import Input
 from penstock.features.views.declared import (
     About,
+    Definitions,
     Entity,
     ExpressionView,
     LatestView,
@@ -171,9 +173,14 @@ MISTAKES: list[tuple[list[Entity | View | Service], str, str]] = [
     ([replace(LAST, keys=("order_id", "customer_id"))], "FEATURE_ENTITY_KEY", "orders joins by order_id and"),
     ([replace(LAST, keys=("at",))], "FEATURE_KEY_DTYPE", "customers.customer_id is int, and orders.at is timestamp"),
     ([replace(LAST, features={})], "FEATURE_NONE", "last has no features"),
-    ([replace(LAST, name="a:b")], "FEATURE_NAME", "a view cannot be called 'a:b'"),
-    ([replace(LAST, features={" x": "amount"})], "FEATURE_NAME", "a feature of last cannot be called ' x'"),
-    ([replace(LAST, features={"*": "amount"})], "FEATURE_NAME", "cannot be called '*'"),
+    ([replace(LAST, name="a:b")], "FEATURE_NAME", "'a:b' can be no name"),
+    ([replace(LAST, features={" x": "amount"})], "FEATURE_NAME", "' x' can be no name"),
+    ([replace(LAST, features={"*": "amount"})], "FEATURE_NAME", "'*' can be no name"),
+    ([replace(LAST, features={"a\nb": "amount"})], "FEATURE_NAME", "can be no name"),
+    ([LAST, Service("last:x", ("last:*",))], "FEATURE_NAME", "'last:x' can be no name"),
+    ([Entity("", ("driver_id",))], "FEATURE_NAME", "'' can be no name"),
+    ([Entity("x", ())], "FEATURE_ENTITY_KEY", "entity x: its key cannot be []"),
+    ([Entity("x", ("shop", "shop"))], "FEATURE_ENTITY_KEY", "its key cannot be ['shop', 'shop']"),
     ([LatestView("o", "customers", "Order Lines", {"s": "größe"}, ("order",), ttl=1)], "FEATURE_NO_TIME", "no time"),
     ([Entity("x", ("a", "b"), "customers")], "FEATURE_ENTITY_KEY", "its key is a and b, and that of customers is"),
     ([Entity("x", ("a",), "trips")], "FEATURE_ENTITY_KEY", "table trips has no key"),
@@ -245,6 +252,11 @@ def test_an_undeclared_entity_whose_name_is_taken_by_another_is_told():
             replace(CUSTOMER, table=None, joins={}),
             ExpressionView("v", "customers.customer_id", {"n": "customers.city"}),
         )
+
+
+def test_a_project_that_nothing_was_brought_into_yet_is_told():
+    with pytest.raises(RequestError, match="No table has been brought in yet: penstock run"):
+        bind(Definitions({"customer": CUSTOMER}, {"last": LAST}), Graph(()))
 
 
 def test_a_service_may_name_a_view_like_a_table_and_an_entity():
