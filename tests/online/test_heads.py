@@ -56,3 +56,16 @@ def test_other_bytes_are_an_error(data: bytes):
     with pytest.raises(StoreError) as caught:
         from_bytes(data)
     assert caught.value.code == "STORE_DAMAGED"
+
+
+@given(st.lists(st.tuples(*[st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.just(2**40))] * 2), max_size=5))
+def test_numbers_of_single_rows_come_back_whatever_is_missing(values: list[tuple[int | None, int | None]]):
+    clock = np.arange(len(values)) - 2
+    columns = [
+        pa.array([one for one, _ in values], pa.int64()),
+        pa.chunked_array([pa.array([other for _, other in values], pa.timestamp("us"))]),
+        pa.array([n / 3 for n in range(len(values))], pa.float64()),
+    ]
+    found = many(np.arange(len(values) + 1), clock, clock, clock, columns)
+    wanted = [[[n - 2, n - 2, n - 2, one, other, n / 3]] for n, (one, other) in enumerate(values)]
+    assert [from_bytes(data) for data in found] == wanted
