@@ -12,6 +12,8 @@ import argparse
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, pairwise
 from statistics import median
 
@@ -78,33 +80,59 @@ def report(keys: int, count: int, seconds: float) -> None:
     print(f"{keys:4} keys x {count} events, {FEATURES} features: program {fast:8.1f} us   sweep {slow:8.1f} us")
 
 
+@dataclass(frozen=True)
+class Hot:
+    """A key of many events, also as tiles of so many of them, which are kept as bytes; ``cut`` are those read whole."""
+
+    happened: np.ndarray
+    columns: list[np.ndarray]
+    runs: list[Run]
+    blobs: list[bytes]
+    cut: list[int]
+
+    @classmethod
+    def of(cls, count: int, size: int, told: frozenset[int]) -> Hot:
+        """Two columns of money, and one of a hundred kinds where tiles tell how often each comes."""
+        _, happened, _, columns = events(1, count)
+        columns += [np.random.default_rng(4).integers(0, 100, count) for _ in told]
+        runs = [Run(happened[a : a + size], [c[a : a + size] for c in columns]) for a in range(0, count, size)]
+        blobs = [tile(run, told).to_bytes() for run in runs]
+        return cls(happened, columns, runs, blobs, cut_by(WINDOWS, Tiles.from_bytes(b"".join(blobs)), NOW))
+
+    def answer(self, features: list[Asked]) -> list[Value]:
+        """The features, from the tiles' bytes on."""
+        pieces: list[Tiles | Run] = []
+        for before, number in pairwise([-1, *self.cut, len(self.runs)]):
+            pieces.append(Tiles.from_bytes(b"".join(self.blobs[before + 1 : number])))
+            pieces += self.runs[number : number + 1]
+        return answer(WINDOWS, features, pieces, NOW)
+
+    def differing(self, features: list[Asked], results: list[Result]) -> list[Asked]:
+        """Those that are not what the program says, to 1e-12."""
+        wrong = []
+        for one, result, value in zip(features, results, self.answer(features), strict=True):
+            assert isinstance(result, np.ndarray)
+            assert isinstance(value, float | int)
+            wanted = self.columns[one.column or 0][result[0]] if one.function == "LAST" else result[0]
+            if not math.isclose(wanted, value, rel_tol=1e-12):
+                wrong.append(one)
+        return wrong
+
+
 def report_tiles(count: int, size: int, seconds: float) -> None:
-    """Measure one hot key, exactly and by tiles of so many events, and print what came of it."""
-    starts, happened, _, prices = events(1, count)
-    columns, features = [*prices, np.random.default_rng(4).integers(0, 100, count)], asked()
-    program, told = Program.of(WINDOWS, features), tabled([Asked("MODE", 0, 2)])
-    runs = [Run(happened[a : a + size], [c[a : a + size] for c in columns]) for a in range(0, count, size)]
-    blobs = [tile(run, told).to_bytes() for run in runs]
-    cut = cut_by(WINDOWS, Tiles.from_bytes(b"".join(blobs)), NOW)
-    for what, ask in (("", features), (" and 10 MODE", features + [Asked("MODE", w, 2) for w in range(len(WINDOWS))])):
-
-        def by_tiles(ask: list[Asked] = ask) -> list[Value]:
-            pieces: list[Tiles | Run] = []
-            for before, number in pairwise([-1, *cut, len(runs)]):
-                pieces.append(Tiles.from_bytes(b"".join(blobs[before + 1 : number])))
-                pieces += runs[number : number + 1]
-            return answer(WINDOWS, ask, pieces, NOW)
-
-        fast = timed(by_tiles, seconds)
-        print(f"a key of {count} events, {FEATURES} features{what}: tiles of {size} {fast / 1e3:6.2f} ms", end="")
-        print(f" ({sum(map(len, blobs)) / 1e6:.2f} MB, {len(cut)} cut)")
-    exact = timed(lambda: program.run(starts, happened, None, None, columns, NOW), seconds)
-    found = program.run(starts, happened, None, None, columns, NOW)
-    for one, result, other in zip(features, found, by_tiles(), strict=False):
-        assert isinstance(result, np.ndarray)
-        value = columns[one.column or 0][result[0]] if one.function == "LAST" else result[0]
-        assert math.isclose(float(value), float(other), rel_tol=1e-12), (one, value, other)  # type: ignore[arg-type]
-    print(f"a key of {count} events, {FEATURES} features: exactly {exact / 1e3:6.2f} ms ({count * 48 / 1e6:.0f} MB)")
+    """Measure one hot key, exactly and by tiles, and print what came of it."""
+    features, modes = asked(), [Asked("MODE", window, 2) for window in range(len(WINDOWS))]
+    program, starts = Program.of(WINDOWS, features), np.array([0, count])
+    for more in ([], modes):
+        hot = Hot.of(count, size, tabled(more))
+        results = program.run(starts, hot.happened, None, None, hot.columns, NOW)
+        assert not hot.differing(features, results)
+        fast = timed(partial(hot.answer, features + more), seconds)
+        kept = f"{sum(map(len, hot.blobs)) / 1e6:.2f} MB and {len(hot.cut)} x {size} events read"
+        print(f"   1 key of {count} events, {len(features + more)} features: tiles {fast:8.1f} us   {kept}")
+    exact = timed(lambda: program.run(starts, hot.happened, None, None, hot.columns, NOW), seconds)
+    kept = f"{count * 32 / 1e6:.0f} MB read"
+    print(f"   1 key of {count} events, {len(features)} features: program {exact:8.1f} us   {kept}")
 
 
 def main() -> None:

@@ -139,7 +139,7 @@ def _of_floats(function: str, count: int, passed: bool, floats: list[float]) -> 
         return None
     if function in {"AVG", "MIN", "MAX"}:
         word, by = {"AVG": (tiling.SUM, count), "MIN": (tiling.LEAST, 1), "MAX": (tiling.MOST, 1)}[function]
-        return _finite(floats[word] / by)
+        return _finite(floats[word] / by + 0.0)
     if count == 1 or (function == "TREND" and not passed):
         return None
     if floats[tiling.LEAST] == floats[tiling.MOST]:

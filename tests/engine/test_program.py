@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -121,3 +122,73 @@ def test_whatever_is_asked_and_whatever_ran_before(asked: list[Asked], worlds: l
     program = Program.of(WINDOWS, asked, COUNTED)
     for world in worlds:
         agree(world, program)
+
+
+BOUNDED: list[Window | None] = [Lookback(-1, 0), Lookback(-30, 0, Unit.HOURS), Lookback(-9, -2), Lookback(-10, 0)]
+RECENT = [Asked(a.function, window, a.column, a.n) for a in EVERY if a.window == 0 for window in range(len(BOUNDED))]
+"""Every aggregate over windows none of which reaches back more than ten days."""
+CLOSE = {"SUM", "AVG", "VAR", "STDDEV", "TREND", "ENTROPY"}
+CLOCKS = ("happened", "shown_from", "shown_until")
+
+
+@settings(max_examples=60, deadline=None)
+@given(events(), st.integers(0, 24))
+def test_events_that_no_window_reaches_may_be_left_out(world: dict[str, Any], more: int):
+    keys = len(world["event_starts"]) - 1
+    cutoffs = np.broadcast_to(np.asarray(world["cutoff"], np.int64), keys)
+    key = np.repeat(np.arange(keys), np.diff(world["event_starts"]))
+    kept = np.flatnonzero(world["happened"] > cutoffs[key] - (240 + more) * HOUR)
+    fewer = {name: None if world[name] is None else world[name][kept] for name in CLOCKS} | {
+        "event_starts": np.searchsorted(key[kept], np.arange(keys + 1)),
+        "columns": [column[kept] for column in world["columns"]],
+        "cutoff": world["cutoff"],
+    }
+    program = Program.of(BOUNDED, RECENT)
+    for asked, found, wanted in zip(RECENT, program.run(**fewer), program.run(**world), strict=True):
+        if isinstance(found, np.ndarray) and asked.function in {"FIRST", "LAST", "LAST_N"}:
+            found = np.append(kept, -1)[found]
+        if isinstance(found, np.ndarray) and asked.function in CLOSE:
+            np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12 * scale_of(world), err_msg=str(asked))  # type: ignore[arg-type]
+        else:
+            assert bits(found) == bits(wanted), (asked, found, wanted)
+
+
+def scale_of(world: dict[str, Any]) -> float:
+    """The square of the largest number: what rounding can spoil where large numbers and small ones meet."""
+    values = np.concatenate([world["columns"][VALUES], world["columns"][OTHERS]])
+    return float(min(1e150, np.max(np.abs(values[np.isfinite(values)]), initial=1.0)) ** 2)
+
+
+def hot(count: int, seed: int) -> dict[str, Any]:
+    """One key of many events, a tenth of them superseded, with a column of each kind."""
+    rng = np.random.default_rng(seed)
+    happened = START + np.sort(rng.integers(0, 2000, count)) * HOUR
+    until = np.where(rng.random(count) < 0.1, happened + HOUR, END)
+    columns = [rng.normal(size=count), rng.integers(-1, 300, count).astype(np.int32), rng.random(count) < 0.5]
+    return {
+        "event_starts": np.array([0, count]),
+        "happened": happened,
+        "shown_from": happened,
+        "shown_until": until,
+        "columns": [*columns, rng.lognormal(size=count)],
+        "cutoff": START + 2000 * HOUR,
+    }
+
+
+def test_threads_share_a_program_and_large_keys_are_no_exception():
+    worlds = [hot(count, seed) for seed, count in enumerate([3, 70_000, 500, 3_000, 9, 1_000, 0, 40])]
+    expected = [[bits(result) for result in WHOLE.run(**world)] for world in worlds]
+    agree(worlds[1], WHOLE)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda world: [bits(result) for result in WHOLE.run(**world)], worlds * 3))
+    assert found == expected * 3
+
+
+def test_inputs_may_be_views_and_narrow_and_are_left_alone():
+    world = hot(50, 1)
+    program = Program.of(WINDOWS, [Asked("SUM", 0, VALUES), Asked("TIME_SINCE", 0)])
+    expected = [bits(result) for result in program.run(**world)]
+    records = np.stack([world[name] for name in CLOCKS], axis=1)
+    world |= dict(zip(CLOCKS, records.T, strict=True)) | {"event_starts": world["event_starts"].astype(np.int32)}
+    assert [bits(result) for result in program.run(**world)] == expected
+    assert records.flags.writeable

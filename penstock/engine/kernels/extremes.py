@@ -107,7 +107,7 @@ def _answer(
                 least = _wide(signed, table, exponents, begin, end)
             else:
                 least = _across(table, exponents, begin, end)
-        out[slot, row] = sign * least if least < np.inf else np.nan
+        out[slot, row] = sign * least + 0.0 if least < np.inf else np.nan
 
 
 @kernel(WALK, FLOATS, SLOTS, OUT_CODES, OUT_FLOATS, OUT_FLOATS_2, OUT_FLOATS_2)
@@ -132,7 +132,10 @@ def _extremes(walk: Any, values: Any, slots: Any, exponents: Any, signed: Any, t
 
 
 def extremes(walk: Walk, values: Array, slots: Array, out: Array) -> None:
-    """MIN and MAX; NaN of nothing. ``slots[function, window]`` is the row of ``out`` to write to, or -1."""
+    """MIN and MAX; NaN of nothing, and no zero is negative.
+
+    ``slots[function, window]`` is the row of ``out`` to write to, or -1.
+    """
     exponents, signed, table = room(_room, walk.longest)
     _extremes(walk, values, slots, exponents, signed, table, out)
 

@@ -84,9 +84,9 @@ def _middle(tree: Any, size: int, count: int, ordered: Any) -> float:
         return np.nan
     upper: float = ordered[_find(tree, size, count // 2 + 1) - 1]
     if count % 2:
-        return upper
+        return upper + 0.0
     lower: float = ordered[_find(tree, size, count // 2) - 1]
-    return (lower + upper) / 2
+    return (lower + upper) / 2 + 0.0
 
 
 @step
@@ -126,7 +126,10 @@ def _medians(walk: Any, values: Any, slots: Any, ranks: Any, ordered: Any, tree:
 
 
 def medians(walk: Walk, values: Array, slots: Array, out: Array) -> None:
-    """MEDIAN; the mean of the middle two of an even number; NaN of nothing. ``slots[0, window]`` says where to."""
+    """MEDIAN; the mean of the middle two of an even number; NaN of nothing, and no zero is negative.
+
+    ``slots[0, window]`` is the row of ``out`` to write to, or -1.
+    """
     ranks, ordered, tree = room(_room, walk.longest)
     _medians(walk, values, slots, ranks, ordered, tree, out)
 
