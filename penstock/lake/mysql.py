@@ -17,6 +17,7 @@ from penstock.inference.facts import DeclaredLink
 from penstock.lake.frames import content_hashes
 from penstock.lake.source import RawColumn, RawTable, missing_package, printable, unknown_table, without_password
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted, staged
+from penstock.lake.where import AnyOf, condition
 from penstock.schema import Dtype
 
 _COLUMNS = """
@@ -76,6 +77,18 @@ class MysqlSource:
         if table not in self._kept:
             self._kept[table] = _read(self.url, table, self._declared[table][1])
         return self._kept[table].select(list(columns))
+
+    def read_where(self, table: str, columns: Sequence[str], any_of: AnyOf) -> pa.Table:
+        """These columns of the rows that are meant, as they are now."""
+        if table not in self._declared:
+            raise unknown_table(self.name, table, self.tables())
+        raw, own = self._declared[table]
+        where, parameters = condition(any_of, raw, quoted, lambda _: "%s")
+        if where:
+            with connect(self.url) as connection, connection.cursor() as cursor:
+                where = cursor.mogrify(where, parameters)
+        chosen = {c["column"]: c for c in own}
+        return _read(self.url, table, [chosen[name] for name in columns], where)
 
     def fingerprint(self) -> str:
         """A hash of all that the tables hold."""
@@ -187,7 +200,7 @@ def _expression(column: Mapping[str, Any]) -> str | None:
     return {"time": "TIME_TO_SEC({}) + 0e0", "bit": "CAST({} + 0 AS SIGNED)"}.get(base)
 
 
-def _read(url: str, table: str, columns: list[dict[str, Any]]) -> pa.Table:
+def _read(url: str, table: str, columns: list[dict[str, Any]], where: str = "") -> pa.Table:
     try:
         import connectorx
     except ImportError as error:
@@ -197,7 +210,7 @@ def _read(url: str, table: str, columns: list[dict[str, Any]]) -> pa.Table:
         f"{(_expression(c) or 'CAST(NULL AS CHAR)').format(quoted(c['column']))} AS {quoted(c['column'])}"
         for c in columns
     ]
-    text = f"SELECT {', '.join(shown)} FROM {quoted(table)}"
+    text = f"SELECT {', '.join(shown)} FROM {quoted(table)}{where}"
     address = urlsplit(url)._replace(scheme="mysql", query="", fragment="").geturl()
     try:
         raw: pa.Table = connectorx.read_sql(address, text, return_type="arrow")

@@ -16,6 +16,7 @@ from penstock.inference.facts import DeclaredLink
 from penstock.lake.frames import content_hashes
 from penstock.lake.source import RawColumn, RawTable, missing_package, printable, unknown_table, without_password
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted
+from penstock.lake.where import AnyOf, condition
 from penstock.schema import Dtype
 
 _CATALOGUE = """
@@ -89,6 +90,35 @@ class PostgresSource:
         if table not in self._opened.rows:
             raise unknown_table(self.name, table, self.tables())
         return self._opened.rows[table].select(list(columns))
+
+    def read_where(self, table: str, columns: Sequence[str], any_of: AnyOf) -> pa.Table:
+        """These columns of the rows that are meant, as they are now."""
+        schema, tables, described_ = self._catalogue
+        if table not in tables:
+            raise unknown_table(self.name, table, tables)
+        own = {c["column"]: c for c in described_ if c["name"] == table}
+        shown = {name: (_expression(own[name]) or "NULL::text").format(quoted(name)) for name in (*columns, *any_of)}
+        where, parameters = condition(any_of, tables[table], shown.__getitem__, lambda number: f"${number}")
+        chosen = ", ".join(f"{shown[name]} AS {quoted(name)}" for name in columns)
+        with connect(self.url) as connection:
+            from adbc_driver_postgresql import dbapi
+
+            try:
+                with connection.cursor() as cursor:
+                    text = f"SELECT {chosen} FROM {quoted(schema)}.{quoted(table)}{where}"
+                    cursor.execute(text, tuple(parameters) or None)
+                    return cursor.fetch_arrow_table()
+            except dbapi.Error as error:
+                reason = without_password(str(error), self.url)
+                raise SourceError("SOURCE_UNREADABLE", f"{self.name} cannot be read: {reason}") from error
+
+    @cached_property
+    def _catalogue(self) -> tuple[str, dict[str, RawTable], list[dict[str, Any]]]:
+        """The schema that is read, its tables, and what the catalogue says of their columns."""
+        with connect(self.url) as connection, connection.cursor() as cursor:
+            schema = chosen_schema(cursor, self.url)
+            columns, constraints = catalogue(cursor, schema)
+        return schema, declared(columns, constraints), columns
 
     def fingerprint(self) -> str:
         """A hash of all that was read."""

@@ -18,6 +18,7 @@ from penstock.errors import SourceError
 from penstock.inference.facts import DeclaredLink
 from penstock.lake.source import RawColumn, RawTable, file_state, unknown_table
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted, staged
+from penstock.lake.where import AnyOf, condition
 from penstock.schema import Dtype
 
 _COLUMNS = """
@@ -52,13 +53,13 @@ class SqliteSource:
         """The path."""
         return str(self.path)
 
-    def _query(self, text: str) -> pa.Table:
+    def _query(self, text: str, parameters: Sequence[int | str] = ()) -> pa.Table:
         from adbc_driver_sqlite import dbapi
 
         try:
             with dbapi.connect(f"file:{quote(str(self.path.absolute()))}?mode=ro") as link, link.cursor() as cursor:
                 cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": _WHOLE_TABLE})
-                cursor.execute(text)
+                cursor.execute(text, tuple(parameters) or None)
                 return cursor.fetch_arrow_table()
         except dbapi.Error as error:
             raise SourceError("SOURCE_UNREADABLE", f"{self.path.name} cannot be read: {error}") from error
@@ -85,6 +86,17 @@ class SqliteSource:
             raise SourceError(
                 "SOURCE_CHANGED", f"{self.path.name} changed while it was being read", hint="Connect again."
             )
+        return self._typed(table, columns, found)
+
+    def read_where(self, table: str, columns: Sequence[str], any_of: AnyOf) -> pa.Table:
+        """These columns of the rows that are meant, as they are now."""
+        if table not in self._tables:
+            raise unknown_table(self.name, table, self._tables)
+        where, parameters = condition(any_of, self._tables[table], quoted, lambda _: "?")
+        text = f"SELECT {', '.join(map(quoted, columns))} FROM {quoted(table)}{where}"
+        return self._typed(table, columns, self._query(text, parameters))
+
+    def _typed(self, table: str, columns: Sequence[str], found: pa.Table) -> pa.Table:
         types = {c.name: c.type for c in self._tables[table].columns}
         typed = [_typed(found.column(at), types[name]) for at, name in enumerate(columns)]
         return pa.table(typed, names=list(columns))

@@ -19,6 +19,7 @@ from penstock.errors import SourceError
 from penstock.inference.facts import DeclaredLink
 from penstock.lake.source import RawColumn, RawTable, file_state, unknown_table
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted
+from penstock.lake.where import AnyOf, condition
 from penstock.schema import Dtype
 
 if TYPE_CHECKING:
@@ -106,13 +107,13 @@ class DuckdbSource:
         """The path."""
         return str(self.path)
 
-    def _query(self, text: str) -> pa.Table:
+    def _query(self, text: str, parameters: Sequence[int | str] = ()) -> pa.Table:
         import duckdb
 
         try:
             with duckdb.connect(self.path, read_only=True) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
-                return connection.sql(text).to_arrow_table()
+                return connection.execute(text, list(parameters) or None).to_arrow_table()
         except duckdb.Error as error:
             raise SourceError("SOURCE_UNREADABLE", f"{self.path.name} cannot be read: {error}") from error
 
@@ -139,9 +140,16 @@ class DuckdbSource:
             raise SourceError(
                 "SOURCE_CHANGED", f"{self.path.name} changed while it was being read", hint="Connect again."
             )
+        return self.read_where(table, columns, {})
+
+    def read_where(self, table: str, columns: Sequence[str], any_of: AnyOf) -> pa.Table:
+        """These columns of the rows that are meant, as they are now."""
+        if table not in self._tables:
+            raise unknown_table(self.name, table, self._tables)
         types = {c.name: c.type for c in self._tables[table].columns}
         shown = [_seconds(name) if types.get(name) == "INTERVAL" else _quoted(name) for name in columns]
-        return self._query(f"SELECT {', '.join(shown)} FROM {self._places[table]}")
+        where, parameters = condition(any_of, self._tables[table], _quoted, lambda _: "?")
+        return self._query(f"SELECT {', '.join(shown)} FROM {self._places[table]}{where}", parameters)
 
     def place(self, table: str) -> str:
         """How SQL names a table."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from penstock.errors import RequestError
 from penstock.features.views.bound import Bound, BoundFeature, BoundView, Chosen
 from penstock.features.views.chosen import needed, output_names, resolve, view_of
 from penstock.online.answer import Online, Status
-from penstock.online.answering.held import Held
+from penstock.online.answering.held import Held, Rows
 from penstock.online.answering.views import Reader, reader, told
 from penstock.online.catalogue import VIEW, ViewState, live
 from penstock.online.coercing import asked_rows, entity_keys
@@ -56,19 +57,20 @@ class Compiled:
     columns: frozenset[str]
 
 
-@dataclass
-class OnlineReader:
-    """Features of entities as they are now, from a store; ``now`` tells the instant in microseconds.
+class FeatureReader(ABC):
+    """Features of entities as they are now, wherever their rows are; ``now`` tells the instant in microseconds.
 
-    Threads may share it. It notices within half a second that a view was built anew.
+    Threads may share it.
     """
 
-    bound: Bound
-    store: OnlineStore
-    now: Callable[[], int]
-    _compiled: dict[object, Compiled] = field(default_factory=dict, repr=False)
-    _kept: dict[str, Kept] = field(default_factory=dict, repr=False)
-    _held: dict[str, tuple[float, str | None, Held]] = field(default_factory=dict, repr=False)
+    def __init__(self, bound: Bound, now: Callable[[], int]) -> None:
+        self.bound, self.now = bound, now
+        self._compiled: dict[object, Compiled] = {}
+        self._kept: dict[str, Kept] = {}
+
+    @abstractmethod
+    def rows(self, parts: Sequence[Part], instant: int) -> tuple[Sequence[Rows], int]:
+        """Where the rows of each part are, and until when (microseconds) they are all there."""
 
     def read(
         self,
@@ -95,8 +97,7 @@ class OnlineReader:
         """
         compiled = self._compile(features, full_names)
         instant = self.now() if at is None else at
-        held = [self._state(part) for part in compiled.parts]
-        kept = min((one.state.kept for one in held), default=instant)
+        held, kept = self.rows(compiled.parts, instant)
         given: dict[str, Sequence[object]] = {**keys, **requested} if requested else dict(keys)
         rows = asked_rows(given)
         if not lenient and not keys.keys() <= compiled.columns:
@@ -156,6 +157,23 @@ class OnlineReader:
             kept = self._kept[name]
             made.append(Part(kept.view, kept, tuple(some), reader(kept, [one.feature for one in some])))
         return made
+
+
+class OnlineReader(FeatureReader):
+    """Features of entities as they are now, from a store; ``now`` tells the instant in microseconds.
+
+    Threads may share it. It notices within half a second that a view was built anew.
+    """
+
+    def __init__(self, bound: Bound, store: OnlineStore, now: Callable[[], int]) -> None:
+        super().__init__(bound, now)
+        self.store = store
+        self._held: dict[str, tuple[float, str | None, Held]] = {}
+
+    def rows(self, parts: Sequence[Part], instant: int) -> tuple[Sequence[Rows], int]:
+        """The views as the store holds them."""
+        held = [self._state(part) for part in parts]
+        return held, min([one.state.kept for one in held]) if held else instant
 
     def _state(self, part: Part) -> Held:
         """The view as the store holds it, looked at again after a while."""

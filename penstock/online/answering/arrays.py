@@ -13,9 +13,8 @@ import numpy as np
 from penstock.aggregates import AGGREGATES, Family
 from penstock.engine.flatten import Wanted
 from penstock.engine.segments import Ragged, Result
-from penstock.online.answering.held import Events
+from penstock.online.answering.held import Events, Known
 from penstock.online.records import NULL, NULL_FLOAT, as_floats
-from penstock.online.texts import Texts
 from penstock.plan import Aggregate
 from penstock.schema import Dtype
 
@@ -50,7 +49,7 @@ class Arrays:
     """The columns of some events, made once each; ``meanings`` are what codes stand for, by the column's place."""
 
     events: Events
-    texts: Texts
+    texts: Known
     meanings: dict[int, list[Any]] = field(default_factory=dict)
     _codes: dict[tuple[int, bool], np.ndarray] = field(default_factory=dict)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -56,6 +57,44 @@ class Events:
 
 
 @dataclass(frozen=True)
+class Keys:
+    """Keys of one dtype; instants are in microseconds. ``packed`` are they as a store has them."""
+
+    values: Sequence[Any]
+    dtype: Dtype
+
+    @cached_property
+    def packed(self) -> list[bytes]:
+        """Each key as bytes; none for NULL."""
+        return pack(self.values, self.dtype)
+
+
+class Rows(Protocol):
+    """Where the rows of holdings come from: a store, or a database that is read on the spot."""
+
+    @property
+    def texts(self) -> Known:
+        """The texts that events have hashes of."""
+        ...
+
+    def newest(self, holding: Holding, keys: Keys, at: int) -> list[Row | None]:
+        """The newest row of each key that shows at ``at``."""
+        ...
+
+    def events(self, holding: Holding, keys: Keys, at: int) -> Events:
+        """The events of each key that windows reach at ``at``, and perhaps some before."""
+        ...
+
+
+class Known(Protocol):
+    """Texts by their hashes."""
+
+    def get(self, hashes: Iterable[int]) -> dict[int, object]:
+        """The text of each hash."""
+        ...
+
+
+@dataclass(frozen=True)
 class Held:
     """What is kept for a view, in the state that a reader took notice of."""
 
@@ -64,22 +103,22 @@ class Held:
     state: ViewState
     texts: Texts
 
-    def newest(self, holding: Holding, keys: Sequence[bytes], at: int) -> list[Row | None]:
+    def newest(self, holding: Holding, keys: Keys, at: int) -> list[Row | None]:
         """The newest row of each key that shows at ``at``."""
-        name = self.space(holding).name
-        if len(keys) == 1:
-            data = self.store.read_one(name, keys[0], HEADS)
+        name, packed_ = self.space(holding).name, keys.packed
+        if len(packed_) == 1:
+            data = self.store.read_one(name, packed_[0], HEADS)
             return [None if data is None else showing(heads.from_bytes(data), at)]
-        found = self.store.read(name, keys)
+        found = self.store.read(name, packed_)
         return [showing(heads.from_bytes(parts[0].data), at) if parts else None for parts in found]
 
-    def events(self, holding: Holding, keys: Sequence[bytes], low: int | None) -> Events:
-        """The events of each key that happened after ``low``, and perhaps some that did before."""
+    def events(self, holding: Holding, keys: Keys, at: int) -> Events:
+        """The events of each key that windows reach at ``at``, and perhaps some before."""
         space, columns = self.space(holding), len(holding.columns)
-        since = FIRST if low is None or not space.span else low // space.span
-        found = self.store.read(space.name, keys, since)
+        since = FIRST if holding.reach is None or not space.span else (at - holding.reach) // space.span
+        found = self.store.read(space.name, keys.packed, since)
         width = 8 * (records.CLOCKS + columns)
-        starts = np.zeros(len(keys) + 1, np.int64)
+        starts = np.zeros(len(found) + 1, np.int64)
         np.cumsum([sum([len(part.data) for part in parts]) // width for parts in found], out=starts[1:])
         data = [part.data for parts in found for part in parts]
         block = np.ascontiguousarray(records.joined(data or [b""], columns).T)

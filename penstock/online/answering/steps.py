@@ -11,7 +11,7 @@ from penstock.engine.program import Asked, Program
 from penstock.engine.streams import over, wanted
 from penstock.expression import Expr
 from penstock.online.answering.arrays import Arrays, Decoding, Form, Spec, spec_for
-from penstock.online.answering.held import Held, Row, pack
+from penstock.online.answering.held import Keys, Row, Rows
 from penstock.online.expressions import Column
 from penstock.online.holdings import Holding, Looked, Recalled, Swept
 from penstock.plan import Age, Aggregate, Field, Peers
@@ -23,14 +23,13 @@ _DAY = 86_400_000_000.0
 
 @dataclass
 class Answering:
-    """A view's answer in the making: the entities' keys (also as a store has them), and the columns that are there.
+    """A view's answer in the making: the entities' keys , and the columns that are there.
 
     ``times`` has for each step, by its number, when the newest row that it read happened.
     """
 
-    held: Held
-    keys: list[Any]
-    packed: list[bytes]
+    held: Rows
+    keys: Keys
     at: int
     columns: list[Column]
     times: list[list[int | None]]
@@ -70,10 +69,10 @@ class LookUp:
     def _rows(self, answering: Answering) -> list[Row | None]:
         holding, at = self.looked.holding, answering.at
         if self.source is None:
-            return answering.held.newest(holding, answering.packed, at)
+            return answering.held.newest(holding, answering.keys, at)
         below = answering.reached[self.looked.hops[:-1]]
         keys = [None if row is None else self.convert(row[self.source]) for row in below]
-        return spread(keys, lambda found: answering.held.newest(holding, pack(found, holding.key), at))
+        return spread(keys, lambda found: answering.held.newest(holding, Keys(found, holding.key), at))
 
 
 def look_up(number: int, looked: Looked, before: Looked | None, place: Callable[[Expr], int | None]) -> LookUp:
@@ -116,7 +115,7 @@ class Recall:
     def run(self, answering: Answering) -> None:
         """Fill the step's columns and times."""
         at = answering.at
-        rows = answering.held.newest(self.holding, answering.packed, at)
+        rows = answering.held.newest(self.holding, answering.keys, at)
         answering.times[self.number] = [None if row is None else row[0] for row in rows]
         for place, value, ttl in self.outs:
             answering.columns[place] = [
@@ -159,11 +158,11 @@ class Sweeping:
     def run(self, answering: Answering) -> None:
         """Fill the step's columns and times."""
         if self.everyone:
-            self._spread(answering, [0] * len(answering.keys))
+            self._spread(answering, [0] * len(answering.keys.values))
         elif self.anchor is not None:
             self._spread(answering, [self.convert(value) for value in answering.columns[self.anchor]])
         else:
-            found, times = self._sweep(answering, answering.packed)
+            found, times = self._sweep(answering, answering.keys)
             answering.times[self.number] = times
             for place, column in zip(self.outs, found, strict=True):
                 answering.columns[place] = column
@@ -174,24 +173,23 @@ class Sweeping:
         columns: list[Column] = [[] for _ in self.outs]
         times: list[int | None] = []
         if distinct:
-            columns, times = self._sweep(answering, pack(distinct, self.holding.key))
+            columns, times = self._sweep(answering, Keys(distinct, self.holding.key))
         where = {key: place for place, key in enumerate(distinct)}
         places = [where.get(key, -1) for key in keys]
         answering.times[self.number] = [times[place] if place >= 0 else None for place in places]
         for out, column in zip(self.outs, columns, strict=True):
             answering.columns[out] = [column[place] if place >= 0 else None for place in places]
 
-    def _sweep(self, answering: Answering, keys: list[bytes]) -> tuple[list[Column], list[int | None]]:
+    def _sweep(self, answering: Answering, keys: Keys) -> tuple[list[Column], list[int | None]]:
         at, reach = answering.at, self.holding.reach
-        low = None if reach is None else at - reach
-        events = answering.held.events(self.holding, keys, low)
-        times = events.newest(at, BEGINNING if low is None else low)
+        events = answering.held.events(self.holding, keys, at)
+        times = events.newest(at, BEGINNING if reach is None else at - reach)
         if self.program is None:
             return [], times
         arrays = Arrays(events, answering.held.texts)
         columns = [arrays.of(spec) for spec in self.specs]
         results = self.program.run(events.starts, events.happened, events.shown_from, events.shown_until, columns, at)
-        return self.decoding.plain(results, arrays, len(keys)), times
+        return self.decoding.plain(results, arrays, len(keys.values)), times
 
 
 def sweeping(number: int, swept: Swept, place: Callable[[Expr], int | None]) -> Sweeping:

@@ -12,7 +12,7 @@ import numpy as np
 from penstock.engine.execute import calendar
 from penstock.expression import Expr
 from penstock.online.answer import Status
-from penstock.online.answering.held import Held, Row, pack, time_of
+from penstock.online.answering.held import Keys, Row, Rows, time_of
 from penstock.online.answering.steps import Answering, Step, look_up, recall, sweeping
 from penstock.online.expressions import Column, Evaluator, evaluator
 from penstock.online.holdings import Holding, Kept, Looked
@@ -39,7 +39,7 @@ class Answer:
 class Reader(Protocol):
     """A view, compiled for some of its features."""
 
-    def read(self, held: Held, keys: list[Any], at: int) -> Answer:
+    def read(self, held: Rows, keys: list[Any], at: int) -> Answer:
         """The features of these entities, by their keys, at an instant."""
         ...
 
@@ -64,12 +64,12 @@ class NewestReader:
     places: tuple[int, ...]
     ttl: int | None
 
-    def read(self, held: Held, keys: list[Any], at: int) -> Answer:
+    def read(self, held: Rows, keys: list[Any], at: int) -> Answer:
         """The features of these entities, by their keys, at an instant."""
-        packed = pack(keys, self.holding.key)
-        rows = held.newest(self.holding, packed, at)
+        asked = Keys(keys, self.holding.key)
+        rows = held.newest(self.holding, asked, at)
         if self.exists is not None:
-            there = held.newest(self.exists, packed, at)
+            there = held.newest(self.exists, asked, at)
             rows = [None if alive is None else row for row, alive in zip(rows, there, strict=True)]
         missing = self._missing(rows, at)
         times = [time_of(row) for row in rows]
@@ -137,11 +137,11 @@ class CalculatedReader:
     dated_by: tuple[int, ...]
     witnesses: tuple[int, ...]
 
-    def read(self, held: Held, keys: list[Any], at: int) -> Answer:
+    def read(self, held: Rows, keys: list[Any], at: int) -> Answer:
         """The features of these entities, by their keys, at an instant."""
-        rows, packed = len(keys), pack(keys, self.key)
+        rows = len(keys)
         nothing: Column = [None] * rows
-        answering = Answering(held, keys, packed, at, [nothing] * self.width, [nothing] * len(self.steps))
+        answering = Answering(held, Keys(keys, self.key), at, [nothing] * self.width, [nothing] * len(self.steps))
         for place, leaf in self.calendar:
             answering.columns[place] = [int(calendar(leaf, np.array([at]))[0])] * rows
         for step in self.steps:
@@ -158,9 +158,9 @@ class CalculatedReader:
         """Which entities are not there; None where all are."""
         found: list[Any]
         if self.exists is not None:
-            found = answering.held.newest(self.exists, answering.packed, answering.at)
+            found = answering.held.newest(self.exists, answering.keys, answering.at)
         elif not self.witnesses:
-            found = answering.keys
+            found = list(answering.keys.values)
         else:
             told = [answering.times[number] for number in self.witnesses]
             found = (

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from penstock.aggregates import AGGREGATES, Family
 from penstock.expression import Arithmetic, Call, Compare, Constant, Expr, IsNull
+from penstock.lake.frames import FrameSource
 from penstock.online.answer import Status
+from penstock.online.live import LiveReader
 from penstock.online.reading import OnlineReader
 from penstock.online.store import OnlineStore
 from penstock.online.stores.lmdb import LmdbStore
@@ -19,7 +21,7 @@ from penstock.plan import Age, Aggregate, Calendar, Field, Latest, Peers, Stream
 from penstock.schema import Dtype, Kind
 from penstock.window import Lookback, Unit
 from tests import strategies as make
-from tests.online.answering.stored import bound_to, fill, same, trained
+from tests.online.answering.stored import SETTINGS, bound_to, fill, same, trained
 
 ORDERS = Stream("users", (make.ORDERS,))
 STATUS = Field("orders", "status", Dtype.STRING, Kind.CATEGORICAL)
@@ -113,6 +115,23 @@ def test_asking_for_one_entity_or_feature_alone_gives_the_same(store: OnlineStor
     place = whole.names.index(name)
     assert repr(alone.values[0][0]) == repr(whole.values[place][0])
     assert (alone.statuses[0][0], alone.times[0][0]) == (whole.statuses[place][0], whole.times[place][0])
+
+
+@given(questions(), st.booleans())
+def test_a_live_database_answers_what_a_store_does(store: OnlineStore, question: Any, newest: bool) -> None:
+    rows, asked, exists, first, second, keys = question
+    if newest and rows.graph.table("orders").keys:  # rows of one instant without a key have no order
+        asked = {n: Latest(ORDERS, n, d, Kind.NUMERICAL, 10 * make.DAY) for n, d in LATEST}
+    bound = bound_to(rows.graph, asked, exists=exists)
+    fill(store, bound, rows, first)
+    tables = {t.name: rows.read(t.name, [c.name for c in t.columns]) for t in rows.graph}
+    live = LiveReader(bound, FrameSource(tables), lambda: second, SETTINGS)
+    ours = live.read("v:*", {"user_id": keys})
+    theirs = OnlineReader(bound, store, lambda: second).read("v:*", {"user_id": keys})
+    for number, name in enumerate(ours.names):
+        assert ours.statuses[number] == theirs.statuses[number], asked[name]
+        for one, other in zip(ours.values[number], theirs.values[number], strict=True):
+            assert same(one, other, exact=exact(asked[name])), str(asked[name])
 
 
 LATEST = [("price", Dtype.FLOAT), ("status", Dtype.STRING), ("count", Dtype.INT), ("paid", Dtype.BOOL),
