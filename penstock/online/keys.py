@@ -2,7 +2,8 @@
 
 Whole numbers and instants are eight bytes that sort as they do, floats likewise (0.0 and -0.0 are one key, and so are
 all NaN), booleans a byte, texts their UTF-8 exactly as it is: NFC and NFD are different keys. What would be longer than
-400 bytes is its 32-byte BLAKE2b digest behind a kind of its own. NULL is no bytes at all, and nothing is kept under it.
+400 bytes (zero bytes count twice) is its 32-byte BLAKE2b digest behind a kind of its own. NULL is no bytes at all, and
+nothing is kept under it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from penstock.errors import RequestError
 from penstock.schema import Dtype
 
 LONGEST = 400
-"""Packed keys that would have more bytes than this are digests."""
+"""Packed keys that would have more bytes than this are digests; a zero byte counts as two."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TOP = 1 << 63
@@ -125,4 +126,4 @@ def _body(value: object, dtype: Dtype) -> bytes:
 
 
 def _short(key: bytes) -> bytes:
-    return key if len(key) <= LONGEST else _DIGEST + hashlib.blake2b(key, digest_size=32).digest()
+    return key if len(key) + key.count(0) <= LONGEST else _DIGEST + hashlib.blake2b(key, digest_size=32).digest()

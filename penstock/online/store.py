@@ -11,7 +11,7 @@ from penstock.errors import RequestError
 FIRST = -(2**63)
 """Before every part."""
 LONGEST_KEY = 480
-"""How many bytes a key may have."""
+"""How many bytes a key may have; a zero byte counts as two."""
 
 
 class Part(NamedTuple):
@@ -34,7 +34,7 @@ class OnlineStore(Protocol):
     """A place for what is kept of keys.
 
     A *space* holds one thing for many keys; names are short ASCII words. A key is any bytes, at most `LONGEST_KEY`
-    (packed keys have fewer, others are ``RequestError`` ``KEY_LONG``); it has *parts*, numbered by 64-bit whole
+    (packed keys have fewer, longer ones are ``RequestError`` ``KEY_LONG``); it has *parts*, numbered by 64-bit whole
     numbers, and is there as long as it has any. *Notes* are small texts by name, changed together with parts: a reader
     sees all of a write or nothing, and what was written is there after a kill. Threads may share a store, and a forked
     process may go on using it. Errors of servers and disks are ``StoreError`` (``STORE_LOST``, ``STORE_FULL``,
@@ -65,7 +65,7 @@ class OnlineStore(Protocol):
         ...
 
     def keys(self, space: str, after: bytes | None = None, most: int = 1000) -> list[bytes]:
-        """Keys of a space in the store's own fixed order, those behind ``after``; as many as ``most``."""
+        """Keys of a space in the order of their bytes, those behind ``after``; as many as ``most``."""
         ...
 
     def spaces(self) -> dict[str, int]:
@@ -121,9 +121,10 @@ def parts_of(outcome: Outcome) -> list[tuple[int, bytes | None]]:
 
 def check_keys(keys: Iterable[bytes]) -> None:
     """Raise ``RequestError`` (``KEY_LONG``) if a key is longer than every store takes."""
-    longest = max(map(len, keys), default=0)
-    if longest > LONGEST_KEY:
-        raise RequestError("KEY_LONG", f"a key of {longest} bytes is too long: at most {LONGEST_KEY} fit")
+    for key in keys:
+        if 2 * len(key) > LONGEST_KEY and len(key) + key.count(0) > LONGEST_KEY:
+            message = f"a key of {len(key)} bytes is too long: at most {LONGEST_KEY} fit, zero bytes counted twice"
+            raise RequestError("KEY_LONG", message)
 
 
 def walk(store: OnlineStore, space: str, size: int = 1000) -> Iterator[bytes]:

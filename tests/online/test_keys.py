@@ -68,6 +68,8 @@ def test_numbers_and_instants_sort_as_their_bytes_do(dtype: Dtype, data: st.Data
 def test_no_key_is_longer_than_a_store_takes():
     lengths = [len(packed_one("x" * count, Dtype.STRING)) for count in (LONGEST - 1, LONGEST, 5_000)]
     assert lengths == [LONGEST, 33, 33]
+    zeros = [len(packed_one("\0" * count, Dtype.STRING)) for count in (LONGEST // 2 - 1, LONGEST // 2)]
+    assert zeros == [LONGEST // 2, 33]
 
 
 def test_an_instant_is_one_key_in_whatever_zone_it_is_said():

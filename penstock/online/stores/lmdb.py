@@ -1,8 +1,11 @@
 """A store in a folder: LMDB, read by any number of processes while one writes.
 
-Each part is an entry whose address is the space's number, the key with its length before it, and the part's number, so
-that a key's parts are neighbours, and keys come by length, then by bytes. Notes, the numbers of spaces and how many
-keys each has are entries too, so that a write is one transaction. A space's number outlives the space.
+Each part is an entry whose address is the space's number, the key and the part's number, so that a key's parts are
+neighbours. A zero byte of a key has a 255 behind it, and two zeros end it: addresses sort as keys do, and none
+begins another. Notes, the numbers of spaces and how many keys each has are entries too, so that a write is one
+transaction. A space's number outlives the space.
+
+What is put behind everything else fills its pages, and copies none: a first load does best in the order of the keys.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from penstock.online.stores.environment import Environment, share
 from penstock.online.stores.failures import damaged, full, lost, read_only
 
 _COUNTS, _NOTES, _SPACES, _PARTS = b"c", b"n", b"s", b"x"
-"""What addresses begin with. Parts come last: what is put behind everything else fills its pages."""
+"""What addresses begin with: parts come last."""
+_END = b"\0\0"
 _TOP = 1 << 63
 _STEP = 10_000
 _LITTLE = 2**24
@@ -59,7 +63,7 @@ class LmdbStore:
             if prefix is None:
                 return [[] for _ in keys]
             cursor, first = reader.cursor(), (since + _TOP).to_bytes(8, "big")
-            return [_parts(cursor, prefix + len(key).to_bytes(2, "big") + key, first) for key in keys]
+            return [_parts(cursor, _address(prefix, key), first) for key in keys]
 
         return self._read(found)
 
@@ -68,9 +72,9 @@ class LmdbStore:
         prefix = self._prefixes.get(space)
         if prefix is None:
             return next((part.data for part in self.read(space, [key], number)[0] if part.number == number), None)
-        if len(key) > LONGEST_KEY:
+        if 2 * len(key) > LONGEST_KEY:
             check_keys((key,))
-        address = prefix + len(key).to_bytes(2, "big") + key + (number + _TOP).to_bytes(8, "big")
+        address = _address(prefix, key) + (number + _TOP).to_bytes(8, "big")
         try:
             environment = self._environment
             with environment.gate, environment.opened().begin() as reader:
@@ -85,7 +89,8 @@ class LmdbStore:
         room = sum(len(change.data or b"") + 64 for change in changes)
 
         def made(writer: Reader) -> dict[str, bytes]:
-            prefixes = {space: self._numbered(writer, space) for space in wanted}
+            largest_last = sorted(wanted, key=lambda space: len(wanted[space]))
+            prefixes = {space: self._numbered(writer, space) for space in largest_last}
             for space, prefix in prefixes.items():
                 _change(writer, prefix, wanted[space])
             _note(writer, notes or {})
@@ -105,7 +110,7 @@ class LmdbStore:
         return {name[1:].decode(): data.decode() for name, data in entries}
 
     def keys(self, space: str, after: bytes | None = None, most: int = 1000) -> list[bytes]:
-        """Keys of a space by length, then by bytes."""
+        """Keys of a space by their bytes."""
 
         def found(reader: Reader) -> list[bytes]:
             prefix = self._prefix(reader, space)
@@ -190,6 +195,11 @@ def _explanation(where: str, error: lmdb.Error | OSError) -> StoreError:
     return lost(where, reason)
 
 
+def _address(prefix: bytes, key: bytes) -> bytes:
+    """What the addresses of a key's parts begin with."""
+    return prefix + key.replace(b"\0", b"\0\xff") + _END
+
+
 def _parts(cursor: lmdb.Cursor[bytes], address: bytes, first: bytes) -> list[Part]:
     """The parts of a key from ``first`` on."""
     found = []
@@ -205,10 +215,10 @@ def _parts(cursor: lmdb.Cursor[bytes], address: bytes, first: bytes) -> list[Par
 
 def _keys(reader: Reader, prefix: bytes, after: bytes | None, most: int) -> list[bytes]:
     cursor, found = reader.cursor(), list[bytes]()
-    place = prefix if after is None else _behind(prefix + len(after).to_bytes(2, "big") + after)
+    place = prefix if after is None else _behind(_address(prefix, after))
     while len(found) < most and cursor.set_range(place) and cursor.key().startswith(prefix):
         address = cursor.key()[:-8]
-        found.append(address[len(prefix) + 2 :])
+        found.append(address[len(prefix) : -len(_END)].replace(b"\0\xff", b"\0"))
         place = _behind(address)
     return found
 
@@ -222,8 +232,8 @@ def _change(writer: Reader, prefix: bytes, wanted: Mapping[bytes, Outcome]) -> N
     """Bring about what is wanted of the keys of a space."""
     cursor, count = writer.cursor(), 0
     last = cursor.key() if cursor.last() else b""
-    for key in sorted(sorted(wanted), key=len):
-        outcome, address = wanted[key], prefix + len(key).to_bytes(2, "big") + key
+    for key in sorted(wanted):
+        outcome, address = wanted[key], _address(prefix, key)
         behind = address > last
         was = not behind and _is_there(cursor, address)
         if was and None in outcome:
