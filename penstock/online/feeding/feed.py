@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,8 @@ from penstock.online.texts import Texts
 from penstock.settings import Settings
 
 _TICK = 1.0
+Way = Literal["both", "lake", "store"]
+Landed = dict[tuple[str, Way], list[pa.RecordBatch]]
 _GRACE = 1_000_000
 """So many microseconds may pass between when a row becomes known and when it has landed."""
 _IDLE = 0.1
@@ -74,15 +77,16 @@ class Feed:
         self._lanes = lanes_of(bound, views)
         self._tables = {name for lane in self._lanes for name in lane.tables}
         self._turn = threading.Condition()
-        self._queue: deque[tuple[str, pa.RecordBatch]] = deque()
+        self._queue: deque[tuple[str, Way, pa.RecordBatch]] = deque()
         self._rows = self._busy = 0
-        self._halt = self._lost = self._hurry = False
+        self._halt = self._lost = self._behind = self._hurry = False
         self._failure: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._keys: dict[str, RowKeys] = {}
         self._waiting: dict[str, Waiting] = {}
         self._texts: dict[str, Texts] = {}
         self._applied: dict[str, int] = {}
+        self._met: set[str] = set()
         self._versions: Versions | None = None
         self._ticked = self._took = 0.0
         self._status = FeedStatus()
@@ -95,10 +99,12 @@ class Feed:
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
         self._thread.start()
 
-    def landed(self, table: str, rows: pa.RecordBatch) -> None:
+    def landed(self, table: str, rows: pa.RecordBatch, way: Way = "both") -> None:
         """Take rows that are durable in the lake; waits while too many wait.
 
-        Raises ``FailedError`` (``FEED_ENDED``) once the feed has ended by an error.
+        Rows for the ``lake`` alone come into the store with the next sync. Those for the ``store`` alone are in no
+        lake, and stay until their key is made again. Raises ``FailedError`` (``FEED_ENDED``) once the feed has ended
+        by an error.
         """
         if table not in self._tables:
             return
@@ -107,15 +113,18 @@ class Feed:
                 self._turn.wait()
             self._must_live()
             if not self._lost:
-                self._queue.append((table, rows))
+                self._queue.append((table, way, rows))
                 self._rows += rows.num_rows
                 self._turn.notify_all()
 
-    def settle(self, seconds: float | None = None) -> bool:
-        """Wait until all that has landed, and what others have committed, is in; whether it was within ``seconds``."""
+    def settle(self, seconds: float | None = None, *, others: bool = True) -> bool:
+        """Wait until all that has landed is in, and with ``others`` what others have committed to the lake, too.
+
+        Whether it was within ``seconds``. Raises ``FailedError`` once the feed has ended by an error.
+        """
         with self._turn:
-            self._hurry = True
-            done = self._turn.wait_for(lambda: self._is_settled() or self._failure is not None, seconds)
+            self._hurry |= others
+            done = self._turn.wait_for(lambda: self._failure is not None or self._is_settled(hurry=True), seconds)
             self._must_live()
             return done
 
@@ -133,9 +142,10 @@ class Feed:
         """How it is doing now."""
         return replace(self._status, waiting=self._rows + self._busy)
 
-    def _is_settled(self) -> bool:
-        waiting = self._rows or self._busy or any(self._waiting.values())
-        return not (waiting or self._lost or self._hurry)
+    def _is_settled(self, *, hurry: bool = False) -> bool:
+        waiting = any(self._waiting.values())
+        self._hurry |= hurry and waiting
+        return not (self._rows or self._busy or waiting or self._behind or self._hurry)
 
     def _must_live(self) -> None:
         if self._failure is not None:
@@ -155,6 +165,9 @@ class Feed:
         self._texts.clear()
         self._keys = self._learnt()
         self._ticked = time.monotonic()
+        with self._turn:
+            self._behind = False
+            self._turn.notify_all()
 
     def _learnt(self) -> dict[str, RowKeys]:
         """The keys of the rows of each table that has keys and is read row by row."""
@@ -177,12 +190,12 @@ class Feed:
 
     def _is_over(self) -> bool:
         with self._turn:
-            return self._halt and (self._lost or self._is_settled())
+            return self._halt and (self._is_settled() or bool(self._behind and self._status.note))
 
     def _step(self) -> None:
         """Take what has landed, make again what is due; begin again where that is not possible."""
         try:
-            if self._lost:
+            if self._behind:
                 self._begin()
             self._apply(self._taken())
             self._tick()
@@ -195,19 +208,19 @@ class Feed:
 
     def _lose(self, note: str) -> None:
         with self._turn:
-            self._lost = True
+            self._lost = self._behind = True
             self._queue.clear()
             self._rows = self._busy = 0
             self._status = replace(self._status, restarts=self._status.restarts + 1, note=note)
             self._turn.notify_all()
 
-    def _taken(self) -> dict[str, list[pa.RecordBatch]]:
+    def _taken(self) -> Landed:
         with self._turn:
             if not (self._queue or self._halt or self._hurry):
                 self._turn.wait(_IDLE)
-            found: dict[str, list[pa.RecordBatch]] = {}
-            for table, rows in self._queue:
-                found.setdefault(table, []).append(rows)
+            found: Landed = {}
+            for table, way, rows in self._queue:
+                found.setdefault((table, way), []).append(rows)
             self._queue.clear()
             self._busy, self._rows = self._rows, 0
             self._turn.notify_all()
@@ -215,24 +228,46 @@ class Feed:
 
     # ------------------------------------------------------------ in place
 
-    def _apply(self, landed: dict[str, list[pa.RecordBatch]]) -> None:
-        came = [Arrivals(self._bound, self._settings, table, _together(batches)) for table, batches in landed.items()]
-        if came:
+    def _apply(self, landed: Landed) -> None:
+        came = {way: [] for way in ("both", "lake", "store")}  # type: dict[str, list[Arrivals]]
+        for (table, way), batches in landed.items():
+            came[way].append(Arrivals(self._bound, self._settings, table, _together(batches)))
+        self._must_know([one.table for one in (*came["both"], *came["lake"])])
+        if came["both"] or came["store"]:
             with self._store.feeding():
-                changes: list[Change] = []
-                notes: dict[str, str | None] = {}
-                for lane in self._lanes:
-                    state = self._apply_to(lane, [one for one in came if one.table in lane.tables], changes)
-                    notes |= {} if state is None else {VIEW + lane.name: written(state)}
-                self._store.write(changes, notes)
-            for one in came:
-                self._applied[one.table] = int(one.known[-1])
-                if one.hashes is not None:
-                    self._keys[one.table].add(one.hashes)
+                self._write(came["both"], came["store"])
+        for one in (*came["both"], *came["lake"]):
+            if one.hashes is not None:
+                self._keys[one.table].add(one.hashes)
         with self._turn:
             self._status = replace(self._status, applied=self._status.applied + self._busy)
             self._busy = 0
             self._turn.notify_all()
+
+    def _must_know(self, tables: Sequence[str]) -> None:
+        """Raise `OutOfStepError` where rows of a table land for the first time: another process may have written some
+        since its rows were learnt, which it can no longer once this one does."""
+        if new := set(tables) - self._met:
+            self._met |= new
+            raise OutOfStepError
+
+    def _write(self, came: Sequence[Arrivals], beside: Sequence[Arrivals]) -> None:
+        changes: list[Change] = []
+        notes: dict[str, str | None] = {}
+        for lane in self._lanes:
+            state = self._apply_to(lane, [one for one in came if one.table in lane.tables], changes)
+            notes |= {} if state is None else {VIEW + lane.name: written(state)}
+            for one in beside:
+                self._put_beside(lane, lane.state(self._store), one, changes)
+        self._store.write(changes, notes)
+        self._applied |= {one.table: int(one.known[-1]) for one in came}
+
+    def _put_beside(self, lane: Lane, state: ViewState, came: Arrivals, changes: list[Change]) -> None:
+        """Rows that are in no lake, behind those kept that happened at the same instant."""
+        for holding in lane.own:
+            if came.table in lane.reads[holding]:
+                rows, texts = built(holding, came.relational, at=self._at), self._texts_of(state)
+                changes += merged(self._store, state, holding, rows, texts, self._at, ties=True).changes
 
     def _apply_to(self, lane: Lane, came: Sequence[Arrivals], changes: list[Change]) -> ViewState | None:
         """Put rows into a view's holdings; the state to be noted, where there were any."""
@@ -318,7 +353,7 @@ class Feed:
         """An instant by which every row that was known then has been taken, as far as this process can know."""
         until = self._now() - _GRACE
         with self._turn:
-            oldest = [int(rows.column(KNOWN)[0].cast(pa.int64()).as_py()) for _, rows in self._queue]
+            oldest = [int(rows.column(KNOWN)[0].cast(pa.int64()).as_py()) for _, _, rows in self._queue]
         return min([until, *(known - 1 for known in oldest)])
 
     def _note(self, until: int) -> None:

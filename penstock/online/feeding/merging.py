@@ -34,11 +34,13 @@ class Merged:
     doubtful: pa.Array
 
 
-def merged(store: OnlineStore, state: ViewState, holding: Holding, rows: KeyRows, texts: Texts, at: int) -> Merged:
+def merged(
+    store: OnlineStore, state: ViewState, holding: Holding, rows: KeyRows, texts: Texts, at: int, *, ties: bool = False
+) -> Merged:
     """What to write so that new rows of these keys are kept beside those that are there.
 
-    The rows are those of `penstock.online.build.built`, of row keys that nothing is known of yet. Call it, and write,
-    under the store's `feeding`.
+    The rows are those of `penstock.online.build.built`, of row keys that nothing is known of yet. With ``ties`` rows of
+    one instant are in no doubt: new ones come behind. Call it, and write, under the store's `feeding`.
     """
     space = state.spaces[holding.fingerprint]
     found, changes = parts_of(holding, space, rows, texts)
@@ -49,7 +51,7 @@ def merged(store: OnlineStore, state: ViewState, holding: Holding, rows: KeyRows
     for place, parts in coming.items():
         for number, data in parts.items():
             kept = there[place].get(number)
-            whole = data if kept is None else _joined(holding, kept, data, at)
+            whole = data if kept is None else _joined(holding, kept, data, at, ties=ties)
             if whole is None:
                 doubtful.append(place)
             elif whole != kept:
@@ -69,15 +71,15 @@ def _there(store: OnlineStore, space: str, names: Sequence[bytes], coming: Mappi
     return found
 
 
-def _joined(holding: Holding, kept: bytes, data: bytes, at: int) -> bytes | None:
+def _joined(holding: Holding, kept: bytes, data: bytes, at: int, *, ties: bool) -> bytes | None:
     """A part with new rows among those kept; None where two happened at one instant."""
     if holding.newest:
-        return joined_heads(kept, data, at)
-    return joined_records(kept, data, len(holding.columns))
+        return joined_heads(kept, data, at, ties=ties)
+    return joined_records(kept, data, len(holding.columns), ties=ties)
 
 
-def joined_records(kept: bytes, data: bytes, columns: int) -> bytes | None:
-    """Records with new ones among them; None where two happened at one instant.
+def joined_records(kept: bytes, data: bytes, columns: int, *, ties: bool = False) -> bytes | None:
+    """Records with new ones among them; None where two happened at one instant, unless ``ties`` puts new ones last.
 
     >>> rows = [np.array([[at, at, 9]], "<i8").tobytes() for at in (1, 2, 3)]
     >>> joined_records(rows[0] + rows[2], rows[1], 0) == b"".join(rows)
@@ -89,23 +91,23 @@ def joined_records(kept: bytes, data: bytes, columns: int) -> bytes | None:
     if _INSTANT.unpack_from(data)[0] > _INSTANT.unpack_from(kept, len(kept) - width)[0]:
         return kept + data
     before, new = records.from_bytes(kept, columns), records.from_bytes(data, columns)
-    if np.isin(new[:, 0], before[:, 0]).any():
+    if not ties and np.isin(new[:, 0], before[:, 0]).any():
         return None
     whole = np.concatenate([before, new])
     return whole[np.argsort(whole[:, 0], kind="stable")].tobytes()
 
 
-def joined_heads(kept: bytes, data: bytes, at: int) -> bytes | None:
+def joined_heads(kept: bytes, data: bytes, at: int, *, ties: bool = False) -> bytes | None:
     """The newest rows with new ones among them, as far as one may be the last shown at ``at`` or later.
 
-    None where two happened at one instant.
+    None where two happened at one instant, unless ``ties`` puts new ones last.
 
     >>> old, new, late = (heads.to_bytes([[when, when, 99, name]]) for when, name in ((1, "a"), (5, "b"), (7, "c")))
     >>> heads.from_bytes(joined_heads(old, new, 6)), len(heads.from_bytes(joined_heads(new, late, 6)))
     ([[5, 5, 99, 'b']], 2)
     """
     rows, new = heads.from_bytes(kept), heads.from_bytes(data)
-    if {row[0] for row in rows} & {row[0] for row in new}:
+    if not ties and {row[0] for row in rows} & {row[0] for row in new}:
         return None
     whole = sorted([*rows, *new], key=_happened)
     return heads.to_bytes(list(_last_shown(whole, at))[::-1])

@@ -29,7 +29,9 @@ class RowKeys:
         """Which of these were not seen, nor come before in ``keys``."""
         first = np.zeros(len(keys), bool)
         first[np.unique(keys, return_index=True)[1]] = True
-        return first & ~_in(self._seen, keys) & ~_in(self._recent, keys)
+        first &= ~_in(self._seen, keys)
+        first &= ~_in(self._recent, keys)
+        return first
 
     def add(self, keys: np.ndarray) -> None:
         """Remember these."""
@@ -43,4 +45,6 @@ def _in(sorted_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:
     if not len(sorted_keys):
         return np.zeros(len(keys), bool)
     places = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
-    return np.equal(sorted_keys[places], keys)
+    found = np.zeros(len(keys), bool)
+    np.equal(sorted_keys[places], keys, out=found)
+    return found
