@@ -50,9 +50,8 @@ class Laid:
         falls = np.flatnonzero(self.shown_from[1:] < self.shown_from[:-1]) + 1
         if np.isin(falls, self.begins).all():
             return _NONE
-        code = np.repeat(np.arange(len(self.begins) - 1), np.diff(self.begins))
-        order: np.ndarray = np.lexsort((self.shown_from, code))
-        return order
+        code = np.repeat(np.arange(len(self.begins) - 1, dtype=np.int32), np.diff(self.begins))
+        return laid(code, self.shown_from, len(self.begins) - 1).row
 
 
 def key_column(relational: Relational, stream: Stream, kind: pa.DataType) -> str | None:
