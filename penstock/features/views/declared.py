@@ -47,8 +47,8 @@ class Entity:
 
     ``table`` has a row for each of them, under its own key (in the order of ``keys``); an entity without one is known
     only by the rows of others. ``joins`` maps tables to their columns that hold the key, in the same order. A table
-    that it does not name belongs to the entity by its links to ``table``; where that is none, or its key is of several
-    columns, by its columns called like ``keys``. No columns: the table is left out.
+    that it does not name belongs to the entity by its links to ``table``, else by its columns called like ``keys``. No
+    columns: the table is left out.
     """
 
     name: str

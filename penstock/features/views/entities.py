@@ -43,12 +43,12 @@ class Virtual:
         return (*self.joins.items(), *self.also)
 
     def column(self, table: str, columns: tuple[str, ...] | None = None) -> str:
-        """The column of a table that points to this one by ``columns``; of a composed key it is virtual too."""
+        """The column of a table that points to this one by ``columns``; of a composed key it is virtual too.
+
+        Its name says what it is composed of, so that whatever is told by links is told apart by that.
+        """
         joined = self.joins[table] if columns is None else columns
-        if len(joined) == 1:
-            return joined[0]
-        usual = joined == self.joins.get(table)
-        return f"key of {self.name}" if usual else f"key of {self.name} by {', '.join(joined)}"
+        return joined[0] if len(joined) == 1 else f"key of {self.name} by {', '.join(joined)}"
 
     def made(self, table: str) -> dict[str, tuple[str, ...]]:
         """The columns that a table gets for it, and which columns they are composed of."""

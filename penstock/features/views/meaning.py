@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 
 from penstock.expression import Expr
 from penstock.features.views.entities import Joins
-from penstock.plan import Aggregate, Field, Latest, Peers, Stream
-from penstock.schema import Dtype, Graph, Kind, Link
+from penstock.plan import Aggregate, Peers
+from penstock.schema import Dtype, Graph, Kind
 
 _PLAIN = {
     Dtype.INT: Kind.NUMERICAL,
@@ -27,35 +26,10 @@ def fingerprint(*parts: object) -> str:
 
 
 def joined(joins: Joins, expression: Expr) -> list[object]:
-    """The joins of virtual tables that an expression rests on: its links do not say what their keys are made of.
-
-    A table that it does not read may come and go.
-    """
-    streams = [node.stream for node in expression.walk() if isinstance(node, Aggregate | Latest)]
-    links = set(_links(expression))
+    """What an expression about peers rests on beyond its links: how the rows of virtual tables are known."""
+    streams = [node.stream for node in expression.walk() if isinstance(node, Aggregate)]
     roots = {stream.root for stream in streams if isinstance(stream.anchor, Peers)}
-    return [
-        (one.name, table, columns)
-        for one in joins.virtual.values()
-        for table, columns in sorted(one.ways)
-        if one.name in roots or Link(table, one.column(table, columns), one.name) in links
-    ]
-
-
-def _links(node: Expr) -> Iterator[Link]:
-    if isinstance(node, Field):
-        yield from node.hops
-    if isinstance(node, Aggregate | Latest):
-        yield from _of_stream(node.stream)
-    for child in node.children:
-        yield from _links(child)
-
-
-def _of_stream(stream: Stream) -> Iterator[Link]:
-    yield from stream.hops
-    for part in (stream.where, stream.anchor):
-        if part is not None:
-            yield from _links(part)
+    return [(one.name, sorted(one.ways)) for one in joins.virtual.values() if one.name in roots]
 
 
 def plain(graph: Graph) -> Graph:

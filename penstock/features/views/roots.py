@@ -10,7 +10,7 @@ from penstock.features.views.bound import BoundEntity
 from penstock.features.views.declared import Definitions, Entity, LatestView
 from penstock.features.views.entities import KEY, Joins, Virtual
 from penstock.plan import Stream
-from penstock.schema import Dtype, Graph, Link, Table
+from penstock.schema import Column, Dtype, Graph, Link, Table
 
 Way = tuple[str, tuple[str, ...]]
 """A table, and its columns that hold an entity's key."""
@@ -115,16 +115,25 @@ def _real(entity: Entity, table: Table, graph: Graph) -> BoundEntity:
 
 
 def _links(entity: Entity, table: Table, views: Sequence[LatestView], graph: Graph) -> list[Link]:
-    """The links to the entity's own table that are not in the graph: those that its joins and its views say."""
+    """The links to the entity's own table that are not in the graph: of its joins, its views, and alike columns."""
     said = [(name, columns) for name, columns in entity.joins.items() if columns]
     said += [(view.table, view.keys) for view in views if view.keys and (view.table, view.keys) != _own(table)]
     linked = {link.table for link in graph.links_to(table.name)} | {name for name, _ in said} | {table.name}
     for view in views:
         if not view.keys and view.table not in linked:
             said.append((view.table, _like_keys(entity, view, graph)))
+            linked.add(view.table)
     ways = [_checked(entity, name, columns, graph) for name, columns in said]
     _agreeing(entity, [_own(table), *ways], graph)
+    key = table.column(table.keys[0])
+    alike = [one for one in graph if one.name not in (*linked, *entity.joins) and _points(one, entity.keys[0], key)]
+    ways += [(one.name, entity.keys) for one in alike]
     return [Link(name, columns[0], table.name) for name, columns in ways]
+
+
+def _points(table: Table, column: str, key: Column) -> bool:
+    """Whether a table has a column that is called like an entity's key and holds such values; its own key does not."""
+    return table.has(column) and table.keys != (column,) and table.column(column).dtype is key.dtype
 
 
 def _own(table: Table) -> Way:

@@ -22,7 +22,7 @@ from penstock.features.views.declared import (
 )
 from penstock.plan import Aggregate, Field, Latest, Stream
 from penstock.schema import Dtype, Graph, Link
-from tests.features.views.town import CUSTOMER, GRAPH, PLACE, town
+from tests.features.views.town import CUSTOMER, GRAPH, PLACE, table, town
 
 ORDERED = ExpressionView("ordered", "customer", {"n": "COUNT(orders.*, -30, 0, days)", "city": "customers.city"})
 LAST = LatestView("last", "customer", "orders", {"amount": "amount", "tags": "tags"}, ttl=5)
@@ -83,7 +83,9 @@ def test_a_composite_key_is_one_text_and_its_own_table_says_what_exists():
     assert entity.table == "stock entity"  # a table has the entity's name
     assert entity.composed
     assert bound.graph.table("stock entity").column("key").dtype is Dtype.STRING
-    assert [link.columns for link in bound.graph.links_to("stock entity")] == [("key of stock entity",)] * 2
+    assert [link.columns for link in bound.graph.links_to("stock entity")] == [
+        ("key of stock entity by shop, item",)
+    ] * 2
 
 
 def test_joins_say_which_columns_hold_the_key_and_may_leave_a_table_out():
@@ -116,9 +118,9 @@ def test_a_composite_entity_may_be_joined_twice_too():
         LatestView("to", "pair", "trips", {"km": "km"}, ("origin", "dest")),
         LatestView("fro", "pair", "trips", {"km": "km"}, ("dest", "origin")),
     )
-    assert set(bound.joins.made("trips")) == {"key of pair", "key of pair by dest, origin"}
+    assert set(bound.joins.made("trips")) == {"key of pair by origin, dest", "key of pair by dest, origin"}
     links = [bound.views[name].feature("km").expression.stream.hops[0].column for name in ("to", "fro")]
-    assert links == ["key of pair", "key of pair by dest, origin"]
+    assert links == ["key of pair by origin, dest", "key of pair by dest, origin"]
 
 
 def test_an_entity_need_not_be_declared_where_a_table_with_that_key_is_named():
@@ -129,6 +131,15 @@ def test_an_entity_need_not_be_declared_where_a_table_with_that_key_is_named():
     alone = town(ExpressionView("lines", "`Order Lines`.`line id`", {"size": "`Order Lines`.`größe`"}))
     assert alone.views["lines"].entity.table == "Order Lines"
     assert alone.views["lines"].entity.keys == ("line id",)
+
+
+def test_a_table_without_a_link_belongs_to_an_entity_by_a_column_called_like_its_key():
+    bare = Graph((*GRAPH.tables, table("vip", {"customer_id": Dtype.INT}, key="customer_id")))
+    links = town(ORDERED, graph=bare).graph.links_to("customers")
+    assert links == (Link("orders", "customer_id", "customers"),)  # a table's own key points nowhere
+    left = replace(CUSTOMER, joins={"orders": ()})
+    with pytest.raises(RequestError, match="no link leads from orders to customers"):
+        town(left, ORDERED, graph=bare)
 
 
 def test_a_link_that_is_not_in_the_graph_is_made_for_a_view_that_needs_it():
