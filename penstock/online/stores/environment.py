@@ -121,6 +121,7 @@ class Environment:
         while True:
             with self.gate:
                 size = self.opened().info()["map_size"]
+                self.opened().reader_check()  # readers that were killed hold pages that could be written again
                 try:
                     return self._committed(do)
                 except (lmdb.MapFullError, lmdb.MapResizedError) as error:
@@ -165,10 +166,8 @@ class Environment:
     def _enlarge(self, seen: int, room: int) -> None:
         """Enlarge a map of the size ``seen`` so that ``room`` bytes more should fit."""
         with self.gate.alone():
-            environment = self.opened()
-            environment.reader_check()  # readers that were killed hold pages that could be written again
-            if environment.info()["map_size"] <= seen:
-                environment.set_mapsize(max(2 * seen, seen + 4 * room))
+            if self.opened().info()["map_size"] <= seen:
+                self.opened().set_mapsize(max(2 * seen, seen + 4 * room))
 
 
 def share(folder: Path, size: int) -> Environment:
@@ -189,7 +188,6 @@ def _opened(folder: Path, size: int) -> lmdb.Environment:
     """An environment to write and read, or to read only where the folder may not be written."""
     try:
         opened = lmdb.open(str(folder), map_size=size, max_readers=READERS)
-        opened.reader_check()
     except (lmdb.ReadonlyError, PermissionError):
         opened = lmdb.open(str(folder), readonly=True, lock=os.access(folder / "lock.mdb", os.W_OK))
     if _is_cut(folder, opened):
