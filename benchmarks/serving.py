@@ -312,7 +312,10 @@ def values(where: Place, body: bytes) -> dict[str, list[object]]:
     """The values that a server gives, by name."""
     connection = http.client.HTTPConnection(*where[:2], timeout=30)
     connection.request("POST", "/get-online-features", body, {"content-type": "application/json"})
-    told = json.loads(connection.getresponse().read())
+    answer = connection.getresponse()
+    told = json.loads(answer.read())
+    if answer.status != 200:
+        raise SystemExit(f"a server refused: {told}")
     names = told["metadata"]["feature_names"]
     return {name: column["values"] for name, column in zip(names, told["results"], strict=True)}
 

@@ -93,10 +93,10 @@ def listened(service: FeatureService, **how: Any) -> Iterator[Listen]:
         yield listen
 
 
-def raw(listen: Listen, sent: bytes, *, half_close: bool = False) -> bytes:
-    """What a server answers to these bytes before it closes, or until it has been silent for a second."""
+def raw(listen: Listen, sent: bytes, *, half_close: bool = False, wait: float = 30.0) -> bytes:
+    """What a server answers to these bytes before it closes, or until it has been silent for so long."""
     host, port = listen.http.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=1) as connection:
+    with socket.create_connection((host, int(port)), timeout=wait) as connection:
         connection.sendall(sent)
         if half_close:
             connection.shutdown(socket.SHUT_WR)

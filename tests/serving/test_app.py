@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 import time
 from typing import Any
@@ -450,8 +451,23 @@ def test_one_connection_serves_many_requests_and_survives_all_that_is_wrong(shop
         assert answers.count(b"HTTP/1.1 200 OK") == 2
         assert answers.count(b"HTTP/1.1 422 ") == 1
         for wrong in (b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", request(ASK)[:-5], b"POST / HTTP/9.9\r\n\r\n"):
-            assert b"200 OK" not in raw(listen, wrong, half_close=True)
+            assert b"200 OK" not in raw(listen, wrong, half_close=True, wait=1.0)
         assert b" 200 OK" in raw(listen, request(ASK, b"connection: close"))
+
+
+def test_a_body_that_comes_late_and_in_pieces(shop: Shop) -> None:
+    with listened(shop) as listen:
+        host, port = listen.http.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            asked = request(ASK, b"connection: close")
+            for first in range(0, len(asked), 60):
+                connection.sendall(asked[first : first + 60])
+                time.sleep(0.02)
+            parts = []
+            while part := connection.recv(65536):
+                parts.append(part)
+    assert b"".join(parts).startswith(b"HTTP/1.1 200 OK")
+    assert b"[10]" in b"".join(parts)
 
 
 def test_requests_at_once_over_sockets(shop: Shop) -> None:
