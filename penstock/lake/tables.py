@@ -113,7 +113,7 @@ class DuckdbSource:
         try:
             with duckdb.connect(self.path, read_only=True) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
-                return connection.execute(text, list(parameters) or None).to_arrow_table()
+                return connection.sql(text, params=list(parameters) or None).to_arrow_table()
         except duckdb.Error as error:
             raise SourceError("SOURCE_UNREADABLE", f"{self.path.name} cannot be read: {error}") from error
 

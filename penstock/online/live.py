@@ -89,7 +89,11 @@ class LiveRows:
     def _built(self, holding: Holding, keys: Keys, at: int) -> KeyRows:
         asked = _distinct(keys)
         rows = EntityRows(self._narrowed(holding, asked), self.joins, self.graph)
-        return built(holding, Relational(rows, self.settings), asked, at=at)
+        relational = Relational(rows, self.settings)
+        try:
+            return built(holding, relational, asked, at=at)
+        finally:
+            relational.connection.close()
 
     def _narrowed(self, holding: Holding, keys: pa.Array) -> SomeRows:
         rows = SomeRows(self.source, self.graph, self.joins)

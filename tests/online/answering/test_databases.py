@@ -1,0 +1,98 @@
+"""Live reads of real databases: only the rows asked about are fetched, as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from penstock.errors import SourceError
+from penstock.features.views.binding import bind
+from penstock.features.views.declared import Definitions, Entity, ExpressionView, LatestView
+from penstock.lake.source import Source
+from penstock.lake.sources import open_source
+from penstock.lake.where import read_where
+from penstock.lake.write import write
+from penstock.online.live import LiveReader
+from penstock.schema import Dtype, Graph, Link
+from tests.features.historical.held import D, filled, schema
+from tests.online.answering.stored import SETTINGS
+
+USERS = schema("users", {"user_id": Dtype.STRING, "city": Dtype.STRING}, key="user_id")
+ORDERS = schema(
+    "orders",
+    {"order_id": Dtype.INT, "user_id": Dtype.STRING, "at": Dtype.TIMESTAMP, "price": Dtype.FLOAT},
+    key="order_id", happened="at",
+)  # fmt: skip
+ITEMS = schema("items", {"item_id": Dtype.INT, "order_id": Dtype.INT, "size": Dtype.FLOAT}, key="item_id")
+GRAPH = Graph((USERS, ORDERS, ITEMS), (Link("orders", "user_id", "users"), Link("items", "order_id", "orders")))
+ROWS = {
+    "users": [("it's", "Oslo"), ("b", "Rome"), ("é", None)],
+    "orders": [(1, "it's", D[1], 5.0), (2, "it's", D[3], 7.0), (3, "b", D[2], 1.5), (4, None, D[2], 9.0)],
+    "items": [(1, 1, 0.5), (2, 2, 2.0), (3, 3, 4.0), (4, 4, 8.0)],
+}
+TOLD = Definitions(
+    {"user": Entity("user", ("user_id",), "users")},
+    {
+        "home": LatestView("home", "user", "users", {"city": "city"}),
+        "buys": ExpressionView(
+            "buys",
+            "user",
+            {"total": "SUM(orders.price, -30, 0, days)", "size": "MAX(items.size, -30, 0, days)", "town": "users.city"},
+        ),
+    },
+)
+
+Place = Callable[[], str]
+
+
+@pytest.fixture(params=["duckdb", "sqlite", "postgres", "mysql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database with the tables."""
+    if request.param in ("postgres", "mysql"):
+        url = str(request.getfixturevalue(f"{request.param}_url"))
+    else:
+        url = str(tmp_path / f"shop.{request.param}")
+    for table in GRAPH:
+        write(filled(table, ROWS[table.name]), f"{url}#{table.name}")
+    return url
+
+
+def test_features_are_read_from_the_database_itself(place: str) -> None:
+    reader = LiveReader(bind(TOLD, GRAPH), open_source(place), lambda: D[5], SETTINGS)
+    found = reader.read(["home:city", "buys:*"], {"user_id": ["é", "it's", "nobody", "b"]})
+    assert found.to_dict() == {"city": [None, "Oslo", None, "Rome"], "total": [0.0, 12.0, None, 1.5],
+                               "size": [None, 2.0, None, 4.0], "town": [None, "Oslo", None, "Rome"]}  # fmt: skip
+    more = filled(ORDERS, [(5, "b", D[4], 10.0)])
+    write(more, f"{place}#orders", ORDERS.keys)
+    assert reader.read("buys:total", {"user_id": ["b"]}).values == [[11.5]]
+
+
+def test_a_database_gives_only_the_rows_that_are_meant(place: str) -> None:
+    source = open_source(place)
+    some = read_where(source, "orders", ["order_id", "price"], {"order_id": pa.array([3, 99])})
+    assert (some["order_id"].to_pylist(), some["price"].to_pylist()) == ([3], [1.5])
+    either = {"order_id": pa.array([3]), "user_id": pa.array(["it's", "' OR 1 = 1 --"])}
+    assert sorted(read_where(source, "orders", ["order_id"], either)["order_id"].to_pylist()) == [1, 2, 3]
+    assert read_where(source, "orders", ["order_id"], {"order_id": pa.array([], pa.int64())}).num_rows == 0
+    assert read_where(source, "orders", ["order_id"], None).num_rows == 4
+
+
+def test_what_sql_would_compare_otherwise_is_read_whole(place: str) -> None:
+    source = open_source(place)
+    assert read_where(source, "orders", ["order_id"], {"user_id": pa.array([1])}).num_rows == 4
+    assert read_where(source, "orders", ["order_id"], {"order_id": pa.array(range(10_001))}).num_rows == 4
+
+
+def test_a_table_that_is_not_there_is_an_error(place: str) -> None:
+    with pytest.raises(SourceError, match="no table 'nothing'"):
+        read_where(open_source(place), "nothing", ["x"], {"x": pa.array([1])})
+
+
+def test_tables_in_memory_are_narrowed_too() -> None:
+    source: Source = open_source({"orders": filled(ORDERS, ROWS["orders"])})
+    keys: dict[str, Any] = {"user_id": pa.array(["b"]), "order_id": pa.array([1])}
+    assert read_where(source, "orders", ["order_id", "user_id"], keys)["order_id"].to_pylist() == [1, 3]
