@@ -104,13 +104,15 @@ def synthesise(project: Any, query: str, out: Path, most: int, as_json: bool) ->
 
     They are settled then: what rows come later changes their values, and never what they are.
     """
-    from penstock.features.views.settling import written
+    from penstock.features.views.settling import fitting, written
+    from penstock.pipeline.knowngraph import graph_of
 
     if out.exists():
         raise RequestError("FEATURE_FILE", f"there is a file {out} already", hint="Remove it, or choose another name.")
-    database = project.database()
+    definitions, graph = project.features.definitions, graph_of(project.site.lake)
     with watched("looking at the data"):
-        text, count = written(database.synthesise(query), query, most)
+        made = fitting(project.database().synthesise(query), definitions, graph)
+        text, count = written(made, query, most)
     with out.open("x", encoding="utf-8") as file:
         file.write(text)
     if as_json:

@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from penstock import language
+from penstock.errors import QueryError
 from penstock.features.definitions import Feature, FeatureSet
 from penstock.features.phrases import phrase
+from penstock.features.views.binding import bind
+from penstock.features.views.declared import Definitions, ExpressionView
 from penstock.plan import quoted
+from penstock.schema import Graph
+
+
+def fitting(features: FeatureSet, definitions: Definitions, graph: Graph) -> FeatureSet:
+    """Those of the features that fit the tables as definitions see them.
+
+    They were made where links are guessed from values, too, which definitions do not rest on.
+    """
+    entity = f"{quoted(features.table)}.{quoted(features.key)}"
+    alone = ExpressionView("made", entity, {"key": entity})
+    bound = bind(replace(definitions, views={alone.name: alone}, services={}), graph)
+    table = bound.views[alone.name].entity.table
+    return features.only(one.name for one in features.features if _fits(one.name, bound.graph, table))
+
+
+def _fits(text: str, graph: Graph, table: str) -> bool:
+    try:
+        language.feature(text, graph, table)
+    except QueryError:
+        return False
+    return True
 
 
 def written(features: FeatureSet, query: str, most: int) -> tuple[str, int]:

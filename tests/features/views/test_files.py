@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from penstock.errors import PenstockError, RequestError
@@ -17,12 +19,12 @@ from penstock.features.views.declared import (
     RoleView,
     Service,
 )
-from penstock.features.views.settling import written
+from penstock.features.views.settling import fitting, written
 from penstock.language import feature
 from penstock.pipeline.featurefiles import definitions_of
 from penstock.pipeline.projectfile import read_project
 from penstock.pipeline.site import Site
-from penstock.schema import Dtype, Graph
+from penstock.schema import Dtype, Graph, Link
 from tests.features.feast.repos import DRIVERS
 from tests.features.feast.repos import written as written_repo
 from tests.features.views.town import FLOAT, GRAPH, INT, TIME, read, site, table
@@ -274,6 +276,15 @@ def test_what_is_taken_over_from_feast_is_read(tmp_path):
     driver_stats = table("driver_stats", columns, happened="event_timestamp")
     bound = bind(found, Graph((driver_stats,)))
     assert bound.on_demand["with_bonus"].feature("half").dtype is Dtype.FLOAT
+
+
+def test_what_rests_on_guessed_links_is_not_settled():
+    """A feature is written down only if definitions can read it."""
+    orders = replace(GRAPH.table("orders"), name="bought", columns=GRAPH.table("orders").columns[:-1])
+    guessed = Graph((*GRAPH.tables, orders), (*GRAPH.links, Link("bought", "order_id", "customers", "guessed")))
+    texts = ["COUNT(bought.*, -30, 0, days)", "COUNT(orders.*, -30, 0, days)"]
+    made = FeatureSet("customers", "customer_id", tuple(Feature(feature(one, guessed, "customers")) for one in texts))
+    assert [one.name for one in fitting(made, Definitions(), GRAPH).features] == texts[1:]
 
 
 def test_what_is_synthesised_is_written_down_and_read_back(tmp_path):
