@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, tuple[list[str], ...]] = {
     "project": ([],),
     "renames": ([],),
     "historical": ([],),
+    "online_sync": ([],),
 }
 FULL = BENCHMARKS | {
     "question": (["--repeat", "9"],),
@@ -32,6 +33,7 @@ FULL = BENCHMARKS | {
     "accuracy": (["--poison"],),
     "ingest": (["--rows", "10000000"],),
     "checks": (["--rows", "10000000"], ["--rows", "10000000", "--key"]),
+    "historical": ([], ["--shuffled"]),
 }
 """Each benchmark's arguments, run by run."""
 

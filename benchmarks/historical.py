@@ -41,6 +41,8 @@ THREADS = 2
 MEMORY = 4 << 30
 TIMES_KEYS = 100
 """How many rows a key has on average."""
+FEAST_MEMORY, FEAST_SECONDS = 24 << 30, 900
+"""What Feast may take: of address space, and of time."""
 
 
 def generate(folder: Path, rows: int, spine: int, *, shuffled: bool) -> None:
@@ -105,7 +107,8 @@ def asof(readings: pa.Table, spine: pa.Table) -> pa.Table:
 CONTESTANTS: dict[str, Callable[[pa.Table, pa.Table], pa.Table]] = {"penstock": penstock, "asof": asof}
 
 FEAST = """
-import sys, time
+import resource, sys, time
+resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
 from datetime import timedelta
 from pathlib import Path
 import pandas as pd
@@ -168,7 +171,11 @@ def feast(python: str, folder: Path, store: str) -> str:
     """What Feast takes with one of its offline stores, reading Parquet files; or why it gave nothing."""
     for name, table in zip(("readings", "spine"), load(folder), strict=True):
         pq.write_table(table, folder / f"{name}.parquet")
-    done = subprocess.run([python, "-c", FEAST, str(folder), store], capture_output=True, text=True, check=False)
+    command = [python, "-c", FEAST.replace("LIMIT", str(FEAST_MEMORY)), str(folder), store]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FEAST_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"no answer within {FEAST_SECONDS} s"
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"ended by signal {-done.returncode}"]
         return f"no answer: {last[0][:90]}"

@@ -5,7 +5,7 @@ Keys are numbered by a look-up, rows laid by counting; only rows that share a ke
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -196,20 +196,30 @@ def _settled(relational: Relational, table: Table, rows: Laid) -> Laid:
 
 
 def _order(relational: Relational, table: Table, rows: Laid, places: np.ndarray, run: np.ndarray) -> np.ndarray:
-    """The order of tied rows, as places among ``places``."""
-    clocks = {f"clock_{n}": c[places] for n, c in enumerate((rows.shown_from, rows.shown_until)) if c is not None}
-    said = {column.name.casefold(): column.name for column in reversed(table.columns)}
-    names = [*table.keys, *(column.name for column in table.columns if column.name in said.values())]
-    taken = relational.rows.read(table.name, names).take(pa.array(rows.row[places]))
-    ties = {f"tie_{n}": taken.column(n) for n in range(len(names))}
-    held = relational.hold(pa.table({ROW: np.arange(len(places)), "run": run, **clocks, **ties}))
-    keys, rest = list(ties)[: len(table.keys)], list(ties)[len(table.keys) :]
+    """The order of tied rows, as places among ``places``: whole rows are read only where less leaves ties."""
+    clocks = [clock[places] for clock in (rows.shown_from, rows.shown_until) if clock is not None]
+    named = {column.name.casefold(): column.name for column in reversed(table.columns)}
+    content = [column.name for column in table.columns if column.name in named.values()]
+    for rest in ([], content):
+        read = relational.rows.read(table.name, [*table.keys, *rest]).take(pa.array(rows.row[places]))
+        columns = [run, *read.columns[: len(table.keys)], *clocks, *read.columns[len(table.keys) :]]
+        order, alone = _sorted(relational, columns)
+        if alone:
+            break
+    return order
+
+
+def _sorted(relational: Relational, columns: Sequence[pa.ChunkedArray | np.ndarray]) -> tuple[np.ndarray, bool]:
+    """The rows in order of these columns, NULL last; and whether no two of them say the same."""
+    by = ", ".join(f"c{n}" for n in range(len(columns)))
+    numbered = {f"c{n}": column for n, column in enumerate(columns)}
+    held = relational.hold(pa.table({**numbered, ROW: np.arange(len(columns[0]))}))
     try:
-        by = ", ".join(["run", *keys, *clocks, *rest])
-        order: np.ndarray = relational.query(f"SELECT {identifier(ROW)} FROM {held} ORDER BY {by}")[0].to_numpy()
-        return order
+        order = relational.query(f"SELECT {identifier(ROW)} FROM {held} ORDER BY {by}")[0].to_numpy()
+        distinct = relational.query(f"SELECT count(*) FROM (SELECT DISTINCT {by} FROM {held})")[0][0].as_py()
     finally:
         relational.drop(held)
+    return order, distinct == len(order)
 
 
 __all__ = ["Laid", "key_column", "laid", "lay", "part_of"]

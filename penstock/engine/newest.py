@@ -104,12 +104,11 @@ def _flattened(relational: Relational, stream: Stream, keys: pa.Array, parts: in
     """The stream's rows for each part of the keys, by the joins of any stream."""
     table = relational.rows.graph.table(stream.table)
     asked = Wanted(Field(table.name, ROW, Dtype.INT, Kind.ID), coded=False)
-    whole = not (bool(table.keys) and (table.known is not None or relational.unique(table.name)))
     inner = hold_inner(relational, stream, [])
     held = relational.hold(pa.table({"code": pa.array(np.arange(len(keys))), "key": keys}))
     try:
         for part in range(parts):
-            flat = flatten(relational, stream, held, [asked], final=False, inner=inner, part=(part, parts), whole=whole)
+            flat = flatten(relational, stream, held, [asked], final=False, inner=inner, part=(part, parts), whole=True)
             count = (len(keys) - part + parts - 1) // parts
             row = flat.columns[asked.name].to_numpy()
             yield Laid(starts(flat.code // parts, count), row, flat.happened, flat.shown_from, flat.shown_until)
