@@ -97,6 +97,7 @@ def test_views_are_listed_with_their_kind_version_and_owner(project):
     shown = said(project, "list")
     assert all(name in shown for name in views)
     assert "The newest order." in shown
+    assert "service fraud: risk:*, last_order:amount" in shown
 
 
 def test_a_view_is_shown_with_its_features(project):

@@ -28,12 +28,15 @@ def list_views(project: Any, as_json: bool) -> None:
     """The views that the project declares: kind, entity, number of features, version, owner and description."""
     from penstock.features.views.described import listed
 
-    told = listed(project.features.bound)
+    bound = project.features.bound
+    told = listed(bound)
     if as_json:
         echo_json(told)
         return
     names = ("view", "kind", "entity", "features", "version", "owner", "description")
     shown_rows(names, [[row[name] for name in names] for row in told])
+    for service in bound.services.values():
+        click.echo(f"service {service.name}: {', '.join(service.features)}")
 
 
 @features.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
 import inspect
 import re
@@ -232,11 +233,14 @@ def _called(of: Entity | str) -> str:
 
 
 def _source(function: OnDemandFunction) -> str:
-    """The function's text; nothing where there is none to be read, as in an interactive session."""
+    """The function's text without its decorators; nothing where none can be read, as in an interactive session."""
     try:
-        return textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, SyntaxError, TypeError):
         return ""
+    if isinstance(tree.body[0], ast.FunctionDef):
+        tree.body[0].decorator_list = []
+    return ast.unparse(tree)
 
 
 __all__ = [

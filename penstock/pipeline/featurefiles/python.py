@@ -78,13 +78,18 @@ def _gives(statement: ast.stmt) -> list[str]:
 
 
 def _source(tree: ast.Module, name: str) -> str:
-    """A function with all statements of its module that it rests on, in their order; nothing where it is not there."""
+    """A function with all statements of its module that it rests on, in their order; nothing where it is not there.
+
+    Its decorators are left out: they say what it is for.
+    """
     makers: dict[str, list[int]] = {}
     for at, statement in enumerate(tree.body):
         for given in _gives(statement):
             makers.setdefault(given, []).append(at)
     wanted: set[int] = set()
     waiting = [at for at in makers.get(name, []) if isinstance(tree.body[at], ast.FunctionDef)]
+    for at in waiting:
+        tree.body[at].decorator_list = []  # type: ignore[attr-defined]
     while waiting:
         at = waiting.pop()
         if at not in wanted:
@@ -94,8 +99,5 @@ def _source(tree: ast.Module, name: str) -> str:
 
 
 def _uses(statement: ast.stmt) -> set[str]:
-    """The names that a statement reads; of a function not those of its decorators, which say what it is for."""
-    parts: list[ast.AST] = [statement]
-    if isinstance(statement, ast.FunctionDef):
-        parts = [statement.args, *statement.body]
-    return {node.id for part in parts for node in ast.walk(part) if isinstance(node, ast.Name)}
+    """The names that a statement reads."""
+    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}

@@ -24,6 +24,10 @@ from penstock.features import on_demand
 FACTOR = 2
 OTHER = 1
 
+def kept(function):
+    return function
+
+@kept
 def helped(x):
     return x
 
@@ -128,6 +132,8 @@ def test_code_is_compared_by_what_it_does(tmp_path):
     assert made("FACTOR") != plain
     assert made("FACTOR") != made("FACTOR", "FACTOR = 2", "FACTOR = 3")
     assert made('"Says so."', "    return x", "    return -x") != plain
+    assert made('"Says so."', "@kept\n", "") != plain
+    assert made('"Says so."', '"r": "float"}', '"r": "float"}, owner="growth"') == plain
 
 
 def test_code_that_differs_differs():
