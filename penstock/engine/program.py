@@ -118,9 +118,11 @@ class Program:
         """Each request's values (see `Result`), one a key.
 
         Events are as in `Segments`; ``columns`` have an entry an event, as in `Request`. ``cutoff`` is an instant for
-        all keys, or one a key. Windows look back.
+        all keys, or one a key. Windows look back. Raises ``ValueError`` where lengths do not agree.
         """
         cutoffs = np.asarray(cutoff, np.int64).reshape(-1)
+        if len(cutoffs) not in (1, len(event_starts) - 1) or any(len(column) != len(happened) for column in columns):
+            raise ValueError("each key has one cutoff, or all have the same, and each event an entry in each column")
         piece = _shown(_ints(event_starts), _ints(happened), shown_from, shown_until, cutoffs)
         walk = self._walk(piece, columns, cutoffs)
         keys = piece.last_key

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -192,3 +193,11 @@ def test_inputs_may_be_views_and_narrow_and_are_left_alone():
     world |= dict(zip(CLOCKS, records.T, strict=True)) | {"event_starts": world["event_starts"].astype(np.int32)}
     assert [bits(result) for result in program.run(**world)] == expected
     assert records.flags.writeable
+
+
+def test_lengths_that_do_not_agree_are_refused():
+    world = hot(50, 1)
+    with pytest.raises(ValueError, match="each key has one cutoff"):
+        WHOLE.run(**world | {"cutoff": np.array([1, 2])})
+    with pytest.raises(ValueError, match="each event an entry in each column"):
+        WHOLE.run(**world | {"columns": [column[1:] for column in world["columns"]]})
