@@ -150,11 +150,12 @@ class ServingApp:
 
     def _counted(self, ask: bodies.Ask, wanted: Named) -> int:
         """How many values are asked for. Raises ``RequestError`` where that is too many."""
-        rows = max(map(len, ask.entities.values()), default=0)
-        at_most(len(wanted.features), self.limits.features, "features")
-        at_most(rows, self.limits.entities, "entities")
-        at_most(rows * len(wanted.features), self.limits.values, "values")
-        return rows * len(wanted.features)
+        rows, features, limits = max(map(len, ask.entities.values()), default=0), len(wanted.features), self.limits
+        if features > limits.features or rows > limits.entities or rows * features > limits.values:
+            at_most(features, limits.features, "features")
+            at_most(rows, limits.entities, "entities")
+            at_most(rows * features, limits.values, "values")
+        return rows * features
 
     def _answered(self, ask: bodies.Ask, wanted: Named) -> Answer:
         try:

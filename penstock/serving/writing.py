@@ -9,8 +9,9 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ _ENCODE = msgspec.json.Encoder(enc_hook=str).encode
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  # served instants have no zone: they are UTC
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 _FEW, _OFTEN = 8, 1000
-_STATUSES = {status: f'"{status.name}"'.encode() for status in Status}
+_STATUSES = tuple(f'"{status.name}"'.encode() for status in Status)
 
 
 class _Column(msgspec.Struct):
@@ -49,24 +50,29 @@ def written(
 ) -> tuple[bytes, list[int]]:
     """An answer as JSON, and how often each status is in it. ``views`` are told in the metadata."""
     columns = [_Column(column, *_sure(len(column))) for column in keys.values()]
-    tallies, run = [0] * len(Status), 0
-    its: Sequence[Status] = ()
-    when: Sequence[int | None] | None = None
-    for values, statuses, times in zip(online.values, online.statuses, online.times, strict=True):
-        if statuses != its or times != when:
-            _count(tallies, its, run)
-            its, when, run = statuses, times, 0
-            status_text, time_text = msgspec.Raw(_named(its)), msgspec.Raw(_dated(when))
-        run += 1
-        columns.append(_Column(values, status_text, time_text))
-    _count(tallies, its, run)
+    tallies = [0] * len(Status)
+    for run in _runs(online):
+        statuses, times = online.statuses[run.start], online.times[run.start]
+        texts = msgspec.Raw(_named(statuses)), msgspec.Raw(_dated(times))
+        columns += [_Column(values, *texts) for values in online.values[run.start : run.stop]]
+        _count(tallies, statuses, len(run))
     metadata = _Metadata([*keys, *online.names], [{"name": name} for name in views])
     return _encoded(_Told(columns, metadata), spelt), tallies
 
 
+def _runs(online: Online) -> list[range]:
+    """Features that follow one another and have the same statuses and times, as those of one view often do."""
+    statuses, times, count = online.statuses, online.times, len(online.names)
+    if count and statuses.count(statuses[0]) == count and times.count(times[0]) == count:
+        return [range(count)]
+    pairs = zip(pairwise(statuses), pairwise(times), strict=True)
+    ends = [at for at, (its, when) in enumerate(pairs, 1) if its[0] != its[1] or when[0] != when[1]]
+    return [range(first, last) for first, last in pairwise([0, *ends, count])] if count else []
+
+
 def _count(tallies: list[int], statuses: Sequence[Status], columns: int) -> None:
     """Add up the statuses of columns that have the same."""
-    for status in set(statuses):
+    for status in Status:
         tallies[status] += statuses.count(status) * columns
 
 
@@ -108,16 +114,27 @@ class Spelt:
 
 
 def _encoded(told: _Told, spelt: Spelt) -> bytes:
-    """The answer; what is no number would be written as null, so that it is looked for where there is one."""
-    if not spelt.always:
-        text = _ENCODE(told)
-        if b"null" not in text:
-            return text
+    """The answer; what is no number would be written as null, so that it is looked for first."""
     features = told.results[len(told.results) - spelt.features :]
-    odd = [place for place in spelt.floats if not math.isfinite(sum(filter(None, features[place].values)))]  # type: ignore[arg-type]
-    for place in (*spelt.always, *odd):
-        features[place].values = [plain(value) for value in features[place].values]
+    floats = [features[place] for place in spelt.floats]
+    for column in (*(features[place] for place in spelt.always), *_odd(floats)):
+        column.values = [plain(value) for value in column.values]
     return _ENCODE(told)
+
+
+def _odd(columns: Sequence[_Column]) -> list[_Column]:
+    """The columns of floats with NaN or an infinity among them: such a sum is none, either."""
+    if _finite(column.values for column in columns):
+        return []
+    return [column for column in columns if not _finite([[value for value in column.values if value is not None]])]
+
+
+def _finite(columns: Iterable[Sequence[Any]]) -> bool:
+    """Whether floats add up to a number; not where there is a NULL."""
+    try:
+        return math.isfinite(sum(map(sum, columns)))
+    except TypeError:
+        return False
 
 
 def plain(value: Any) -> Any:
