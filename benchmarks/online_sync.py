@@ -85,7 +85,8 @@ class Bench:
         lake, told = open_lake(self.place / "lake"), bound()
         rows = commit(lake, np.arange(self.rows), NOW - 10**9, "first")
         packed = self.rows * 8 * (2 + len(FEATURES))
-        loads, sizes = [], []
+        loads: list[float] = []
+        sizes: list[int] = []
         before = peak_memory()
         for number in range(repeat):
             store = LmdbStore(self.place / f"store{number}")

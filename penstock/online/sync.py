@@ -44,8 +44,8 @@ KEYS_AT_ONCE = 20_000
 _TRIES = 100
 
 
-class LostError(Exception):
-    """What changed since the store was last in step cannot be told: all has to be made anew."""
+class AnewError(Exception):
+    """All has to be made anew: what changed cannot be told, or is so much that it is less work."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _synced(job: Job, *, anew: bool) -> Synced:
             how = _brought(job, anew=anew)
         except OvertakenError:
             anew = False
-        except LostError:
+        except AnewError:
             anew = True
         else:
             return Synced(job.view, how, job.tally.rows, job.tally.keys, time.monotonic() - began)
@@ -140,7 +140,7 @@ def _brought(job: Job, *, anew: bool) -> How:
         beside = _Beside(job, loaded(job))
         try:
             _catch_up(job, beside)
-        except LostError:
+        except AnewError:
             beside.forget()
             raise
         return "first load" if state is None else "switched"
@@ -193,6 +193,12 @@ class _Served:
         """Look again: a stream may have brought the view further. `OvertakenError` where another build is served."""
         self.state = _served(self.job, self.state)
 
+    def weigh(self, keys: int) -> None:
+        """Raise `AnewError` where so many keys changed that building beside is less work."""
+        there = self.job.store.spaces()
+        if 2 * keys > sum(there.get(name, 0) for name in self.state.names):
+            raise AnewError
+
     def go_on(self, state: ViewState) -> None:
         """Note how far the view has come; under `feeding`."""
         self.job.store.write([], {VIEW + self.job.view: written(state)})
@@ -218,6 +224,9 @@ class _Beside:
     def check(self) -> None:
         """Raise `OvertakenError` where another process has gone on with the build."""
         _must_be(building(self.job.store, self.job.view), self.plan)
+
+    def weigh(self, _keys: int) -> None:
+        """However many keys changed meanwhile: they are made again, and that is the end of it."""
 
     def go_on(self, state: ViewState) -> None:
         """Note how far the build has come; under `feeding`."""
@@ -257,6 +266,7 @@ def _catch_up(job: Job, held: _Served | _Beside) -> None:
                 changes = [one for h, keys in affected.items() for one in _remade(job, look, held.state, h, keys)]
                 job.store.write(changes, held.notes(after))
                 return
+        held.weigh(sum(map(len, affected.values())))
         _in_batches(job, held, affected)
         with job.store.feeding():
             held.check()
@@ -266,7 +276,7 @@ def _catch_up(job: Job, held: _Served | _Beside) -> None:
 def _affected(job: Job, look: LakeNow, held: _Served | _Beside) -> dict[Holding, pa.Array]:
     changes = look.changes(held.state.followed)
     if any(rows is None for rows in changes.values()):
-        raise LostError
+        raise AnewError
     found = {holding: look.places.affected(holding, changes) for holding in job.kept.holdings}
     return {h: keys_of(h, look.relational) if keys is None else keys for h, keys in found.items()}
 

@@ -48,7 +48,8 @@ def test_it_says_what_it_did(shop: Shop) -> None:
     shop.commit("customers", [{"customer_id": 1, "city": "Rome", "since": START, "_known": NOW}])
     done = hows(shop.sync())
     assert done == {
-        "spending": "increment", "order": "increment", "own": "increment", "takings": "nothing", "shopping": "nothing",
+        "spending": "increment", "order": "increment", "own": "increment", "nested": "increment",
+        "takings": "nothing", "shopping": "nothing",
     }  # fmt: skip
     state = live(shop.store(), "own")
     assert state is not None
@@ -105,7 +106,8 @@ def test_a_view_that_is_defined_no_longer_goes(shop: Shop) -> None:
     told = definitions()
     shop.bound = bind(replace(told, views={"own": told.views["own"]}), graph())
     assert hows(shop.sync()) == {
-        "order": "dropped", "shopping": "dropped", "spending": "dropped", "takings": "dropped", "own": "nothing",
+        "nested": "dropped", "order": "dropped", "shopping": "dropped", "spending": "dropped", "takings": "dropped",
+        "own": "nothing",
     }  # fmt: skip
     assert set(all_live(shop.store())) == {"own"}
     state = live(shop.store(), "own")

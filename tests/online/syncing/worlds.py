@@ -91,6 +91,12 @@ EXPRESSIONS = {
     "last_page": "LAST(visits.page, -INF, 0, days)",
     "city": "customers.city",
 }
+NESTED = {
+    "packed": "COUNT(orders.* WHERE COUNT(items.*) > 0, -30, 0, days)",
+    "alike": "SUM(orders.price, -30, 0, days) OF SAME customers.city",
+    "all": "COUNT(orders.*, -5, 0, rows) OF ALL",
+    "made": "COUNT_DISTINCT(makers.country, -INF, 0, days)",
+}
 
 
 def definitions(expressions: Mapping[str, str] = EXPRESSIONS) -> Definitions:
@@ -107,6 +113,7 @@ def definitions(expressions: Mapping[str, str] = EXPRESSIONS) -> Definitions:
         "takings": ExpressionView(
             "takings", "till", {"n": "COUNT(orders.*, -5, 0, days)", "p": "AVG(orders.price, -INF, 0, days)"}
         ),
+        "nested": ExpressionView("nested", "customer", NESTED),
         "shopping": LatestView("shopping", "shop", "orders", {"price": "price"}, ttl=10 * DAY),
     }
     return Definitions(entities, views)
