@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.engine.compile import identifier
-from penstock.engine.relational import ROW, Relational
+from penstock.engine.relational import ARROW, ROW, Relational
 from penstock.plan import Stream
 from penstock.schema import Table
 from penstock.window import BEGINNING, END
@@ -60,8 +60,8 @@ def key_column(relational: Relational, stream: Stream, kind: pa.DataType) -> str
         return None
     graph = relational.rows.graph
     columns = stream.hops[0].columns if stream.hops else graph.table(stream.root).keys[:1]
-    same = len(columns) == 1 and relational.rows.read(stream.table, columns)[0].type == kind
-    return columns[0] if same else None
+    alike = len(columns) == 1 and ARROW[graph.table(stream.table).column(columns[0]).dtype] == kind
+    return columns[0] if alike else None
 
 
 def lay(relational: Relational, stream: Stream, column: str, keys: pa.Array, parts: int) -> Iterator[Laid]:
