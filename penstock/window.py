@@ -11,6 +11,7 @@ that a leak is a type error.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -212,3 +213,22 @@ class Lookahead(Window):
 
 def _amount(count: int, unit: Unit) -> str:
     return f"{count} {unit}" if count != 1 else f"1 {str(unit).removesuffix('s')}"
+
+
+_LONGEST_MONTH = 31 * Unit.DAYS.microseconds
+
+
+def reach_of(windows: Iterable[Window]) -> int | None:
+    """How far back these windows look at most, in microseconds; None: to the beginning, as windows of rows do.
+
+    >>> reach_of([Lookback(-1, 0, Unit.HOURS), Lookback(-30, 0, Unit.SECONDS)]), reach_of([Lookback(None, 0)])
+    (3600000000, None)
+    """
+    found = [_back(window) for window in windows]
+    return None if None in found else max((back for back in found if back is not None), default=0)
+
+
+def _back(window: Window) -> int | None:
+    if window.start is None or window.unit is Unit.ROWS:
+        return None
+    return -window.start * (_LONGEST_MONTH if window.unit is Unit.MONTHS else window.unit.microseconds)

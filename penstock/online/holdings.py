@@ -20,11 +20,10 @@ from penstock.features.views.bound import BoundView
 from penstock.language import lower_features
 from penstock.plan import Age, Aggregate, Anchor, Attach, Field, Latest, Peers, Stream, Sweep
 from penstock.schema import Dtype, Graph, Link, Table
-from penstock.window import Unit, Window
+from penstock.window import reach_of
 
 FORMAT = "1"
 """Changes whenever what is kept would be written otherwise."""
-_LONGEST_MONTH = 31 * 86_400_000_000
 
 
 @dataclass(frozen=True)
@@ -209,15 +208,3 @@ def _swept_key(graph: Graph, stream: Stream) -> Dtype:
 def _key(graph: Graph, table: str) -> Dtype:
     schema = graph.table(table)
     return schema.column(schema.keys[0]).dtype
-
-
-def reach_of(windows: Iterable[Window]) -> int | None:
-    """How far back these windows look, in microseconds; None: to the beginning, as windows of rows do."""
-    found = [_back(window) for window in windows]
-    return None if None in found else max((back for back in found if back is not None), default=0)
-
-
-def _back(window: Window) -> int | None:
-    if window.start is None or window.unit is Unit.ROWS:
-        return None
-    return -window.start * (_LONGEST_MONTH if window.unit is Unit.MONTHS else window.unit.microseconds)

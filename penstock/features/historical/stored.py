@@ -13,13 +13,14 @@ from penstock.engine.execute import Progress, execute
 from penstock.engine.newest import Newest, newest
 from penstock.engine.relational import ARROW, Relational
 from penstock.engine.rewrites import merge_sweeps
+from penstock.engine.streams import EVERYTHING
 from penstock.expression import Compare, Constant, Expr, Logic
 from penstock.features.historical.keys import entities
 from penstock.features.views.bound import Bound, BoundEntity, BoundFeature, BoundView, Chosen
 from penstock.language import lower_features
 from penstock.plan import Aggregate, Attach, Latest, Stream, Sweep
 from penstock.schema import Dtype
-from penstock.window import Lookback
+from penstock.window import Lookback, Unit, reach_of
 
 Values = dict[Chosen, pa.ChunkedArray]
 
@@ -164,16 +165,18 @@ def _known(
 def _seen(view: BoundView) -> Expr | None:
     """Whether any row of the view's streams shows at the cutoff; None where it has none, or a table says who is there.
 
-    Rows that are not the entity's own (an anchor's, peers') say nothing of it.
+    Rows that are not the entity's own (an anchor's, peers') say nothing of it, nor do those that no window of the view
+    reaches any more: no store keeps them.
     """
     if view.entity.exists is not None:
         return None
     plain = {one.name: one.expression for one in view.features if not isinstance(one.expression, Latest)}
     steps = merge_sweeps(list(lower_features(plain, view.entity.table, view.entity.column).chain()))
-    streams = [step.stream for step in steps if isinstance(step, Sweep) and step.stream.anchor is None]
+    swept = [step for step in steps if isinstance(step, Sweep) and step.stream.anchor is None]
+    streams = {step.stream: reach_of(one.window or EVERYTHING for one in step.aggregates) for step in swept}
     if not view.entity.virtual and any(isinstance(step, Attach) for step in steps):
-        streams.append(Stream(view.entity.table))
-    counts = [_count(stream) for stream in dict.fromkeys(streams)]
+        streams[Stream(view.entity.table)] = None
+    counts = [_count(stream, reach) for stream, reach in streams.items()]
     return _any([Compare(">", count, Constant(0)) for count in counts])
 
 
@@ -184,10 +187,14 @@ def _any(conditions: Sequence[Expr]) -> Expr | None:
     return joined
 
 
-def _count(stream: Stream) -> Aggregate:
-    """How many rows show, of all time; it names every link of its way, so that no other aggregate is called so."""
+def _count(stream: Stream, reach: int | None) -> Aggregate:
+    """How many rows show of the last ``reach`` microseconds (None: of all time).
+
+    It names every link of its way, so that no other aggregate is called so.
+    """
+    window = Lookback(None, 0) if reach is None else Lookback(-reach // Unit.SECONDS.microseconds, 0, Unit.SECONDS)
     way = tuple(f"{link} to {link.to}" for link in stream.hops) or (f"the rows of {stream.root}",)
-    return Aggregate("COUNT", stream, None, Lookback(None, 0), via=way)
+    return Aggregate("COUNT", stream, None, window, via=way)
 
 
 def typed(column: pa.ChunkedArray, feature: BoundFeature) -> pa.ChunkedArray:

@@ -69,16 +69,10 @@ def questions(draw: st.DrawFn) -> tuple[make.MemoryRows, dict[str, Expr], str | 
     """A database, features, which table says who is there, when the store is built and asked, and about whom."""
     rows = draw(make.databases())
     asked = draw(features(rows))
-    exists = "users" if any(map(bounded, asked.values())) else draw(st.sampled_from(["users", None]))
+    exists = draw(st.sampled_from(["users", None]))
     first, second = sorted(draw(st.tuples(make.times(), make.times())))
     keys = draw(st.lists(st.sampled_from([0, 1, 2, 3, 7]), min_size=1, max_size=6))
     return rows, asked, exists, first, second, keys
-
-
-def bounded(expression: Expr) -> bool:
-    """Whether it looks back so far and no further: a store keeps no rows that nobody can ask for."""
-    windows = [one.window for one in expression.walk() if isinstance(one, Aggregate) and one.window is not None]
-    return any(window.start is not None and window.unit is not Unit.ROWS for window in windows)
 
 
 def exact(expression: Expr) -> bool:
