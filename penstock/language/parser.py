@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
+from itertools import pairwise
 from typing import Literal
 
 from penstock.aggregates import AGGREGATES
@@ -58,20 +59,18 @@ def parse_expression(text: str, names: Collection[str] = ()) -> Expr:
     COUNT(orders.*, -7, 0, days) / COUNT(orders.*, -30, 0, days)
     """
     at = Cursor.on(text)
-    at.tokens = [replace(one, kind=T.QUOTED) if _names(one, after, names) else one for one, after in _pairs(at.tokens)]
+    if names:
+        at.tokens = [_as_name(one, after, names) for one, after in pairwise([*at.tokens, at.here])]
     found = phrases.expression(at)
     _end(at)
     _not_too_tall(at, found)
     return found
 
 
-def _pairs(found: list[Token]) -> Iterator[tuple[Token, Token]]:
-    return zip(found, [*found[1:], found[-1]], strict=True)
-
-
-def _names(token: Token, after: Token, names: Collection[str]) -> bool:
-    """Whether a word for an aggregate is a name here."""
-    return token.text in names and token.upper in AGGREGATES and after.text != "("
+def _as_name(token: Token, after: Token, names: Collection[str]) -> Token:
+    """A token; a word for an aggregate that is a name here, as if it stood in backticks."""
+    named = token.text in names and token.upper in AGGREGATES and after.text != "("
+    return replace(token, kind=T.QUOTED) if named else token
 
 
 def parse_target(text: str) -> tuple[Expr, Spec, tuple[Extension, ...]]:
