@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -20,7 +20,8 @@ from penstock.lake.rows import as_dtype
 from penstock.lake.versioned import DELETED, KNOWN
 from penstock.online.changed import identity, is_whole, read_by, ways_up
 from penstock.online.holdings import Holding
-from penstock.schema import Graph
+from penstock.plan import Rows
+from penstock.schema import Dtype, Graph
 from penstock.settings import Settings
 
 
@@ -85,7 +86,7 @@ class Arrivals:
     def hashes(self) -> np.ndarray | None:
         """For each row 64 bits that stand for its key; None in a table without one, where every row is another."""
         keys = self.bound.graph.table(self.table).keys
-        return hashed(self.relational, self.table, keys) if keys else None
+        return hashed(self.entities, self.table, keys, lambda: self.relational) if keys else None
 
     def identities(self, places: np.ndarray) -> pa.Table:
         """What says which rows some of them are, and where they point."""
@@ -100,10 +101,13 @@ class Arrivals:
         return Arrivals(self.bound, self.settings, self.table, self.rows.take(pa.array(places)))
 
 
-def hashed(relational: Relational, table: str, keys: Sequence[str]) -> np.ndarray:
-    """For each row of a table that an engine reads 64 bits that stand for its key, in the rows' order."""
-    source, columns = relational.source(table, keys), ", ".join(map(identifier, keys))
-    found: np.ndarray = relational.query(f"SELECT hash({columns}) AS h FROM {source}")["h"].to_numpy()
+def hashed(rows: Rows, table: str, keys: Sequence[str], engine: Callable[[], Relational]) -> np.ndarray:
+    """For each row of a table 64 bits that stand for its key, in the rows' order: a whole number stands for itself."""
+    if len(keys) == 1 and rows.graph.table(table).column(keys[0]).dtype is Dtype.INT:
+        numbers: np.ndarray = pc.fill_null(rows.read(table, keys)[0], 0).to_numpy()
+        return numbers.view(np.uint64)
+    source, columns = engine().source(table, keys), ", ".join(map(identifier, keys))
+    found: np.ndarray = engine().query(f"SELECT hash({columns}) AS h FROM {source}")["h"].to_numpy()
     return found
 
 

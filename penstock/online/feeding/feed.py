@@ -16,14 +16,13 @@ from penstock.engine.relational import Relational
 from penstock.errors import FailedError, SourceError, StoreError
 from penstock.features.views.bound import Bound
 from penstock.lake.versioned import KNOWN, Lake
-from penstock.online.build import built
 from penstock.online.catalogue import VIEW, ViewState, written
 from penstock.online.feeding.arrivals import Arrivals, hashed
 from penstock.online.feeding.lanes import Lane, OutOfStepError, Versions, lanes_of
+from penstock.online.feeding.laying import laid
 from penstock.online.feeding.merging import merged
 from penstock.online.feeding.remaking import Waiting, remade
 from penstock.online.feeding.rowkeys import RowKeys
-from penstock.online.loading import SLACK
 from penstock.online.rebuild import LakeNow
 from penstock.online.store import Change, OnlineStore
 from penstock.online.sync import sync
@@ -32,6 +31,8 @@ from penstock.settings import Settings
 
 _TICK = 1.0
 Way = Literal["both", "lake", "store"]
+_SLACK = 2_000_000
+"""So many microseconds the clocks of those who ask may be behind: a row that was the newest then is still kept."""
 Landed = dict[tuple[str, Way], list[pa.RecordBatch]]
 _GRACE = 1_000_000
 """So many microseconds may pass between when a row becomes known and when it has landed."""
@@ -175,7 +176,8 @@ class Feed:
         look = LakeNow.open(self._bound, self._lake, own, self._settings)
         engine = Relational(look.following.rows, self._settings)
         keyed = {name: self._bound.graph.table(name).keys for name in look.following.tables}
-        return {name: RowKeys(hashed(engine, name, keys)) for name, keys in keyed.items() if keys}
+        rows = look.following.rows
+        return {name: RowKeys(hashed(rows, name, keys, lambda: engine)) for name, keys in keyed.items() if keys}
 
     def _run(self) -> None:
         try:
@@ -266,7 +268,7 @@ class Feed:
         """Rows that are in no lake, behind those kept that happened at the same instant."""
         for holding in lane.own:
             if came.table in lane.reads[holding]:
-                rows, texts = built(holding, came.relational, at=self._at), self._texts_of(state)
+                rows, texts = laid(holding, came, self._at), self._texts_of(state)
                 changes += merged(self._store, state, holding, rows, texts, self._at, ties=True).changes
 
     def _apply_to(self, lane: Lane, came: Sequence[Arrivals], changes: list[Change]) -> ViewState | None:
@@ -291,7 +293,7 @@ class Feed:
         new, first = came.taken(np.flatnonzero(fresh)), int(came.known[0])
         for holding in lane.own:
             if came.table in lane.reads[holding] and len(new):
-                rows = built(holding, new.relational, at=self._at)
+                rows = laid(holding, new, self._at)
                 found = merged(self._store, state, holding, rows, self._texts_of(state), self._at)
                 changes += found.changes
                 if len(found.doubtful):
@@ -311,7 +313,7 @@ class Feed:
 
     @property
     def _at(self) -> int:
-        return self._now() - SLACK
+        return self._now() - _SLACK
 
     def _texts_of(self, state: ViewState) -> Texts:
         return self._texts.setdefault(state.texts, Texts(self._store, state.texts))

@@ -22,6 +22,7 @@ from penstock.online.keys import packed
 from penstock.online.rebuild import Parts, parts_of
 from penstock.online.store import Change, OnlineStore
 from penstock.online.texts import Texts
+from penstock.window import END
 
 _INSTANT = Struct("<q")
 
@@ -120,8 +121,13 @@ def _happened(row: Sequence[Any]) -> int:
 def _last_shown(rows: Sequence[Sequence[Any]], at: int) -> Iterator[Sequence[Any]]:
     """The rows that no later one covers for all the time that they show from ``at`` on, last first."""
     seen: list[tuple[int, int]] = []
+    least = END  # when the first of the later rows begins that show for ever
     for row in reversed(rows):
         begins, until = max(row[1], at), row[2]
-        if until > at and not any(start <= begins and until <= end for start, end in seen):
+        if until <= at or least <= begins or any(start <= begins and until <= end for start, end in seen):
+            continue
+        if until == END:
+            least = begins
+        else:
             seen.append((begins, until))
-            yield row
+        yield row
