@@ -201,3 +201,16 @@ def test_two_syncs_at_once_end_as_one(shop: Shop, tmp_path: Path) -> None:
     assert shop.contents() == shop.contents("fresh")
     shop.sync()
     assert unnamed(shop.store()) == []
+
+
+def test_where_most_keys_changed_all_is_built_beside(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.sync(views=["own"])
+    monkeypatch.setattr("penstock.online.sync.KEYS_AT_ONCE", 1)
+    shop.commit("customers", [{"customer_id": n, "city": "Rome", "_known": NOW} for n in range(2)])
+    assert hows(shop.sync(views=["own"])) == {"own": "increment"}
+    shop.commit("customers", [{"customer_id": n, "city": "Lima", "_known": NOW} for n in range(4)])
+    assert hows(shop.sync(views=["own"])) == {"own": "switched"}
+    told = definitions()
+    shop.bound = bind(replace(told, views={"own": told.views["own"]}), graph())
+    shop.sync("fresh")
+    assert shop.contents() == shop.contents("fresh")
