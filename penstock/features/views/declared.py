@@ -48,7 +48,7 @@ class Entity:
     ``table`` has a row for each of them, under its own key (in the order of ``keys``); an entity without one is known
     only by the rows of others. ``joins`` maps tables to their columns that hold the key, in the same order. A table
     that it does not name belongs to the entity by its links to ``table``, else by its columns called like ``keys``. No
-    columns: the table is left out.
+    columns: what these are called says nothing.
     """
 
     name: str

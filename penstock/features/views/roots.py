@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from penstock.errors import RequestError
@@ -155,7 +155,7 @@ def _like_keys(entity: Entity, view: LatestView, graph: Graph) -> tuple[str, ...
 
 
 def _virtual(entity: Entity, table: Table | None, views: Sequence[LatestView], graph: Graph, name: str) -> Virtual:
-    joins = {} if table is None else {table.name: table.keys}
+    joins = {} if table is None else dict(_own_joins(entity, table, graph))
     for one in graph:
         columns = entity.joins.get(one.name, entity.keys)
         if one.name not in joins and columns and (one.name in entity.joins or all(map(one.has, columns))):
@@ -173,6 +173,16 @@ def _virtual(entity: Entity, table: Table | None, views: Sequence[LatestView], g
         raise _wrong(entity, "FEATURE_ENTITY_ROWS", f"no table has {' and '.join(entity.keys)}", there, hint)
     ways = [_checked(entity, *way, graph) for way in (*joins.items(), *dict.fromkeys(also))]
     return Virtual(name, _key_dtype(entity, ways, graph), joins, tuple(dict.fromkeys(also)))
+
+
+def _own_joins(entity: Entity, table: Table, graph: Graph) -> Iterator[Way]:
+    """How the entity's own table and those that link to it hold its key, in the order in which the entity says it."""
+    same = set(entity.keys) == set(table.keys)
+    order = [table.keys.index(key) for key in entity.keys] if same else range(len(table.keys))
+    yield table.name, tuple(table.keys[at] for at in order)
+    for link in graph.links_to(table.name):
+        if link.table not in (table.name, *entity.joins) and len(link.columns) == len(table.keys):
+            yield link.table, tuple(link.columns[at] for at in order)
 
 
 def _key_dtype(entity: Entity, ways: Sequence[Way], graph: Graph) -> Dtype:

@@ -22,7 +22,7 @@ from penstock.features.views.declared import (
 )
 from penstock.plan import Aggregate, Field, Latest, Stream
 from penstock.schema import Dtype, Graph, Link
-from tests.features.views.town import CUSTOMER, GRAPH, PLACE, table, town
+from tests.features.views.town import CUSTOMER, GRAPH, PLACE, STOCK, table, town
 
 ORDERED = ExpressionView("ordered", "customer", {"n": "COUNT(orders.*, -30, 0, days)", "city": "customers.city"})
 LAST = LatestView("last", "customer", "orders", {"amount": "amount", "tags": "tags"}, ttl=5)
@@ -86,6 +86,17 @@ def test_a_composite_key_is_one_text_and_its_own_table_says_what_exists():
     assert [link.columns for link in bound.graph.links_to("stock entity")] == [
         ("key of stock entity by shop, item",)
     ] * 2
+
+
+def test_a_composite_key_is_one_thing_in_whatever_order_it_is_said():
+    turned = replace(STOCK, keys=("item", "shop"))
+    sold = table("sold", {"what": Dtype.INT, "where": Dtype.STRING, "n": Dtype.INT})
+    graph = Graph((*GRAPH.tables, sold), (*GRAPH.links, Link("sold", ("where", "what"), "stock")))
+    bound = town(turned, LatestView("one", "stock", "sold", {"n": "n"}), graph=graph)
+    assert bound.joins.virtual["stock entity"].joins == {
+        "stock": ("item", "shop"), "sold": ("what", "where"), "sales": ("item", "shop")
+    }  # fmt: skip
+    assert bound.entities["stock"].dtypes == (Dtype.INT, Dtype.STRING)
 
 
 def test_joins_say_which_columns_hold_the_key_and_may_leave_a_table_out():
