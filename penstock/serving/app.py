@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from penstock.errors import PenstockError, RequestError
-from penstock.features.views.bound import BoundOnDemand
+from penstock.features.views.bound import Bound, BoundOnDemand
 from penstock.lake.streams.asgi import AnswerError, Receive, Scope, Send, admit, body_of, headers_of
 from penstock.serving import bodies
 from penstock.serving.faults import Answer, failure, fault, refusal
@@ -45,6 +45,7 @@ class ServingApp:
     token: str | None = None
     limits: Limits = USUAL
     metrics: Metrics = field(default_factory=Metrics.alone)
+    _bound: Bound | None = None
     _names: dict[tuple[object, ...], Named] = field(default_factory=dict)
     _large: int = 0
 
@@ -130,7 +131,9 @@ class ServingApp:
     def _named(self, ask: bodies.Ask) -> Named:
         bound = self.service.bound
         chosen: tuple[object, ...] = tuple(ask.features or ()) if ask.feature_service is None else ()
-        asked = (id(bound), ask.feature_service, ask.full_feature_names, *chosen)
+        if bound is not self._bound:  # the definitions were read anew
+            self._bound, self._names = bound, {}
+        asked = (ask.feature_service, ask.full_feature_names, *chosen)
         found = self._names.get(asked)
         if found is None:
             found = self._resolved(ask)

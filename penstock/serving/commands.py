@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from penstock.errors import RequestError
 from penstock.features.views.bound import BoundView
+from penstock.lake.versioned import DELETED, KNOWN
 from penstock.schema import Table
 from penstock.serving.faults import unknown
 from penstock.serving.naming import check_names, known_view
@@ -69,7 +70,8 @@ def _without_index(given: pa.Table) -> pa.Table:
 def _pull_all(service: FeatureService, command: Command, _given: pa.Table) -> pa.Table:
     keys, features = _texts(command, "join_key_columns"), _texts(command, "feature_name_columns")
     clocks = [name for name in (command.get("timestamp_field"), command.get("created_timestamp_column")) if name]
-    rows = service.rows(_table(service, _text(command, "data_source_name")).name)
+    table = _table(service, _text(command, "data_source_name"))
+    rows = _current(service.rows(table.name), table)
     wanted = list(dict.fromkeys([*keys, *features, *clocks]))
     for name in wanted:
         if name not in rows.column_names:
@@ -91,21 +93,36 @@ def _zoned(rows: pa.Table) -> pa.Table:
     return rows.cast(schema)
 
 
+def _current(rows: pa.Table, table: Table) -> pa.Table:
+    """The rows that are true now, of all their versions: each key's newest, and none that was deleted."""
+    if table.known in rows.column_names and table.keys:
+        rows = _last(rows, table.keys, [rows[table.known]])
+    if table.deleted in rows.column_names:
+        rows = rows.filter(pc.invert(pc.fill_null(rows[table.deleted], False)))
+    return rows
+
+
+def _last(rows: pa.Table, keys: Sequence[str], clocks: Sequence[pa.ChunkedArray]) -> pa.Table:
+    """Of each key the last row by its clocks (NULL is first), and of equal ones the last."""
+    order = pa.table({str(at): pc.fill_null(clock.cast(pa.int64()), -(2**63)) for at, clock in enumerate(clocks)})
+    rows = rows.take(pc.sort_indices(order, [(name, "ascending") for name in order.column_names]))
+    rows = rows.append_column("", pa.array(range(rows.num_rows), pa.int64()))
+    last = rows.group_by(list(keys)).aggregate([("", "max")])["_max"]
+    return rows.take(last.take(pc.sort_indices(last))).drop_columns([""])
+
+
 def _pull_latest(service: FeatureService, command: Command, given: pa.Table) -> pa.Table:
     """Of each key the row that happened last; of several at once the one created last (NULL: when it happened)."""
     rows = _pull_all(service, command, given)
     happened = rows[command["timestamp_field"]]
     created = pc.coalesce(rows[command.get("created_timestamp_column") or command["timestamp_field"]], happened)
-    clocks = pa.table({"happened": happened, "created": created})
-    order = pc.sort_indices(clocks, [("happened", "ascending"), ("created", "ascending")])
-    rows = rows.take(order).append_column("", pa.array(range(rows.num_rows), pa.int64()))
-    last = rows.group_by(_texts(command, "join_key_columns")).aggregate([("", "max")])["_max"]
-    return rows.take(last.take(pc.sort_indices(last))).drop_columns([""])
+    return _last(rows, _texts(command, "join_key_columns"), [happened, created])
 
 
 def _columns(service: FeatureService, command: Command, _given: pa.Table) -> pa.Table:
     table = _table(service, _source_name(command))
-    rows = _zoned(service.rows(table.name).slice(0, 0))
+    rows = service.rows(table.name).slice(0, 0)
+    rows = _zoned(rows.drop_columns([name for name in (KNOWN, DELETED) if name in rows.column_names]))
     return pa.table({"name": rows.column_names, "type": [str(kind) for kind in rows.schema.types]})
 
 

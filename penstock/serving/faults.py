@@ -31,8 +31,10 @@ _KNOWN: Mapping[str, tuple[int, str]] = {
     "SERVE_PUSH_SOURCE": (422, "PushSourceNotFoundException"),
     "SERVE_DATA_SOURCE": (404, "DataSourceObjectNotFoundException"),
     "SERVE_TOO_MANY": (413, "FeastError"),
+    "ONLINE_NOT_SYNCED": (503, "FeastError"),
+    "ONLINE_OTHER_VERSION": (503, "FeastError"),
 }
-"""Codes for which Feast has an exception of its own."""
+"""Codes for which Feast has an exception of its own, or whose status is not that of their class."""
 
 
 def unknown(code: str, what: str, name: str, there: Iterable[str]) -> RequestError:

@@ -46,7 +46,7 @@ class FeatureService(Protocol):
         ...
 
     def rows(self, table: str) -> pa.Table:
-        """The rows of a table of the graph, as they are now."""
+        """The rows of a table of the graph, in all their versions."""
         ...
 
     def push(self, view: str, rows: pa.Table, to: Destination) -> int:

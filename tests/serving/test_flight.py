@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,8 @@ import pytest
 from pyarrow import flight
 
 from penstock.errors import RequestError, SourceError
+from penstock.lake.versioned import DELETED, KNOWN
+from penstock.schema import Column, Dtype, Graph, Kind, Table
 from penstock.serving.flight import Waiting, flying
 from tests.serving.shop import HOUR, NOON, Shop
 
@@ -105,6 +108,25 @@ def test_of_one_time_the_row_created_last(shop: Shop, client: flight.FlightClien
         "feature_name_columns": ["v"], "timestamp_field": "at", "created_timestamp_column": "made",
     }  # fmt: skip
     assert exchanged(client, command)["v"].to_pylist() == [1]
+
+
+def test_rows_are_pulled_as_they_are_now(shop: Shop, client: flight.FlightClient) -> None:
+    kinds = {"id": Dtype.INT, "at": Dtype.TIMESTAMP, "v": Dtype.INT, KNOWN: Dtype.TIMESTAMP, DELETED: Dtype.BOOL}
+    columns = tuple(Column(name, dtype, Kind.CATEGORICAL) for name, dtype in kinds.items())
+    versioned = Table("versioned", columns, "id", "at", KNOWN, DELETED)
+    shop.bound = replace(shop.bound, graph=Graph((*shop.bound.graph, versioned)))
+    times = pa.array([NOON] * 5, pa.timestamp("us"))
+    known = pa.array([NOON + HOUR, None, NOON, NOON + HOUR, NOON], pa.timestamp("us"))
+    gone = [None, None, None, True, False]
+    rows = {"id": [1, 1, 2, 2, 3], "at": times, "v": [10, 9, 20, 21, 30], KNOWN: known, DELETED: gone}
+    shop.tables.tables["versioned"] = pa.table(rows)
+    command = {
+        "api": "pull_all_from_table_or_query", "data_source_name": "versioned", "join_key_columns": ["id"],
+        "feature_name_columns": ["v"], "timestamp_field": "at",
+    }  # fmt: skip
+    assert sorted(exchanged(client, command)["v"].to_pylist()) == [10, 30]
+    source = {"api": "get_table_column_names_and_types_from_data_source", "data_source_proto": '{"name": "versioned"}'}
+    assert exchanged(client, source)["name"].to_pylist() == ["id", "at", "v"]
 
 
 def test_columns_of_a_data_source(client: flight.FlightClient) -> None:
