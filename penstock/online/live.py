@@ -7,6 +7,7 @@ their tables whole.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -182,7 +183,9 @@ class _Walk:
             return self._step(stream.root, self._key(stream.root), keys)
         link = stream.hops[0]
         made = self.rows.joins.made(link.table).get(link.columns[0])
-        return self._step(link.table, link.columns[0], None if made else keys)
+        if made is None:
+            return self._step(link.table, link.columns[0], keys)
+        return self._step(link.table, made[0], pa.array(map(first_part, keys.to_pylist()), pa.string()))
 
     def _key(self, table: str) -> str:
         keys = self.rows.graph.table(table).keys
@@ -219,6 +222,17 @@ class _Walk:
         return {column for way in ways_up(self.holding) for link in way for column in link.columns}
 
 
+def first_part(key: str) -> str:
+    r"""The first of the columns that a composed key stands for.
+
+    >>> first_part(r"a\|b|1"), first_part("2|x")
+    ('a|b', '2')
+    """
+    found = _FIRST.match(key)
+    return "" if found is None else _ESCAPED.sub(r"\1", found[0])
+
+
+_FIRST, _ESCAPED = re.compile(r"(?:[^\\|]|\\.)*", re.DOTALL), re.compile(r"\\(.)", re.DOTALL)
 _COMPARED = frozenset({*(dtype for dtype, kind in ARROW.items() if kind in (pa.int64(), pa.string()))})
 
 

@@ -25,7 +25,7 @@ from penstock.schema import Dtype
 Keys = Mapping[str, Sequence[object]]
 REMEMBERED = 256
 """How many different requests are kept compiled."""
-STALE = 0.5
+STALE = 0.05
 """After how many seconds a reader looks whether a view has been built anew."""
 _SYNC = "Run: penstock online sync"
 
@@ -162,7 +162,7 @@ class FeatureReader(ABC):
 class OnlineReader(FeatureReader):
     """Features of entities as they are now, from a store; ``now`` tells the instant in microseconds.
 
-    Threads may share it. It notices within half a second that a view was built anew.
+    Threads may share it. It notices at once that a view was built anew (see `STALE`).
     """
 
     def __init__(self, bound: Bound, store: OnlineStore, now: Callable[[], int]) -> None:

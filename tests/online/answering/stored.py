@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -76,9 +75,8 @@ def trained(bound: Bound, rows: Rows, keys: Mapping[str, Sequence[Any]], at: int
     return {name: table[name].to_pylist() for name in table.column_names if name not in spine.column_names}
 
 
-def same(ours: Any, theirs: Any, *, exact: bool) -> bool:
-    """Whether two values are equal to the last bit, or but for the last digits of sums."""
+def same(ours: Any, theirs: Any) -> bool:
+    """Whether two values are equal to the last bit."""
     if isinstance(ours, float) and isinstance(theirs, float):
-        close = not exact and math.isclose(ours, theirs, rel_tol=1e-12, abs_tol=1e-12)
-        return ours.hex() == theirs.hex() or close
+        return ours.hex() == theirs.hex()
     return type(ours) is type(theirs) and bool(ours == theirs)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.aggregates import AGGREGATES, Family
 from penstock.expression import Arithmetic, Call, Compare, Constant, Expr, IsNull
 from penstock.lake.frames import FrameSource
 from penstock.online.answer import Status
@@ -32,7 +31,6 @@ ANCHORS = [
     Aggregate("LAST", ORDERS, PRODUCT, Lookback(None, 0)),
     Aggregate("MODE", ORDERS, PRODUCT, Lookback(-30, 0)),
 ]
-ROUNDED = (Family.SUMS, Family.TREND, Family.FREQUENCY, Family.MEDIAN)
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +73,6 @@ def questions(draw: st.DrawFn) -> tuple[make.MemoryRows, dict[str, Expr], str | 
     return rows, asked, exists, first, second, keys
 
 
-def exact(expression: Expr) -> bool:
-    """Whether a value is to be equal to the last bit."""
-    found = [one for one in expression.walk() if isinstance(one, Aggregate)]
-    return all(AGGREGATES[one.function].family not in ROUNDED for one in found)
-
-
 @given(questions(), st.sampled_from([None, make.DAY, 1000 * make.DAY]))
 def test_a_store_answers_what_training_reads(store: OnlineStore, question: Any, span: int | None) -> None:
     rows, asked, exists, first, second, keys = question
@@ -94,7 +86,7 @@ def test_a_store_answers_what_training_reads(store: OnlineStore, question: Any, 
         )
         for name, expression in asked.items():
             for place, (ours, trains) in enumerate(zip(online.to_dict()[name], theirs[name], strict=True)):
-                assert same(ours, trains, exact=exact(expression)), f"{expression} of {keys[place]} at {at}"
+                assert same(ours, trains), f"{expression} of {keys[place]} at {at}"
 
 
 @given(questions())
@@ -125,7 +117,7 @@ def test_a_live_database_answers_what_a_store_does(store: OnlineStore, question:
     for number, name in enumerate(ours.names):
         assert ours.statuses[number] == theirs.statuses[number], asked[name]
         for one, other in zip(ours.values[number], theirs.values[number], strict=True):
-            assert same(one, other, exact=exact(asked[name])), str(asked[name])
+            assert same(one, other), str(asked[name])
 
 
 LATEST = [("price", Dtype.FLOAT), ("status", Dtype.STRING), ("count", Dtype.INT), ("paid", Dtype.BOOL),
