@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import itertools
 import json
 import math
 import multiprocessing as mp
@@ -231,7 +232,7 @@ class Connection:
         """Read what is there; whether the answer is complete."""
         part = self.socket.recv(1 << 20)
         if not part:
-            raise SystemExit("the server hung up")
+            raise ConnectionResetError
         self.parts = self.parts + part if self.parts else part
         if self.length < 0 and (end := self.parts.find(b"\r\n\r\n")) >= 0:
             if not self.parts.startswith(b"HTTP/1.1 200"):
@@ -242,41 +243,57 @@ class Connection:
         return len(self.parts) == self.length
 
 
-def load(where: Place, bodies: Sequence[bytes], clients: int, seconds: float) -> list[float]:
-    """The latencies of all requests that were answered, in seconds."""
-    asked = [request(body) for body in bodies]
-    poll, taken, turn = selectors.DefaultSelector(), [], 0
-    for _ in range(clients):
-        made = socket.create_connection(where[:2])
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        poll.register(made, selectors.EVENT_READ, Connection(made))
-    for key in list(poll.get_map().values()):
-        key.data.send(asked[0])
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        for key, _ in poll.select():
-            connection = key.data
-            if connection.whole():
-                taken.append(time.perf_counter() - connection.began)
-                turn += 1
-                connection.send(asked[turn % len(asked)])
-    for key in list(poll.get_map().values()):
-        key.data.socket.close()
-    return taken
+def connected(where: Place) -> Connection:
+    made = socket.create_connection(where[:2])
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return Connection(made)
 
 
-def _load(told: mp.queues.Queue[list[float]], *how: object) -> None:
+def load(where: Place, bodies: Sequence[bytes], clients: int, seconds: float) -> tuple[list[float], int]:
+    """The latencies of all requests that were answered, in seconds, and how often the server hung up instead."""
+    asked, taken, lost = itertools.cycle(map(request, bodies)), [], 0
+    with selectors.DefaultSelector() as poll:
+
+        def begin(connection: Connection) -> None:
+            poll.register(connection.socket, selectors.EVENT_READ, connection)
+            connection.send(next(asked))
+
+        for _ in range(clients):
+            begin(connected(where))
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            for key, _ in poll.select(0.1):
+                connection: Connection = key.data
+                try:
+                    if connection.whole():
+                        taken.append(time.perf_counter() - connection.began)
+                        connection.send(next(asked))
+                except ConnectionError:
+                    lost += 1
+                    poll.unregister(connection.socket)
+                    connection.socket.close()
+                    begin(connected(where))
+        for key in list(poll.get_map().values()):
+            key.data.socket.close()
+    return taken, lost
+
+
+def _load(told: mp.queues.Queue[tuple[list[float], int]], *how: object) -> None:
     told.put(load(*how))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Requests a second, the median and 99th percentile of their latencies, and the server's CPU time a request."""
+    """Requests a second, the median and 99th percentile of their latencies, and the server's CPU time a request.
+
+    ``lost`` is how often the server hung up instead of answering.
+    """
 
     rate: float
     middle: float
     last: float
     cpu: float
+    lost: int
 
     def __str__(self) -> str:
         told = (
@@ -291,10 +308,11 @@ def measured(where: Place, bodies: Sequence[bytes], clients: int, seconds: float
     told = SPAWN.Queue()
     process = SPAWN.Process(target=_load, args=(told, where, bodies, clients, seconds))
     process.start()
-    taken = sorted(told.get())
+    latencies, lost = told.get()
+    taken = sorted(latencies)
     used = cpu_of(where[2]) - before
     process.join()
-    return Measured(len(taken) / seconds, median(taken), taken[int(len(taken) * 0.99)], used / len(taken))
+    return Measured(len(taken) / seconds, median(taken), taken[int(len(taken) * 0.99)], used / len(taken), lost)
 
 
 def cpu_of(process: int) -> float:

@@ -12,7 +12,7 @@ ENDPOINTS = (
     "/get-online-features", "/push", "/write-to-online-store", "/materialize", "/materialize-incremental", "/health",
     "/metrics", "/openapi.json", "other",
 )  # fmt: skip
-ANSWERS = (200, 202, 400, 401, 403, 404, 405, 408, 409, 413, 422, 500, 503)
+ANSWERS = (200, 202, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 500, 503)
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper ends of the histogram's buckets, in seconds."""
 

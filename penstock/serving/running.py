@@ -65,8 +65,7 @@ def serve(
     with where, ExitStack() as stack:
         until = stop if stop is not None else stack.enter_context(stopping_on_signals())
         if workers == 1:
-            with listening(opened(), where, host, token=token, flight_port=flight_port) as listen:
-                _settle()
+            with listening(opened(), where, host, token=token, flight_port=flight_port) as listen, _settled():
                 told(listen)
                 until.wait()
         else:
@@ -103,11 +102,18 @@ def _url(scheme: str, host: str, port: int) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def _settle() -> None:
+@contextmanager
+def _settled() -> Iterator[None]:
     """What is loaded stays: the collector need not look through it again and again between requests."""
     gc.collect()
     gc.freeze()
+    before = gc.get_threshold()
     gc.set_threshold(_GARBAGE, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 # ---------------------------------------------------------------------------------------------------- processes
@@ -136,10 +142,10 @@ def _worker(work: _Work, place: int, counters: Sequence[Any], listens: Any) -> N
     with stopping_on_signals() as stop:
         flight_port = work.flight_port if place == 0 else None
         metrics = Metrics(counters, place)
-        with listening(
+        own = listening(
             work.opened(), work.where, work.host, token=work.token, flight_port=flight_port, metrics=metrics
-        ) as listen:
-            _settle()
+        )
+        with own as listen, _settled():
             listens.put((place, listen))
             parent = multiprocessing.parent_process()
             while not stop.wait(_LOOK_SECONDS) and (parent is None or parent.is_alive()):

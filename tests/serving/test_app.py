@@ -7,11 +7,13 @@ import json
 import socket
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from penstock.errors import StoreError
+from penstock.features.views.declared import Service
 from penstock.serving.app import ServingApp
 from penstock.serving.limits import Limits
 from tests.serving.asking import ask, listened, online, put, raw
@@ -144,6 +146,15 @@ def test_large_requests_wait_their_turn_in_a_thread(shop: Shop) -> None:
     app.close()
     assert large.json == again.json == online(ServingApp(shop), features, {"driver_id": ids}).json
     assert small.json["results"][1]["values"] == [10]
+
+
+def test_definitions_that_are_read_anew_are_resolved_anew() -> None:
+    shop = Shop.opened()
+    app = ServingApp(shop)
+    assert online(app, "driver_service", {"driver_id": [1001]}).json["metadata"]["feature_names"][-1] == "n_1d"
+    less = Service("driver_service", ("driver_stats:trips",))
+    shop.bound = replace(shop.bound, services={"driver_service": less})
+    assert online(app, "driver_service", {"driver_id": [1001]}).json["metadata"]["feature_names"][-1] == "trips"
 
 
 # ---------------------------------------------------------------- what is wrong
