@@ -88,6 +88,7 @@ class Feed:
         self._texts: dict[str, Texts] = {}
         self._applied: dict[str, int] = {}
         self._met: set[str] = set()
+        self._left: tuple[str, ...] = ()
         self._versions: Versions | None = None
         self._ticked = self._took = 0.0
         self._status = FeedStatus()
@@ -96,7 +97,7 @@ class Feed:
 
     def start(self) -> None:
         """Bring the store into step with the lake, then begin to listen. Raises as `penstock.online.sync.sync` does."""
-        self._begin()
+        self._bring()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
         self._thread.start()
 
@@ -155,13 +156,23 @@ class Feed:
 
     # ------------------------------------------------------------ the thread
 
-    def _begin(self) -> None:
+    def _begin_again(self) -> None:
+        """Bring the store into step anew, but for views that somebody has defined otherwise since: theirs they are."""
+        lost = {lane.name for lane in self._lanes if lane.is_another(self._store)}
+        if lost:
+            self._lanes = tuple(lane for lane in self._lanes if lane.name not in lost)
+            self._views = tuple(lane.name for lane in self._lanes)
+            self._left = tuple(sorted({*self._left, *lost}))
+        self._bring()
+
+    def _bring(self) -> None:
         """Bring the store into step, and learn which rows there are. Rows that land meanwhile wait."""
         with self._turn:
             self._queue.clear()
             self._rows, self._lost = 0, False
         self._versions = Versions(self._lake, sorted(self._tables))
-        sync(self._bound, self._lake, self._store, views=self._views, settings=self._settings, now=self._now)
+        if self._lanes:
+            sync(self._bound, self._lake, self._store, views=self._views, settings=self._settings, now=self._now)
         self._waiting = {lane.name: Waiting() for lane in self._lanes}
         self._texts.clear()
         self._keys = self._learnt()
@@ -198,10 +209,10 @@ class Feed:
         """Take what has landed, make again what is due; begin again where that is not possible."""
         try:
             if self._behind:
-                self._begin()
+                self._begin_again()
             self._apply(self._taken())
             self._tick()
-            self._status = replace(self._status, note="")
+            self._status = replace(self._status, note=_said(self._left))
         except OutOfStepError:
             self._lose("")
         except (StoreError, SourceError, OSError) as error:
@@ -239,7 +250,7 @@ class Feed:
             with self._store.feeding():
                 self._write(came["both"], came["store"])
         for one in (*came["both"], *came["lake"]):
-            if one.hashes is not None:
+            if one.table in self._keys and one.hashes is not None:
                 self._keys[one.table].add(one.hashes)
         with self._turn:
             self._status = replace(self._status, applied=self._status.applied + self._busy)
@@ -309,7 +320,9 @@ class Feed:
     def _fresh(self, came: Arrivals) -> np.ndarray:
         """Which rows are of keys that were never seen, and say no key is gone."""
         fresh = ~came.deleted
-        return fresh if came.hashes is None else fresh & self._keys[came.table].fresh(came.hashes)
+        if came.hashes is None or came.table not in self._keys:
+            return fresh
+        return fresh & self._keys[came.table].fresh(came.hashes)
 
     @property
     def _at(self) -> int:
@@ -365,6 +378,11 @@ class Feed:
             later = {name: replace(state, kept=until) for name, state in states.items() if state.kept < until}
             if later:
                 self._store.write([], {VIEW + name: written(state) for name, state in later.items()})
+
+
+def _said(left: Sequence[str]) -> str:
+    """What there is to be said of views that are no longer fed."""
+    return f"{', '.join(left)}: defined otherwise by now, and fed no more; start again" if left else ""
 
 
 def _together(batches: Sequence[pa.RecordBatch]) -> pa.Table:

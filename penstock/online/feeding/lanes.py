@@ -34,6 +34,11 @@ class Lane:
         """The name that the view is kept under."""
         return self.kept.view.kept
 
+    def is_another(self, store: OnlineStore) -> bool:
+        """Whether the store holds the view as other definitions have it: somebody has changed it meanwhile."""
+        state = live(store, self.name)
+        return state is not None and not state.holds(self.kept)
+
     def state(self, store: OnlineStore) -> ViewState:
         """How the view is held now. Raises `OutOfStepError` where it is not, or otherwise."""
         state = live(store, self.name)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.online.feeding import Feed
+from tests.online.feeding.small import small_shop
 from tests.online.syncing.worlds import SETTINGS, Shop, happen, rows_of, steps
 
 SECONDS = 120
@@ -23,7 +24,7 @@ FEW = settings().max_examples // 5
 def fed() -> Iterator[tuple[Shop, Feed]]:
     """A shop whose store is fed by what streams into it."""
     with tempfile.TemporaryDirectory() as place:
-        shop = Shop(Path(place))
+        shop = small_shop(Path(place))
         shop.stream([])
         feed = Feed(shop.bound, shop.lake, shop.store(), now=lambda: shop.clock, settings=SETTINGS)
         assert shop.writer is not None

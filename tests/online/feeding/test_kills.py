@@ -10,30 +10,16 @@ import time
 from pathlib import Path
 
 from penstock.errors import SourceError
-from penstock.features.views.binding import bind
 from penstock.online.feeding import Feed
-from tests.online.syncing.worlds import DAY, SETTINGS, START, Shop, definitions, graph
+from tests.online.feeding.small import small_shop
+from tests.online.syncing.worlds import DAY, SETTINGS, START
 
-KILLS = int(os.environ.get("PENSTOCK_KILLS", "5"))
-FEATURES = {
-    "orders_30d": "COUNT(orders.*, -30, 0, days)",
-    "spent": "SUM(orders.price, -INF, 0, days)",
-    "dear": "COUNT(orders.* WHERE orders.price > 1, -30, 0, days)",
-}
-
-
-class Opened(Shop):
-    """The shop of a folder that another process may have begun."""
-
-    def __init__(self, place: Path) -> None:
-        declared = definitions(FEATURES)
-        views = {name: declared.views[name] for name in ("spending", "order", "takings")}
-        super().__init__(place, bound=bind(type(declared)(declared.entities, views), graph()))
+KILLS = int(os.environ.get("PENSTOCK_KILLS", "4"))
 
 
 def write_forever(place: str, seed: int, ready: object) -> None:
     """New orders, some again, some late, some of one instant; flushed now and then."""
-    choose, shop = random.Random(seed), Opened(Path(place))
+    choose, shop = random.Random(seed), small_shop(Path(place))
     shop.clock += seed * DAY
     try:
         shop.stream([])
@@ -74,7 +60,7 @@ def test_a_feed_that_is_killed_leaves_what_a_first_load_would(tmp_path: Path) ->
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         assert process.exitcode == -signal.SIGKILL
-    shop = Opened(tmp_path)
+    shop = small_shop(tmp_path)
     shop.clock += (KILLS + 1) * DAY
     try:
         shop.sync()
