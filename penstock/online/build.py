@@ -8,7 +8,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,6 @@ from penstock.engine.flatten import Flat, flatten
 from penstock.engine.relational import ARROW, TYPES, Relational
 from penstock.engine.streams import hold_inner, starts
 from penstock.online.holdings import Holding
-from penstock.online.keys import packed
 from penstock.plan import Aggregate, Peers
 from penstock.window import END
 
@@ -72,17 +70,6 @@ def built(holding: Holding, relational: Relational, keys: pa.Array | None = None
     """
     chosen = keys_of(holding, relational) if keys is None else keys.cast(ARROW[holding.key])
     return asked_later(holding, _flattened(holding, relational, chosen), at)
-
-
-def part_of(keys: pa.Array, parts: int) -> np.ndarray:
-    """Into which of so many parts each key falls: the same one whatever other keys there are.
-
-    >>> part_of(pa.array(["a", "b", "a"]), 1).tolist()
-    [0, 0, 0]
-    """
-    if parts == 1:
-        return np.zeros(len(keys), np.int64)
-    return np.fromiter((crc32(key) % parts for key in packed(keys)), np.int64, len(keys))
 
 
 def keys_of(holding: Holding, relational: Relational) -> pa.Array:
@@ -202,4 +189,4 @@ def _steps_out(seen: tuple[list[int], list[int]], begins: int, until: int) -> bo
     return True
 
 
-__all__ = ["KeyRows", "asked_later", "built", "keys_of", "named_by", "one_array", "part_of"]
+__all__ = ["KeyRows", "asked_later", "built", "keys_of", "named_by", "one_array"]

@@ -69,11 +69,15 @@ class ViewState:
 
 @dataclass(frozen=True)
 class Building:
-    """A build under way: the view as it will be, in how many parts of keys it is made, and how many are done."""
+    """A build under way: the view as it will be, in how many parts of keys it is made, and how many are done.
+
+    ``bounds`` are, by the holdings' fingerprints, the keys (in hex) that the parts from the second on begin with.
+    """
 
     state: ViewState
     parts: int
     done: int = 0
+    bounds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def live(store: OnlineStore, view: str) -> ViewState | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -12,9 +13,10 @@ import pyarrow as pa
 from penstock.engine.execute import Progress
 from penstock.features.views.bound import Bound
 from penstock.lake.versioned import Lake
-from penstock.online.build import KeyRows, built, keys_of, part_of
+from penstock.online.build import KeyRows, built, keys_of
 from penstock.online.catalogue import BUILDING, Building, building, fresh, written
 from penstock.online.holdings import Holding, Kept
+from penstock.online.keys import packed
 from penstock.online.rebuild import LakeNow, first_parts
 from penstock.online.store import Change, OnlineStore
 from penstock.online.texts import Texts
@@ -108,6 +110,43 @@ def _parts(job: Job, look: LakeNow) -> int:
     return max(1, -(-needed // max(1, job.settings.memory // 4)))
 
 
+def _place(name: bytes) -> tuple[int, bytes]:
+    return len(name), name
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Keys in the order in which LMDB has them: one written after the other fills its pages best."""
+
+    keys: pa.Array
+    names: list[bytes]
+
+    @classmethod
+    def of(cls, keys: pa.Array) -> Ordered:
+        """These keys, put in order.
+
+        >>> Ordered.of(pa.array(["b", "aa", "c"])).keys.to_pylist()
+        ['b', 'c', 'aa']
+        """
+        names = packed(keys)
+        order = sorted(range(len(names)), key=lambda place: _place(names[place]))
+        return cls(keys.take(pa.array(order, pa.int64())), [names[place] for place in order])
+
+    def bounds(self, parts: int) -> list[bytes]:
+        """Keys that the parts from the second on begin with, so that all are about as large."""
+        return [self.names[len(self.names) * part // parts] for part in range(1, parts)] if self.names else []
+
+    def part(self, bounds: Sequence[bytes], number: int) -> pa.Array:
+        """The keys of a part.
+
+        >>> Ordered.of(pa.array([1, 2, 3])).part([b"i" + bytes([128, *[0] * 6, 3])], 0).to_pylist()
+        [1, 2]
+        """
+        begins = [0, *(bisect_left(self.names, _place(bound), key=_place) for bound in bounds)]
+        ends = [*begins[1:], len(self.names)]
+        return self.keys[begins[number] : ends[number]] if number < len(begins) else self.keys[:0]
+
+
 @dataclass(frozen=True)
 class _Loading:
     """A first load under way over one moment of the lake."""
@@ -115,12 +154,13 @@ class _Loading:
     job: Job
     look: LakeNow
     parts: int
-    _falls: dict[str, tuple[pa.Array, np.ndarray]] = field(default_factory=dict)
+    _ordered: dict[str, Ordered] = field(default_factory=dict)
 
     def part(self, plan: Building, number: int) -> Building:
         """Write one part of all holdings; the build with it done."""
         for holding in self.job.kept.holdings:
-            rows = self._rows(holding, number)
+            plan = self._with_bounds(plan, holding)
+            rows = self._rows(plan, holding, number)
             plan = self._with_span(plan, holding, rows)
             space = plan.state.spaces[holding.fingerprint]
             for first in range(0, len(rows.keys), KEYS_A_WRITE):
@@ -139,14 +179,25 @@ class _Loading:
     def _texts(self, space: str) -> Texts:
         return self._known.setdefault(space, Texts(self.job.store, space))
 
-    def _rows(self, holding: Holding, number: int) -> KeyRows:
+    def _keys(self, holding: Holding) -> Ordered:
+        if holding.fingerprint not in self._ordered:
+            self._ordered[holding.fingerprint] = Ordered.of(keys_of(holding, self.look.relational))
+        return self._ordered[holding.fingerprint]
+
+    def _rows(self, plan: Building, holding: Holding, number: int) -> KeyRows:
+        ordered = self._keys(holding)
         if self.parts == 1:
-            return built(holding, self.look.relational, at=self.job.at)
-        if holding.fingerprint not in self._falls:
-            keys = keys_of(holding, self.look.relational)
-            self._falls[holding.fingerprint] = keys, part_of(keys, self.parts)
-        keys, falls = self._falls[holding.fingerprint]
-        return self.look.rows(holding, keys.take(pa.array(np.flatnonzero(falls == number))), self.job.at)
+            return built(holding, self.look.relational, ordered.keys, at=self.job.at)
+        bounds = [bytes.fromhex(key) for key in plan.bounds[holding.fingerprint]]
+        return self.look.rows(holding, ordered.part(bounds, number), self.job.at)
+
+    def _with_bounds(self, plan: Building, holding: Holding) -> Building:
+        if plan.parts == 1 or holding.fingerprint in plan.bounds:
+            return plan
+        bounds = tuple(key.hex() for key in self._keys(holding).bounds(plan.parts))
+        bounded = replace(plan, bounds={**plan.bounds, holding.fingerprint: bounds})
+        self._write(plan, [], bounded)
+        return bounded
 
     def _with_span(self, plan: Building, holding: Holding, rows: KeyRows) -> Building:
         space = plan.state.spaces[holding.fingerprint]
