@@ -26,7 +26,7 @@ Keys = Mapping[str, Sequence[object]]
 REMEMBERED = 256
 """How many different requests are kept compiled."""
 STALE = 0.05
-"""After how many seconds a reader looks whether a view has been built anew."""
+"""After how many seconds a reader looks whether a view was built anew: sooner than what it replaces can be gone."""
 _SYNC = "Run: penstock online sync"
 
 
