@@ -13,7 +13,7 @@ from penstock.features.views.declared import Entity, ExpressionView, LatestView
 from penstock.schema import Dtype, Graph, Table
 from penstock.settings import Settings
 from penstock.window import BEGINNING
-from tests.features.historical.held import DAY, SETTINGS, Store, filled, schema
+from tests.features.historical.held import DAY, SETTINGS, Store, schema
 from tests.oracle import Oracle
 
 START = 1_767_225_600_000_000
@@ -156,4 +156,4 @@ class Naive:
         return happened, parts, self._since(row), content
 
 
-__all__ = ["Naive", "Source", "filled", "sources"]
+__all__ = ["Naive", "Source", "schema", "sources"]
