@@ -1,4 +1,4 @@
-"""Rows laid by key, each key's by an instant: by counting, and a sort of only those keys whose rows are not in order."""
+"""Rows laid by key, each key's by an instant: by counting, and a sort of those keys alone that are not in order."""
 
 from __future__ import annotations
 
