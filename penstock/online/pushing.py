@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from penstock.errors import FailedError, RequestError, SourceError
-from penstock.features.views.bound import Bound
+from penstock.features.views.bound import Bound, BoundView
 from penstock.lake.streams import Message, Stream, TableWriter, open_writer
 from penstock.lake.versioned import DELETED, KNOWN, Lake
 from penstock.online.coercing import coerced
@@ -24,6 +24,8 @@ Destination = Literal["online", "offline", "online_and_offline"]
 """Where pushed rows go: the store, the lake, or both."""
 TIME, CREATED = "event_timestamp", "created"
 """What a pushed row may call the time at which it happened, and a column that may be left over."""
+SOURCE = "push_source"
+"""The tag that says by which name rows are pushed to a view."""
 _PARTITION = "push"
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  the lake's instants have no zone: they are UTC
 _WAYS: Mapping[Destination, Way] = {"online": "store", "offline": "lake", "online_and_offline": "both"}
@@ -44,12 +46,11 @@ class Target:
 def target_of(bound: Bound, view: str) -> Target:
     """The table that rows of a view belong to.
 
-    Rows name the entity's keys, features and ``event_timestamp``, or the table's own columns. Raises ``RequestError``:
-    ``PUSH_VIEW`` for a view there is not, or one whose features are not the latest values of one table.
+    A view may be named by its tag ``push_source``, too. Rows name the entity's keys, features and ``event_timestamp``,
+    or the table's own columns. Raises ``RequestError``: ``PUSH_VIEW`` for a view there is not, or one whose features
+    are not the latest values of one table.
     """
-    found = bound.views.get(view)
-    if found is None:
-        raise RequestError("PUSH_VIEW", f"there is no view {view!r}", name=view, candidates=bound.views)
+    found = bound.views.get(view) or _by_source(bound, view)
     latest = {one.name: one.expression for one in found.features if isinstance(one.expression, Latest)}
     flows = {leaf.stream for leaf in latest.values()}
     if len(latest) < len(found.features) or len(flows) != 1:
@@ -64,6 +65,13 @@ def target_of(bound: Bound, view: str) -> Target:
     dtypes = {one.name: one.dtype for one in table.columns}
     needed = tuple(dict.fromkeys([*keys.values(), *table.keys, *([when] if when else [])]))
     return Target(view, table.name, told, dtypes, needed)
+
+
+def _by_source(bound: Bound, name: str) -> BoundView:
+    found = next((view for view in bound.views.values() if view.about.tags.get(SOURCE) == name), None)
+    if found is None:
+        raise RequestError("PUSH_VIEW", f"there is no view {name!r}", name=name, candidates=bound.views)
+    return found
 
 
 def _joined(bound: Bound, flow: Flow) -> tuple[str, ...]:

@@ -319,7 +319,7 @@ class Feed:
 
     def _fresh(self, came: Arrivals) -> np.ndarray:
         """Which rows are of keys that were never seen, and say no key is gone."""
-        fresh = ~came.deleted
+        fresh: np.ndarray = ~came.deleted
         if came.hashes is None or came.table not in self._keys:
             return fresh
         return fresh & self._keys[came.table].fresh(came.hashes)
