@@ -322,7 +322,7 @@ def cpu_of(process: int) -> float:
         children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     except OSError:
         return math.nan
-    own = (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+    own = sum(map(int, told[11:15])) / os.sysconf("SC_CLK_TCK")  # with that of children that have ended
     return own + sum(cpu_of(int(child)) for child in children)
 
 
