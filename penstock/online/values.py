@@ -14,7 +14,7 @@ from penstock.features.historical.on_demand import by_function
 from penstock.features.historical.stored import arrow_type
 from penstock.features.views.bound import Bound, BoundFeature, BoundOnDemand, Chosen
 from penstock.features.views.chosen import view_of
-from penstock.online.answering.views import PRESENT, statuses
+from penstock.online.answering.views import statuses
 from penstock.online.coercing import coerced
 from penstock.online.expressions import Column, Evaluator, evaluator
 from penstock.schema import Dtype
@@ -65,10 +65,9 @@ class OnDemand:
         ``RequestError``: ``FEATURE_REQUEST_MISSING`` for a column that the request lacks, ``REQUEST_VALUE`` for a
         value that cannot be what it should, ``FEATURE_FUNCTION`` where a function fails.
         """
-        given = [found[chosen].values for _, chosen, _ in self.inputs if chosen in found]
-        whole = len(given) == len(self.inputs)
-        columns = given if whole else [found[c].values if c in found else [None] * rows for _, c, _ in self.inputs]
-        columns = [*columns, *(self._requested(asked, name, dtype) for name, dtype in self.requested)]
+        nothing: Column = [None] * rows  # an input that none of these features uses was not read
+        columns = [found[chosen].values if chosen in found else nothing for _, chosen, _ in self.inputs]
+        columns += [self._requested(asked, name, dtype) for name, dtype in self.requested]
         times = _newest([found[chosen].times for _, chosen, _ in self.inputs if chosen in found], rows)
         values = self._worked_out(columns, rows)
         return {
@@ -115,4 +114,4 @@ def _newest(times: Sequence[list[int | None]], rows: int) -> list[int | None]:
     return [max((t for t in row if t is not None), default=None) for row in zip(*times, strict=True)]
 
 
-__all__ = ["PRESENT", "OnDemand", "Valued", "as_array", "as_plain"]
+__all__ = ["OnDemand", "Valued"]
