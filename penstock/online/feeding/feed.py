@@ -319,10 +319,10 @@ class Feed:
 
     def _fresh(self, came: Arrivals) -> np.ndarray:
         """Which rows are of keys that were never seen, and say no key is gone."""
-        fresh: np.ndarray = ~came.deleted
-        if came.hashes is None or came.table not in self._keys:
-            return fresh
-        return fresh & self._keys[came.table].fresh(came.hashes)
+        fresh: np.ndarray = np.logical_not(came.deleted)
+        if came.hashes is not None and came.table in self._keys:
+            fresh &= self._keys[came.table].fresh(came.hashes)
+        return fresh
 
     @property
     def _at(self) -> int:
