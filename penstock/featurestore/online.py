@@ -12,13 +12,16 @@ from itertools import chain
 import pyarrow as pa
 
 from penstock.engine.execute import Progress, quiet
+from penstock.errors import RequestError
 from penstock.features.views.bound import Bound, BoundView
 from penstock.featurestore.features import ProjectFeatures
 from penstock.featurestore.fed import LateFeed
+from penstock.featurestore.live import live_graph, source_of
 from penstock.online.answer import Online
 from penstock.online.catalogue import ViewState, all_live
 from penstock.online.feeding import Feed
-from penstock.online.reading import OnlineReader
+from penstock.online.live import LiveReader
+from penstock.online.reading import FeatureReader, OnlineReader
 from penstock.online.store import OnlineStore
 from penstock.online.stores import open_store
 from penstock.online.sync import Synced, chosen, sync
@@ -26,7 +29,8 @@ from penstock.online.verifying import Entry, ServedLog, Verified, verify
 from penstock.online.verifying.again import again
 from penstock.online.verifying.logging import logged
 from penstock.online.verifying.whom import keys_of_view
-from penstock.pipeline.site import Site
+from penstock.pipeline.featurefiles import bound_of
+from penstock.pipeline.site import LIVE, Site
 from penstock.settings import Settings
 
 
@@ -44,7 +48,10 @@ class ProjectOnline:
 
     @cached_property
     def store(self) -> OnlineStore:
-        """The store, opened when first asked for."""
+        """The store, opened when first asked for. Raises ``RequestError`` where the project keeps none."""
+        if self.site.online_url == LIVE:
+            hint = 'Name a store: [online] store = ".penstock/online"'
+            raise RequestError("ONLINE_LIVE", "this project is served live: there is no store to keep", hint=hint)
         return open_store(self.site.online_url)
 
     @cached_property
@@ -53,8 +60,12 @@ class ProjectOnline:
         return ServedLog(self.site.state / "served", self.site.online.log)
 
     @cached_property
-    def reader(self) -> OnlineReader:
-        """What answers from the store."""
+    def reader(self) -> FeatureReader:
+        """What answers: from the store, or where the project's file says so from the sources themselves."""
+        if self.site.online_url == LIVE:
+            source = source_of(self.site)
+            bound = bound_of(self.site, live_graph(self.site, source))
+            return LiveReader(bound, source, self.site.now, self.settings)
         return OnlineReader(self.features.bound, self.store, self.site.now)
 
     def read(
@@ -84,14 +95,15 @@ class ProjectOnline:
 
         The store is brought into step first; when the context ends, all that has landed is in.
         """
-        feed = LateFeed(self.site.lake, tables, self._feed)
+        feed = LateFeed(self.site.lake, tables, self.feed)
         feed.begin()
         try:
             yield feed.landed
         finally:
             feed.stop()
 
-    def _feed(self) -> Feed:
+    def feed(self) -> Feed:
+        """A feed of the store by the definitions that the files hold now, not begun yet."""
         bound = self.features.refreshed().bound
         return Feed(bound, self.site.lake, self.store, now=self.site.now, settings=self.settings)
 

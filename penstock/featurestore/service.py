@@ -13,6 +13,8 @@ from penstock.features.views.bound import Bound
 from penstock.featurestore.features import ProjectFeatures
 from penstock.featurestore.online import ProjectOnline
 from penstock.online.answer import Online
+from penstock.online.feeding import Feed
+from penstock.online.pushing import Destination, Pusher
 from penstock.pipeline.projectfile import read_project
 from penstock.pipeline.site import Site
 
@@ -26,6 +28,7 @@ class ProjectService:
     """
 
     online: ProjectOnline
+    _pushed: tuple[ProjectOnline, Pusher, Feed] | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -73,6 +76,35 @@ class ProjectService:
             features = self.online.features
             columns = [column.name for column in features.bound.graph.table(table).columns]
             return features.tables.relational(features.bound).rows.read(table, columns)
+
+    def push(self, view: str, rows: pa.Table, to: Destination) -> int:
+        """Take rows of a view of newest values, for the store, the lake or both; how many."""
+        return self._pushing().push(view, rows, to)
+
+    def _pushing(self) -> Pusher:
+        """The one writer of what is pushed, with a feed of the store; made anew when definitions are read anew."""
+        with self._lock:
+            asked = self.online
+            if self._pushed is None or self._pushed[0] is not asked:
+                self._end_pushing()
+                feed = asked.feed()
+                feed.start()
+                pusher = Pusher(asked.features.bound, asked.site.lake, feed, now=asked.site.now)
+                self._pushed = asked, pusher, feed
+            return self._pushed[1]
+
+    def _end_pushing(self) -> None:
+        if self._pushed is not None:
+            _, pusher, feed = self._pushed
+            self._pushed = None
+            pusher.close()
+            feed.stop()
+
+    def close(self) -> None:
+        """Write what was pushed to the lake, and let go of the store."""
+        with self._lock:
+            self._end_pushing()
+        self.online.close()
 
     def sync(self, views: Sequence[str]) -> None:
         """Let the store follow the lake up to now, for these views."""

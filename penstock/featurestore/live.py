@@ -1,0 +1,81 @@
+"""A project's sources as one database, asked on the spot: what ``store = "live"`` serves from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import pyarrow as pa
+
+from penstock.lake.ingest import Intake
+from penstock.lake.source import RawTable, Source, unknown_table
+from penstock.lake.sources import open_source
+from penstock.lake.versioned import DELETED, KNOWN
+from penstock.lake.where import AnyOf, read_where
+from penstock.pipeline.knowngraph import graph_of
+from penstock.pipeline.site import Site
+from penstock.pipeline.walk import Walk
+from penstock.schema import Graph
+
+
+@dataclass(frozen=True)
+class ProjectSource:
+    """The tables that sources give, by the project's own names of tables and columns."""
+
+    name: str
+    intakes: Mapping[str, Intake] = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def _opened(self) -> dict[str, Source]:
+        return {url: open_source(url) for url in dict.fromkeys(str(one.source) for one in self.intakes.values())}
+
+    def tables(self) -> Mapping[str, RawTable]:
+        """The tables by name."""
+        return {name: self._told(name) for name in self.intakes}
+
+    def _told(self, name: str) -> RawTable:
+        intake = self.intakes[name]
+        ours = {theirs: own for own, theirs in intake.renames.items()}
+        told = self._opened[str(intake.source)].tables()[intake.origin]
+        columns = tuple(replace(column, name=ours.get(column.name, column.name)) for column in told.columns)
+        return RawTable(name, columns, intake.key, rows=told.rows, prunes=told.prunes)
+
+    def read(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """These columns of all rows, as they are now."""
+        return self.read_where(table, columns, {})
+
+    def read_where(self, table: str, columns: Sequence[str], any_of: AnyOf) -> pa.Table:
+        """These columns of at least the rows that are meant. Raises ``SourceError`` for a table of no source."""
+        if table not in self.intakes:
+            raise unknown_table(self.name, table, self.tables())
+        intake = self.intakes[table]
+        theirs = [intake.renames.get(name, name) for name in columns]
+        asked = {intake.renames.get(name, name): keys for name, keys in any_of.items()}
+        found = read_where(self._opened[str(intake.source)], intake.origin, theirs, asked or None)
+        return found.rename_columns(list(columns))
+
+    def fingerprint(self) -> str:
+        """Changes whenever what the sources hold may have changed."""
+        return " ".join(source.fingerprint() for source in self._opened.values())
+
+
+def source_of(site: Site) -> ProjectSource:
+    """The project's sources. Raises what opening them does."""
+    walk = Walk(site, still=True)
+    walk.must_see_all()
+    return ProjectSource(site.file.name, {one.intake.table: one.intake for one in walk.wanted if one.error is None})
+
+
+def live_graph(site: Site, source: ProjectSource) -> Graph:
+    """The graph of the lake's tables as the sources have them: without the lake's own clock, and what only it has."""
+    graph = graph_of(site.lake)
+    tables = []
+    for table in graph.tables:
+        if table.name in source.intakes:
+            columns = tuple(column for column in table.columns if column.name not in (KNOWN, DELETED))
+            known = source.intakes[table.name].known
+            tables.append(replace(table, columns=columns, known=known, deleted=None))
+    there = {table.name for table in tables}
+    return Graph(tuple(tables), tuple(link for link in graph.links if {link.table, link.to} <= there))

@@ -1,0 +1,107 @@
+"""The online store on the command line: in step, read, proved; mistakes are told; live asks the source itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from penstock.cli import main
+from tests.pipeline.shop import asked, made, write
+
+VIEW = """FOR EACH customers.customer_id
+orders_ever = COUNT(orders.*, -INF, 0, days)
+plan = customers.plan
+"""
+MORE = """
+[features.last]
+entity = "customers"
+table = "orders"
+columns = ["amount"]
+
+[features.beside]
+inputs = { last = "last:amount" }
+requested = { amount = "float" }
+expressions = { share = "amount / last" }
+
+[online]
+store = "kept"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    made(tmp_path, customers=6)
+    write(tmp_path, "features/orders.pql", VIEW)
+    write(tmp_path, "penstock.toml", (tmp_path / "penstock.toml").read_text() + MORE)
+    monkeypatch.chdir(tmp_path)
+    assert run("run").exit_code == 0
+    return tmp_path
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, words)
+
+
+def told(*words: str) -> Any:
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_every_command_tells_people_and_machines(folder: Path) -> None:
+    assert {one["how"] for one in told("online", "sync")} == {"nothing"}
+    assert [one["how"] for one in told("online", "sync", "last", "--anew")] == ["switched"]
+    assert {one["state"] for one in told("online", "status")["views"]} == {"in step"}
+    found = told("online", "get", "orders:*", "last:amount", "--key", "customer_id=1,99")
+    assert [(row["feature"], row["status"]) for row in found["rows"]] == [
+        ("orders_ever", "PRESENT"), ("plan", "PRESENT"), ("amount", "PRESENT"),
+        ("orders_ever", "NOT_FOUND"), ("plan", "NOT_FOUND"), ("amount", "NOT_FOUND"),
+    ]  # fmt: skip
+    share = told("online", "get", "beside:share", "--key", "customer_id=1", "--request", "amount=10")["rows"][0]
+    last = next(row for row in found["rows"] if row["feature"] == "amount")
+    assert share["value"] == 10 / last["value"]
+    verified = told("online", "verify", "--sample", "4")
+    assert (verified["passed"], verified["differing"]) == (True, 0)
+    for words in (("sync",), ("status",), ("verify",), ("get", "orders:plan", "--key", "customer_id=1")):
+        assert run("online", *words).exit_code == 0
+
+
+def test_mistakes_are_told_with_what_exists(folder: Path) -> None:
+    for words, code in (
+        (("sync", "absent"), "FEATURE_UNKNOWN_VIEW"),
+        (("get", "orders:absent", "--key", "customer_id=1"), "FEATURE_UNKNOWN"),
+        (("get", "orders:plan", "--key", "customer_id"), "REQUEST_KEY"),
+        (("get", "orders:plan", "--key", "customer_id=x"), "ENTITY_VALUE"),
+        (("get", "orders:plan", "--key", "customer=1"), "ENTITY"),
+        (("get", "beside:share", "--key", "customer_id=1"), "FEATURE_REQUEST_MISSING"),
+        (("get", "orders:plan", "--key", "customer_id=1", "--at", "soon"), "REQUEST_TIME"),
+    ):
+        result = run("online", *words)
+        assert (result.exit_code, code in result.stderr) == (2, True), f"{words}: {result.output}"
+        assert "Traceback" not in result.output
+
+
+def test_what_differs_is_told_and_ends_with_1(folder: Path) -> None:
+    with asked(folder) as shop:
+        shop.execute("INSERT INTO orders VALUES (90001, 3, 7.5, '2024-05-01 00:00:00')")
+    assert run("run", "ingest").exit_code == 0
+    assert told("online", "get", "orders:orders_ever", "--key", "customer_id=3")
+    result = run("online", "verify", "orders", "--sample", "0")
+    assert (result.exit_code, "ONLINE_DIFFERS" in result.stderr, "late row" in result.stdout) == (1, True, True)
+
+
+def test_live_reads_the_source_itself(folder: Path) -> None:
+    words = ("online", "get", "orders:*", "last:amount", "--key", "customer_id=0,3,99")
+    kept = told(*words)["rows"]
+    write(folder, "penstock.toml", (folder / "penstock.toml").read_text().replace('"kept"', '"live"'))
+    assert told(*words)["rows"] == kept
+    with asked(folder) as shop:
+        shop.execute("INSERT INTO orders VALUES (90001, 3, 7.5, '2024-05-01 00:00:00')")
+    at = [row["feature"] == "orders_ever" and row["customer_id"] == "3" for row in kept].index(True)
+    assert told(*words)["rows"][at]["value"] == kept[at]["value"] + 1  # nothing was ingested or synced
+    result = run("online", "sync")
+    assert (result.exit_code, "ONLINE_LIVE" in result.stderr) == (2, True)
