@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,12 +77,12 @@ class OnDemand:
         }
 
     def _requested(self, asked: Mapping[str, Sequence[object]], name: str, dtype: Dtype) -> Column:
-        """A column of the request; NaN is NULL, as in training."""
+        """A column of the request; NaN and infinities are NULL, as in training."""
         if name not in asked:
             message = f"the request says no {name}, which {self.view.name} needs"
             raise RequestError("FEATURE_REQUEST_MISSING", message, name=name, candidates=asked)
         values = coerced(asked[name], dtype, name, code="REQUEST_VALUE")
-        return [None if value != value else value for value in values]
+        return values if dtype is not Dtype.FLOAT else [v if v is None or math.isfinite(v) else None for v in values]
 
     def _worked_out(self, columns: Sequence[Column], rows: int) -> list[Column]:
         if self.view.function is None:

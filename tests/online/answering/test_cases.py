@@ -207,6 +207,15 @@ def test_on_demand_features_rest_on_others_and_on_the_request(opened: Opened) ->
     assert found.statuses == [[PRESENT, NULL, NULL], [PRESENT] * 3, [PRESENT, PRESENT, NULL], [PRESENT, NULL, NULL]]
 
 
+def test_on_demand_features_are_those_of_training(store: LmdbStore) -> None:
+    held, bound = database({ROWS: [row(1, D[1], 10.0), row(2, D[1])]}, [THING], VIEWS)
+    fill(store, bound, held, NOW)
+    keys, asked = {"id": [1, 9, 2, 1]}, {"bonus": [1.5, 2.5, float("nan"), float("inf")]}
+    features = ["math:*", "again:more", "latest:v"]
+    found = OnlineReader(bound, store, lambda: NOW).read(features, keys, requested=asked)
+    assert found.to_dict() == trained(bound, held, keys | asked, NOW, features)
+
+
 @pytest.mark.parametrize(
     ("features", "keys", "requested", "code"),
     [
