@@ -146,7 +146,7 @@ class Pusher:
         self._thread: threading.Thread | None = None
 
     def push(self, view: str, rows: pa.Table, to: Destination = "online_and_offline", *, wait: float = 10.0) -> int:
-        """Take rows, all or none of them; how many. They are durable where they were to go when this returns.
+        """Take rows; how many. They are durable where they were to go when this returns.
 
         ``online`` gives them to the store alone: they stay until their entity is brought into step with the lake.
         ``offline`` writes them to the lake, from where the store takes them with the next sync. A row of a key that

@@ -141,6 +141,8 @@ class Carrier:
         told: Section = {"entity": entity, "table": table.name, "columns": [one.name for one in kept]}
         told |= {"ttl": f"{_seconds(ttl)} seconds"} if ttl else {}
         self.carried.features[name] = told | _pushed_by(about(made), made.said.get("source"))
+        if any(isinstance(one, Made) and about(one) for one in listed(made, "schema")):
+            self._left(made, "what its fields say of themselves: only views have descriptions and tags")
 
     def _features(self, made: Made, table: TableMade, keys: tuple[str, ...]) -> Iterator[Feature]:
         """The fields of a view that are features, and have a kind; without any, the columns that its file has."""

@@ -94,6 +94,9 @@ def placed(origin: Origin, root: Path, folder: Path, store: Mapping[str, object]
     """A source's URL, told from ``folder`` on, and its table's name there. Raises `Unfit`."""
     kind = origin.batch.kind
     if kind == "FileSource":
+        form = origin.batch.said.get("file_format")
+        if form is not None and not (isinstance(form, Made) and form.kind == "ParquetFormat"):
+            raise Unfit("its files are no plain Parquet")
         return _file(text(origin.batch, "path"), root, folder)
     if kind == "PostgreSQLSource":
         schema, _, table = _table(origin.batch).rpartition(".")

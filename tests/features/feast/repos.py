@@ -135,6 +135,7 @@ NASTY = {
         from datetime import timedelta
 
         from feast import Entity, FeatureService, FeatureView, Field, FileSource, LabelView, SnowflakeSource
+        from feast.data_format import DeltaFormat
         from feast.types import Array, Float32, Int64, String
 
         plain = Entity(name="plain", join_keys=["plain_id"])
@@ -158,6 +159,8 @@ NASTY = {
         if os.path.exists("production"):
             conditional = FeatureView(name="conditional", entities=[plain], source=source, schema=fields)
         ages = FeatureView(name="ages", entities=[plain], source=source, schema=fields, ttl=timedelta(days=len("ab")))
+        lake = FileSource(path="data/delta", timestamp_field="at", file_format=DeltaFormat())
+        delta = FeatureView(name="delta", entities=[plain], source=lake, schema=fields)
         snow = FeatureView(name="snow", entities=[plain], source=elsewhere, schema=fields)
         hidden = FeatureView(name="hidden", entities=[plain], source=secret, schema=fields)
         nobody = FeatureView(name="nobody", entities=[], source=source, schema=fields)

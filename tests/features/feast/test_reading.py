@@ -45,7 +45,10 @@ def test_a_repository_as_it_is_begun(tmp_path):
     }
     assert told["features"]["fresh"]["ttl"] == "5400 seconds"
     assert told["features"]["fresh"]["tags"] == {"push_source": "driver_push"}
-    assert [str(one) for one in found.left_out] == ["definitions.py:19: hourly:extras: Map is no kind of value here"]
+    assert [str(one) for one in found.left_out] == [
+        "definitions.py:19: hourly: what its fields say of themselves: only views have descriptions and tags",
+        "definitions.py:19: hourly:extras: Map is no kind of value here",
+    ]
 
 
 def test_arithmetic_on_demand_is_pql(tmp_path):
@@ -87,6 +90,7 @@ def test_no_code_is_run_and_what_it_would_make_is_named(tmp_path, monkeypatch):
     assert why["ages"].startswith("its ttl: ")
     assert why["snow"] == "its rows are in Snowflake (DB.PUBLIC.ROWS), which is no source here: bring them as Parquet"
     assert why["hidden"] == "its path: it is read from the environment"
+    assert why["delta"] == "its files are no plain Parquet"
     assert why["nobody"].startswith("it is about no entity")
     assert "name" in why["Entity"]
     assert "on_unnamed" in why
