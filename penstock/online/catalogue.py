@@ -126,7 +126,7 @@ def unnamed(store: OnlineStore) -> list[str]:
     there = store.spaces()  # before the notes: a space is named before it is made
     told = [*all_live(store).values(), *(one.state for one in all_building(store).values())]
     named = {name for state in told for name in (*state.names, *state.former)}
-    return [name for name in there if name not in named]
+    return [name for name in there if name not in named and name.startswith(("h-", "t-"))]
 
 
 def _read(text: str | None, kind: type[T]) -> T | None:

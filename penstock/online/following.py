@@ -15,7 +15,7 @@ from penstock.inference.facts import ColumnFacts
 from penstock.lake.canonical import canonical
 from penstock.lake.rows import as_dtype
 from penstock.lake.sql import Sql
-from penstock.lake.streams import Now, read_now
+from penstock.lake.streams import Now, positions, read_now
 from penstock.lake.versioned import KNOWN, Lake, Scan, VersionedTable
 from penstock.lake.versioned.scan import quoted
 from penstock.schema import Graph
@@ -141,8 +141,14 @@ def _now(lake: Lake, name: str) -> Now:
 
 def _state(now: Now) -> TableState:
     newest, roles = now.table.newest(), now.table.roles
-    known = pc.max(now.tail[KNOWN].cast(pa.int64())).as_py()
     columns = {column.name: column.field_id for column in now.table.scan().columns}
-    told = repr((roles.key, roles.happened))
     version = (0, 0) if newest is None else (newest.number, newest.snapshot)
-    return TableState(*version, BEGINNING if known is None else known, columns, told)
+    return TableState(*version, _streamed(now), columns, repr((roles.key, roles.happened)))
+
+
+def _streamed(now: Now) -> int:
+    """The instant at which the newest row that came by the stream was known, in the tail or committed."""
+    known = pc.max(now.tail[KNOWN].cast(pa.int64())).as_py()
+    flushed = positions.told(now.table.facts())
+    committed = BEGINNING if flushed is None else flushed[2].get(positions.KNOWN, BEGINNING)
+    return committed if known is None else max(known, committed)
