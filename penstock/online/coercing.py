@@ -44,7 +44,7 @@ def coerced(values: Sequence[object], dtype: Dtype, name: str, *, code: str = "E
     >>> coerced([1, "2", None], Dtype.INT, "user_id")
     [1, 2, None]
     """
-    found = list(values)
+    found = listed(values)
     kinds = set(map(type, found))
     if kinds <= _PLAIN.get(dtype, set()) and _fit(found, dtype):
         return found
@@ -56,6 +56,15 @@ def coerced(values: Sequence[object], dtype: Dtype, name: str, *, code: str = "E
             except (TypeError, ValueError, OverflowError, RequestError) as error:
                 raise _refused(value, dtype, name, place, code) from error
     return found
+
+
+def listed(values: object) -> list[Any]:
+    """A column as a list: of a sequence, an Arrow array or a NumPy array."""
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values.to_pylist()  # type: ignore[no-any-return]
+    if isinstance(values, np.ndarray):
+        return list(values.astype("datetime64[us]") if values.dtype.kind == "M" else values)
+    return list(cast("Sequence[object]", values))
 
 
 def _fit(values: list[Any], dtype: Dtype) -> bool:
@@ -158,8 +167,15 @@ _CONVERTERS: dict[Dtype, Callable[[object], Any]] = {
 def asked_rows(columns: Mapping[str, Sequence[object]]) -> int:
     """How many entities columns of one length name.
 
-    Raises ``RequestError``: ``ENTITY_LENGTHS`` for columns of several lengths, ``REQUEST_TOO_MANY`` for too many rows.
+    Raises ``RequestError``: ``ENTITY_COLUMN`` for what is no column, ``ENTITY_LENGTHS`` for columns of several lengths,
+    ``REQUEST_TOO_MANY`` for too many rows.
     """
+    for name, column in columns.items():
+        if isinstance(column, str | bytes) or not hasattr(column, "__len__"):
+            hint = "Give a list, also of one."
+            raise RequestError(
+                "ENTITY_COLUMN", f"{name} is a single value, and no column of them", name=name, hint=hint
+            )
     lengths = {name: len(column) for name, column in columns.items()}
     rows = next(iter(lengths.values()), 0)
     if any(length != rows for length in lengths.values()):

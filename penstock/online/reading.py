@@ -122,7 +122,10 @@ class FeatureReader(ABC):
 
     def _compile(self, features: str | Sequence[str], full_names: bool | None) -> Compiled:
         asked = (features if isinstance(features, str) else tuple(features), full_names)
-        compiled = self._compiled.get(asked)
+        try:
+            compiled = self._compiled.get(asked)
+        except TypeError:  # names that are no texts, which resolving them will say
+            return self._made(features, full_names)
         if compiled is None:
             compiled = self._made(features, full_names)
             if len(self._compiled) >= REMEMBERED:

@@ -222,6 +222,8 @@ def test_on_demand_features_are_those_of_training(store: LmdbStore) -> None:
         ("latest:nothing", {"id": [1]}, None, "FEATURE_UNKNOWN"),
         ("nothing:v", {"id": [1]}, None, "FEATURE_UNKNOWN"),
         ([], {"id": [1]}, None, "FEATURE_NONE"),
+        ([["latest:v"]], {"id": [1]}, None, "FEATURE_UNKNOWN"),
+        ("latest:v", {"id": "1"}, None, "ENTITY_COLUMN"),
         ("latest:v", {"id": ["x"]}, None, "ENTITY_VALUE"),
         ("latest:v", {"id": [1.5]}, None, "ENTITY_VALUE"),
         ("latest:v", {"id": [2**63]}, None, "ENTITY_VALUE"),

@@ -111,6 +111,20 @@ def test_columns_have_one_length_and_are_there() -> None:
     assert caught.value.code == "ENTITY_MISSING"
 
 
+@pytest.mark.parametrize("column", ["12", b"12", 12, None])
+def test_a_single_value_is_no_column(column: Any) -> None:
+    with pytest.raises(RequestError, match="a is a single value") as caught:
+        asked_rows({"a": column})
+    assert caught.value.code == "ENTITY_COLUMN"
+
+
+def test_arrays_are_columns_too() -> None:
+    moment = np.array(["1970-01-02"], "datetime64[ns]")
+    assert coerced(moment, Dtype.TIMESTAMP, "x") == [86_400_000_000]
+    assert coerced(np.array([1, 2]), Dtype.INT, "x") == [1, 2]
+    assert coerced(pa.array(["a", None]), Dtype.STRING, "x") == ["a", None]  # type: ignore[arg-type]
+
+
 def test_a_missing_part_of_a_key_is_nothing_where_that_is_asked_for() -> None:
     assert entity_keys(PAIR, {"a": ["x", "y"]}, 2, lenient=True) == [None, None]
     assert entity_keys(PAIR, {"b": [1, None], "a": ["x", "y"]}, 2) == ["x|1", None]
