@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, tuple[list[str], ...]] = {
     "renames": ([],),
     "historical": ([],),
     "online_sync": ([],),
+    "online": ([],),
 }
 FULL = BENCHMARKS | {
     "question": (["--repeat", "9"],),
