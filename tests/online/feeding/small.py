@@ -18,9 +18,9 @@ FEATURES = {
 
 
 def small_bound() -> Bound:
-    """Three views."""
+    """Four views."""
     declared = definitions(FEATURES)
-    views = {name: declared.views[name] for name in ("spending", "order", "takings")}
+    views = {name: declared.views[name] for name in ("spending", "order", "takings", "shopping")}
     return bind(Definitions(declared.entities, views), graph())
 
 

@@ -16,7 +16,7 @@ from tests.online.feeding.small import small_shop
 from tests.online.syncing.worlds import SETTINGS, Shop, happen, rows_of, steps
 
 SECONDS = 120
-FEW = settings().max_examples // 5
+FEW = settings().max_examples // 8
 """Each example starts a feed and loads a store anew."""
 
 

@@ -14,7 +14,7 @@ from penstock.online.feeding import Feed
 from tests.online.feeding.small import small_shop
 from tests.online.syncing.worlds import DAY, SETTINGS, START
 
-KILLS = int(os.environ.get("PENSTOCK_KILLS", "4"))
+KILLS = int(os.environ.get("PENSTOCK_KILLS", "3"))
 
 
 def write_forever(place: str, seed: int, ready: object) -> None:

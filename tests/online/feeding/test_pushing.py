@@ -15,14 +15,15 @@ from penstock.lake.streams import read_now
 from penstock.online.feeding import Feed
 from penstock.online.pushing import Pusher, fitted, target_of
 from penstock.online.reading import OnlineReader
-from tests.online.syncing.worlds import DAY, EPOCH, NOW, SETTINGS, START, Shop
+from tests.online.feeding.small import small_shop
+from tests.online.syncing.worlds import DAY, EPOCH, NOW, SETTINGS, START
 
 
 class Counter:
     """A shop with a feed and a pusher."""
 
     def __init__(self, place: Path) -> None:
-        self.shop = Shop(place)
+        self.shop = small_shop(place)
         self.shop.commit("customers", [{"customer_id": number} for number in range(1, 8)])
         self.feed = Feed(self.shop.bound, self.shop.lake, self.shop.store(), now=self.now, settings=SETTINGS)
         self.feed.start()
