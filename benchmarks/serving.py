@@ -308,7 +308,7 @@ def measured(where: Place, bodies: Sequence[bytes], clients: int, seconds: float
     told = SPAWN.Queue()
     process = SPAWN.Process(target=_load, args=(told, where, bodies, clients, seconds))
     process.start()
-    latencies, lost = told.get()
+    latencies, lost = told.get(timeout=seconds + START_SECONDS)
     taken = sorted(latencies)
     used = cpu_of(where[2]) - before
     process.join()
