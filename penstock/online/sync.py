@@ -259,7 +259,7 @@ def _catch_up(job: Job, held: _Served | _Beside) -> None:
     for last in (False, True):
         with job.store.feeding():
             held.check()
-            look, kept = job.look(), job.now()
+            kept, look = job.now(), job.look()
             affected = _affected(job, look, held)
             after = replace(held.state, followed=look.following.state, version=job.kept.view.fingerprint, kept=kept)
             if last or sum(map(len, affected.values())) <= KEYS_AT_ONCE:
@@ -297,7 +297,8 @@ def _remade(job: Job, look: LakeNow, state: ViewState, holding: Holding, keys: p
     if not len(keys):
         return []
     rows = look.rows(holding, keys, job.at)
-    job.tally.add(rows)
+    job.tally.rows += len(rows)
+    job.tally.keys += len(keys)
     return differing(job.store, state, holding, rows)
 
 

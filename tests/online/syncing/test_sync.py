@@ -63,6 +63,18 @@ def test_only_the_keys_that_changed_are_made_again(shop: Shop) -> None:
     assert (done.how, done.keys) == ("increment", 2), "customer 3, who had the order, and customer 1, who has it now"
 
 
+def test_a_row_that_is_deleted_goes(shop: Shop) -> None:
+    shop.sync(views=["own"])
+    shop.clock += DAY
+    shop.commit("customers", [{"customer_id": 2, "_known": NOW, "_deleted": True}])
+    (done,) = shop.sync(views=["own"])
+    assert (done.how, done.rows) == ("increment", 0)
+    state = live(shop.store(), "own")
+    assert state is not None
+    for holding in kept_for(shop.bound.views["own"], shop.bound.graph).holdings:
+        assert len(list(walk(shop.store(), state.spaces[holding.fingerprint].name))) == 3
+
+
 def test_rows_of_a_tail_are_there_before_any_version_has_them(shop: Shop) -> None:
     shop.sync()
     shop.stream([order(99, 2, 59)])
