@@ -27,6 +27,10 @@ BENCHMARKS: dict[str, tuple[list[str], ...]] = {
     "historical": ([],),
     "online_sync": ([],),
     "online": ([],),
+    "online_stream": ([],),
+    "program": ([],),
+    "serving": ([],),
+    "stores": ([],),
 }
 FULL = BENCHMARKS | {
     "question": (["--repeat", "9"],),
