@@ -131,6 +131,9 @@ class Served:
     def sync(self, views: Sequence[str]) -> None:
         sync(self.bound, self.lake, self.reader.store, views=views, settings=SETTINGS, now=now)
 
+    def close(self) -> None:
+        self.reader.store.close()
+
 
 # ---------------------------------------------------------------- servers
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from penstock.errors import RequestError
+from penstock.errors import FailedError, RequestError
 from penstock.features.views.bound import Bound
 from penstock.featurestore.features import ProjectFeatures
 from penstock.featurestore.online import ProjectOnline
@@ -18,18 +19,23 @@ from penstock.online.pushing import Destination, Pusher
 from penstock.pipeline.projectfile import read_project
 from penstock.pipeline.site import Site
 
+_ENDED = ("PUSH_ENDED", "FEED_ENDED")
+
 
 @dataclass
 class ProjectService:
     """What `penstock.serving` serves of a project.
 
     It answers by the definitions it has until the store holds another version of a view; then it reads the project's
-    files again, so that a changed definition is served from the moment at which `sync` has switched to it.
+    files again, so that a changed definition is served from the moment at which `sync` has switched to it. Asking about
+    the past, pushing and reading the files anew wait for their own kind alone.
     """
 
     online: ProjectOnline
     _pushed: tuple[ProjectOnline, Pusher, Feed] | None = field(default=None, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _files: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _past: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _pushes: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def bound(self) -> Bound:
@@ -57,7 +63,7 @@ class ProjectService:
 
     def _renewed(self, before: ProjectOnline) -> ProjectOnline:
         """The features as the files declare them now, over the same store; read once for all who ask at a time."""
-        with self._lock:
+        with self._files:
             if self.online is before:
                 site = Site(read_project(before.site.file.folder), before.site.now)
                 renewed = ProjectOnline(ProjectFeatures(site, before.settings), before.settings)
@@ -67,26 +73,36 @@ class ProjectService:
 
     def historical(self, spine: pa.Table, features: Sequence[str], *, full_names: bool | None = None) -> pa.Table:
         """The spine with a column for each feature, as it was at each row's cutoff."""
-        with self._lock:
+        with self._past:
             return self.online.features.historical(spine, features, full_names=full_names)
 
     def rows(self, table: str) -> pa.Table:
         """The rows of a table of the graph, all versions of each."""
-        with self._lock:
+        with self._past:
             features = self.online.features
             columns = [column.name for column in features.bound.graph.table(table).columns]
             return features.tables.relational(features.bound).rows.read(table, columns)
 
     def push(self, view: str, rows: pa.Table, to: Destination) -> int:
         """Take rows of a view of newest values, for the store, the lake or both; how many."""
-        return self._pushing().push(view, rows, to)
+        pusher = self._pushing()
+        try:
+            return pusher.push(view, rows, to)
+        except FailedError as error:
+            if error.code not in _ENDED:
+                raise
+        return self._pushing(ended=pusher).push(view, rows, to)
 
-    def _pushing(self) -> Pusher:
-        """The one writer of what is pushed, with a feed of the store; made anew when definitions are read anew."""
-        with self._lock:
+    def _pushing(self, ended: Pusher | None = None) -> Pusher:
+        """The one writer of what is pushed, with a feed of the store.
+
+        Made anew when definitions are read anew, and after one that has ended.
+        """
+        with self._pushes:
             asked = self.online
-            if self._pushed is None or self._pushed[0] is not asked:
-                self._end_pushing()
+            if self._pushed is None or self._pushed[0] is not asked or self._pushed[1] is ended:
+                with suppress(FailedError):  # why it ended was told to those who pushed
+                    self._end_pushing()
                 feed = asked.feed()
                 feed.start()
                 pusher = Pusher(asked.features.bound, asked.site.lake, feed, now=asked.site.now)
@@ -102,7 +118,7 @@ class ProjectService:
 
     def close(self) -> None:
         """Write what was pushed to the lake, and let go of the store."""
-        with self._lock:
+        with self._pushes:
             self._end_pushing()
         self.online.close()
 

@@ -50,7 +50,9 @@ def target_of(bound: Bound, view: str) -> Target:
     or the table's own columns. Raises ``RequestError``: ``PUSH_VIEW`` for a view there is not, or one whose features
     are not the latest values of one table.
     """
-    found = bound.views.get(view) or _by_source(bound, view)
+    found = view_of_source(bound, view)
+    if found is None:
+        raise RequestError("PUSH_VIEW", f"there is no view {view!r}", name=view, candidates=bound.views)
     latest = {one.name: one.expression for one in found.features if isinstance(one.expression, Latest)}
     flows = {leaf.stream for leaf in latest.values()}
     if len(latest) < len(found.features) or len(flows) != 1:
@@ -67,11 +69,10 @@ def target_of(bound: Bound, view: str) -> Target:
     return Target(view, table.name, told, dtypes, needed)
 
 
-def _by_source(bound: Bound, name: str) -> BoundView:
-    found = next((view for view in bound.views.values() if view.about.tags.get(SOURCE) == name), None)
-    if found is None:
-        raise RequestError("PUSH_VIEW", f"there is no view {name!r}", name=name, candidates=bound.views)
-    return found
+def view_of_source(bound: Bound, name: str) -> BoundView | None:
+    """The view that takes rows by this name: its own, or that of its tag ``push_source``; None where there is none."""
+    named = (view for view in bound.views.values() if view.about.tags.get(SOURCE) == name)
+    return bound.views.get(name) or next(named, None)
 
 
 def _joined(bound: Bound, flow: Flow) -> tuple[str, ...]:
@@ -152,13 +153,15 @@ class Pusher:
         ``offline`` writes them to the lake, from where the store takes them with the next sync. A row of a key that
         the table holds is its newest version as a whole. Older rows never hide newer ones. Raises ``RequestError`` as
         `target_of` and `fitted` do, and ``SourceError`` (``TAIL_BUSY``), and ``FailedError`` (``PUSH_SLOW``) where the
-        store has not taken them within ``wait`` seconds.
+        store has not taken them within ``wait`` seconds, or (``PUSH_ENDED``) after `close`.
         """
         target = target_of(self._bound, view)
         columns = fitted(target, rows, self._now())
         if not len(rows):
             return 0
         with self._lock:
+            if self._closed.is_set():
+                raise FailedError("PUSH_ENDED", "rows are no longer taken here")
             if to == "online":
                 self._fed().landed(target.table, self._batch(target, columns, len(rows)), "store")
             else:

@@ -18,14 +18,14 @@ from urllib.parse import parse_qs
 import msgspec
 
 from penstock.errors import PenstockError, RequestError
-from penstock.features.views.bound import Bound, BoundOnDemand
+from penstock.features.views.bound import Bound, BoundOnDemand, BoundView
 from penstock.lake.streams.asgi import AnswerError, Receive, Scope, Send, admit, body_of, headers_of
 from penstock.serving import bodies
 from penstock.serving.faults import Answer, failure, fault, refusal
 from penstock.serving.limits import USUAL, Limits, at_most
 from penstock.serving.materializing import Materializing, check_window
 from penstock.serving.metrics import Metrics
-from penstock.serving.naming import Named, check_names, known_view, named
+from penstock.serving.naming import Named, check_names, known_source, known_view, named
 from penstock.serving.openapi import described
 from penstock.serving.service import Destination, FeatureService
 from penstock.serving.tables import table
@@ -178,22 +178,24 @@ class ServingApp:
 
     async def _push(self, body: bytes, _query: str) -> Answer:
         ask = bodies.read(body, bodies.Push)
-        await self._pushed(ask.push_source_name, "SERVE_PUSH_SOURCE", ask.df, ask.to)
+        await self._pushed(known_source(self.service.bound, ask.push_source_name), ask.df, ask.to)
         return Answer(200)
 
     async def _write(self, body: bytes, _query: str) -> Answer:
         ask = bodies.read(body, bodies.Write)
-        await self._pushed(ask.feature_view_name, "SERVE_VIEW", ask.df, "online")
+        await self._pushed(known_view(self.service.bound, ask.feature_view_name), ask.df, "online")
         return _NULL
 
-    async def _pushed(self, name: str, code: str, columns: Mapping[str, list[object]], to: Destination) -> None:
-        view = known_view(self.service.bound, name, code)
+    async def _pushed(
+        self, view: BoundView | BoundOnDemand, columns: Mapping[str, list[object]], to: Destination
+    ) -> None:
         if isinstance(view, BoundOnDemand):
-            raise RequestError("SERVE_ON_DEMAND", f"{name} is worked out on demand: it takes no rows", name=name)
+            message = f"{view.name} is worked out on demand: it takes no rows"
+            raise RequestError("SERVE_ON_DEMAND", message, name=view.name)
         at_most(max(map(len, columns.values()), default=0), self.limits.entities, "rows")
         rows = table(view, columns)
         loop = asyncio.get_running_loop()
-        count = await loop.run_in_executor(self._writers, self.service.push, name, rows, to)
+        count = await loop.run_in_executor(self._writers, self.service.push, view.name, rows, to)
         self.metrics.pushed(count)
 
     async def _materialize(self, body: bytes, query: str) -> Answer:

@@ -31,10 +31,12 @@ _KNOWN: Mapping[str, tuple[int, str]] = {
     "SERVE_PUSH_SOURCE": (422, "PushSourceNotFoundException"),
     "SERVE_DATA_SOURCE": (404, "DataSourceObjectNotFoundException"),
     "SERVE_TOO_MANY": (413, "FeastError"),
+    "TAIL_BUSY": (503, "FeastError"),
     "ONLINE_NOT_SYNCED": (503, "FeastError"),
     "ONLINE_OTHER_VERSION": (503, "FeastError"),
 }
 """Codes for which Feast has an exception of its own, or whose status is not that of their class."""
+_AGAIN = ((b"retry-after", b"1"), (b"connection", b"close"))
 
 
 def unknown(code: str, what: str, name: str, there: Iterable[str]) -> RequestError:
@@ -59,9 +61,9 @@ def _status(error: PenstockError) -> int:
 
 
 def fault(error: PenstockError) -> Answer:
-    """An error as an answer."""
+    """An error as an answer; who is told to come again comes by another connection, perhaps to another worker."""
     status, said = detail(error)
-    return Answer(status, msgspec.json.encode(said))
+    return Answer(status, msgspec.json.encode(said), headers=_AGAIN if status == 503 else ())
 
 
 def refusal(error: AnswerError) -> Answer:

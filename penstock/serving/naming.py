@@ -9,6 +9,7 @@ from functools import cached_property
 from penstock.errors import RequestError
 from penstock.features.views.bound import Bound, BoundOnDemand, BoundView
 from penstock.features.views.chosen import needed, output_names, resolve, view_of
+from penstock.online.pushing import SOURCE, view_of_source
 from penstock.schema import Dtype
 from penstock.serving.faults import unknown
 from penstock.serving.tables import instants
@@ -101,10 +102,18 @@ def check_names(bound: Bound, service: str | None, features: Sequence[str]) -> N
             known_view(bound, name)
 
 
-def known_view(bound: Bound, name: str, code: str = "SERVE_VIEW") -> BoundView | BoundOnDemand:
-    """A view by name. Raises ``RequestError`` (``code``)."""
+def known_view(bound: Bound, name: str) -> BoundView | BoundOnDemand:
+    """A view by name. Raises ``RequestError`` (``SERVE_VIEW``)."""
     view = bound.views.get(name) or bound.on_demand.get(name)
     if view is None:
-        what = "push source" if code == "SERVE_PUSH_SOURCE" else "feature view"
-        raise unknown(code, what, name, [*bound.views, *bound.on_demand])
+        raise unknown("SERVE_VIEW", "feature view", name, [*bound.views, *bound.on_demand])
+    return view
+
+
+def known_source(bound: Bound, name: str) -> BoundView | BoundOnDemand:
+    """A view by its name or its tag ``push_source``. Raises ``RequestError`` (``SERVE_PUSH_SOURCE``)."""
+    view = view_of_source(bound, name) or bound.on_demand.get(name)
+    if view is None:
+        tags = (view.about.tags.get(SOURCE) for view in bound.views.values())
+        raise unknown("SERVE_PUSH_SOURCE", "push source", name, {*bound.views, *filter(None, tags)})
     return view

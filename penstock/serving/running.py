@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -52,10 +52,10 @@ def serve(
 ) -> None:
     """Serve features until ``stop`` is set, or until SIGTERM or SIGINT where none is given.
 
-    ``opened`` makes the service; each of several ``workers`` is a process that calls it anew, so that it has to be
-    something to pickle. Port 0 is any that is free; ``told`` hears where the server listens once it does. Raises
-    ``SourceError``: ``SERVE_OPEN`` where others could reach it and ``PENSTOCK_TOKEN`` is not set, ``SERVE_PORT`` where
-    the port is taken.
+    ``opened`` makes the service, which is closed at the end; each of several ``workers`` is a process that calls it
+    anew, so that it has to be something to pickle. Port 0 is any that is free; ``told`` hears where the server listens
+    once it does. Raises ``SourceError``: ``SERVE_OPEN`` where others could reach it and ``PENSTOCK_TOKEN`` is not set,
+    ``SERVE_PORT`` where the port is taken.
     """
     token = os.environ.get(TOKEN) or None
     check_open(host, token, TOKEN, _DOOR)
@@ -65,7 +65,8 @@ def serve(
     with where, ExitStack() as stack:
         until = stop if stop is not None else stack.enter_context(stopping_on_signals())
         if workers == 1:
-            with listening(opened(), where, host, token=token, flight_port=flight_port) as listen, _settled():
+            service = stack.enter_context(closing(opened()))
+            with listening(service, where, host, token=token, flight_port=flight_port) as listen, _settled():
                 told(listen)
                 until.wait()
         else:
@@ -139,12 +140,10 @@ class _Work:
 
 
 def _worker(work: _Work, place: int, counters: Sequence[Any], listens: Any) -> None:
-    with stopping_on_signals() as stop:
+    with stopping_on_signals() as stop, closing(work.opened()) as service:
         flight_port = work.flight_port if place == 0 else None
         metrics = Metrics(counters, place)
-        own = listening(
-            work.opened(), work.where, work.host, token=work.token, flight_port=flight_port, metrics=metrics
-        )
+        own = listening(service, work.where, work.host, token=work.token, flight_port=flight_port, metrics=metrics)
         with own as listen, _settled():
             listens.put((place, listen))
             parent = multiprocessing.parent_process()

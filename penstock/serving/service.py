@@ -56,3 +56,7 @@ class FeatureService(Protocol):
     def sync(self, views: Sequence[str]) -> None:
         """Let the store follow the lake up to now, for these views."""
         ...
+
+    def close(self) -> None:
+        """Write what was pushed where it goes, and let go of everything."""
+        ...

@@ -17,6 +17,7 @@ from penstock.features.views.binding import bind
 from penstock.features.views.bound import Bound, BoundView
 from penstock.features.views.chosen import output_names, resolve
 from penstock.features.views.declared import (
+    About,
     Definitions,
     Entity,
     ExpressionView,
@@ -61,6 +62,7 @@ VIEWS = (
     LatestView(
         "driver_stats", "driver", "driver_stats",
         {name: name for name in ("conv_rate", "trips", "city", "active", "hired")},
+        about=About(tags={"push_source": "driver_push"}),
     ),
     ExpressionView(
         "driver_trips", "driver", {"n_1d": "COUNT(trips.*, -1, 0, days)", "fares": "SUM(trips.fare, -30, 0, days)"}
@@ -123,6 +125,7 @@ class Shop:
     synced: list[tuple[str, ...]] = field(default_factory=list)
     going: threading.Event = field(default_factory=threading.Event)
     """While it is clear, `sync` waits."""
+    closed: bool = False
 
     @classmethod
     def opened(cls) -> Shop:
@@ -225,6 +228,10 @@ class Shop:
         """Nothing follows behind here: told, and for tests held up while ``going`` is clear."""
         self.going.wait(10)
         self.synced.append(tuple(views))
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+        self.closed = True
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from penstock.errors import StoreError
+from penstock.errors import SourceError, StoreError
 from penstock.features.views.declared import Service
 from penstock.serving.app import ServingApp
 from penstock.serving.limits import Limits
@@ -251,6 +251,9 @@ class Broken(Shop):
     def read(self, *args: Any, **how: Any) -> Any:
         raise self.failure
 
+    def push(self, *args: Any) -> int:
+        raise self.failure
+
 
 def test_what_nobody_foresaw_has_a_number_and_no_trace(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     app = ServingApp(Broken(shop.bound, shop.tables))
@@ -268,6 +271,16 @@ def test_a_store_that_is_away_is_503(shop: Shop) -> None:
     service.failure = StoreError("STORE_LOST", "the store does not answer")
     answer = online(ServingApp(service), ["driver_stats:trips"], {"driver_id": [1]})
     assert (answer.status, answer.error["code"]) == (503, "STORE_LOST")
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_rows_that_another_worker_takes_are_to_come_again(shop: Shop) -> None:
+    service = Broken(shop.bound, shop.tables)
+    service.failure = SourceError("TAIL_BUSY", "something else streams into driver_stats")
+    rows = {"driver_id": [1], "event_timestamp": [1], "trips": [1]}
+    answer = pushed(service, "/push", {"push_source_name": "driver_stats", "df": rows})
+    assert (answer.status, answer.error["code"]) == (503, "TAIL_BUSY")
+    assert (answer.headers["retry-after"], answer.headers["connection"]) == ("1", "close")
 
 
 # ---------------------------------------------------------------- who may ask
@@ -303,14 +316,15 @@ def pushed(shop: Shop, path: str, body: dict[str, Any]) -> Any:
     return answer
 
 
-def test_push_and_read_again() -> None:
+@pytest.mark.parametrize("source", ["driver_stats", "driver_push"])
+def test_push_and_read_again(source: str) -> None:
     shop = Shop.opened()
     rows = {
         "driver_id": ["1001", 1003],
         "event_timestamp": ["2026-01-02T00:00:00+00:00", "2026-01-02"],
         "trips": [11, 3],
     }
-    body = {"push_source_name": "driver_stats", "df": rows, "to": "online_and_offline", "allow_registry_cache": True}
+    body = {"push_source_name": source, "df": rows, "to": "online_and_offline", "allow_registry_cache": True}
     answer = pushed(shop, "/push", body)
     assert (answer.status, answer.body) == (200, b"")
     after = online(ServingApp(shop), ["driver_stats:trips", "driver_stats:city"], {"driver_id": [1001, 1003]}).json

@@ -65,13 +65,16 @@ def test_a_server_says_where_it_listens_and_stops_when_told() -> None:
         heard.append(listen)
         began.set()
 
-    thread = threading.Thread(target=serve, args=(Shop.opened, "127.0.0.1", 0), kwargs={"stop": stop, "told": told})
+    shop = Shop.opened()
+    thread = threading.Thread(target=serve, args=(lambda: shop, "127.0.0.1", 0), kwargs={"stop": stop, "told": told})
     thread.start()
     assert began.wait(30)
     assert json.loads(asked(heard[0].http))["results"][1]["values"] == [10]
     assert heard[0].flight is None
+    assert not shop.closed
     stop.set()
     thread.join(30)
+    assert shop.closed
     assert not thread.is_alive()
     with pytest.raises(OSError, match="refused"):
         asked(heard[0].http)
