@@ -19,7 +19,7 @@ import msgspec
 
 from penstock.errors import PenstockError, RequestError
 from penstock.features.views.bound import Bound, BoundOnDemand, BoundView
-from penstock.lake.streams.asgi import AnswerError, Receive, Scope, Send, admit, body_of, headers_of
+from penstock.lake.streams.asgi import AnswerError, Headers, Receive, Scope, Send, admit, body_of, headers_of
 from penstock.serving import bodies
 from penstock.serving.faults import Answer, failure, fault, refusal
 from penstock.serving.limits import USUAL, Limits, at_most
@@ -88,14 +88,25 @@ class ServingApp:
     async def _answer(self, path: str, scope: Scope, receive: Receive) -> Answer:
         try:
             return await self._routed(path, scope, receive)
-        except AnswerError as error:
-            return refusal(error)
-        except PenstockError as error:
-            return fault(error)
-        except Exception:  # noqa: BLE001  # a worker outlives every request
-            number = uuid.uuid4().hex[:12]
-            _log.exception("%s %s failed (%s)", scope["method"], path[:200], number)
-            return failure(number)
+        except Exception as error:  # noqa: BLE001  # a worker outlives every request
+            return _told(error, f"{scope['method']} {path[:200]}")
+
+    def quick(self, headers: Headers, body: bytes) -> Answer | None:
+        """The answer to a request for features, worked out here and now; None where a thread had better do it."""
+        began, path = perf_counter(), "/get-online-features"
+        try:
+            admit(headers, self.token, _DOOR)
+            if len(body) > self.limits.body or self._large:
+                return None
+            ask = bodies.read(body, bodies.Ask)
+            wanted = self._named(ask)
+            if self._counted(ask, wanted) > self.limits.at_once:
+                return None
+            answer = self._answered(ask, wanted)
+        except Exception as error:  # noqa: BLE001  # a worker outlives every request
+            answer = _told(error, f"POST {path}")
+        self.metrics.request(path, answer.status, perf_counter() - began)
+        return answer
 
     async def _routed(self, path: str, scope: Scope, receive: Receive) -> Answer:
         headers = headers_of(scope)
@@ -242,3 +253,14 @@ class ServingApp:
 
     async def _openapi(self, _body: bytes, _query: str) -> Answer:
         return Answer(200, msgspec.json.encode(described(self.limits)))
+
+
+def _told(error: Exception, what: str) -> Answer:
+    """An error as an answer; of one that nobody foresaw only a number is told, under which it is logged."""
+    if isinstance(error, AnswerError):
+        return refusal(error)
+    if isinstance(error, PenstockError):
+        return fault(error)
+    number = uuid.uuid4().hex[:12]
+    _log.error("%s failed (%s)", what, number, exc_info=error)
+    return failure(number)

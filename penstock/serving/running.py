@@ -92,11 +92,20 @@ def listening(
             from penstock.serving.flight import flying
 
             flight = stack.enter_context(flying(service, host, flight_port, token=token))
-        server = Listening(app, where, "serving")
+        server = Listening(app, where, "serving", _protocol())
         stack.callback(app.close)
         stack.callback(server.join)
         stack.callback(server.stop)
         yield Listen(_url("http", host, where.getsockname()[1]), flight)
+
+
+def _protocol() -> Any:
+    """Our own shortest way where the parser that it needs is installed."""
+    try:
+        from penstock.serving.quick import QuickProtocol
+    except ImportError:
+        return "auto"
+    return QuickProtocol
 
 
 def _url(scheme: str, host: str, port: int) -> str:

@@ -42,9 +42,12 @@ def bound(host: str, port: int, door: str) -> socket.socket:
 
 
 class Listening:
-    """A server that answers at a socket with an application (plain ASGI), in a thread of its own."""
+    """A server that answers at a socket with an application (plain ASGI), in a thread of its own.
 
-    def __init__(self, app: Any, where: socket.socket, what: str) -> None:
+    ``http`` is a protocol of uvicorn's, by default the fastest of its own.
+    """
+
+    def __init__(self, app: Any, where: socket.socket, what: str, http: Any = "auto") -> None:
         try:
             import uvicorn
         except ImportError:
@@ -52,6 +55,7 @@ class Listening:
             raise missing_package(what, "uvicorn", "serve") from None
         config = uvicorn.Config(
             app,
+            http=http,
             log_config=None,
             access_log=False,
             lifespan="off",

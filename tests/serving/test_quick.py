@@ -1,0 +1,141 @@
+"""The shortest way answers as the usual one does, byte for byte, however the bytes of requests arrive."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from penstock.lake.streams.listening import bound
+from penstock.serving.app import ServingApp
+from penstock.serving.limits import Limits
+from penstock.serving.running import listening
+from tests.serving.shop import Shop
+
+pytest.importorskip("httptools")
+
+GOOD = b'{"features": ["driver_stats:trips", "driver_stats:city"], "entities": {"driver_id": [1001, 1002, 9999]}}'
+LIMITS = Limits(body=4096)
+BODIES = (
+    GOOD,
+    b'{"features": ["driver_stats:trips"], "entities": {"driver_id": [1001]}, "full_feature_names": true}',
+    b'{"features": ["absent:trips"], "entities": {"driver_id": [1001]}}',
+    b'{"features": ["driver_stats:trips"], "entities": {"driver_id": ["x"]}}',
+    b"{", b"", b"[1, 2]", b"\xff\xfe", b"[" * 3000, b'{"features": 7}', b"x" * 5000,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    where = bound("127.0.0.1", 0, "SERVE")
+    with where, listening(Shop.opened(), where, limits=LIMITS):
+        yield where.getsockname()[1]
+
+
+def request(body: bytes, *headers: bytes, version: bytes = b"1.1", path: bytes = b"/get-online-features") -> bytes:
+    told = b"".join(header + b"\r\n" for header in headers)
+    length = b"content-length: %d\r\n" % len(body)
+    return b"POST %b HTTP/%b\r\nhost: localhost\r\n%b%b\r\n%b" % (path, version, length, told, body)
+
+
+def answers(
+    port: int, pieces: list[bytes], count: int, pause: float = 0.0
+) -> list[tuple[bytes, dict[bytes, bytes], bytes]]:
+    """The answers that come when these pieces are sent; the date, which moves on, left out."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(pause)
+        stream = connection.makefile("rb")
+        return [one_answer(stream) for _ in range(count)]
+
+
+def one_answer(stream: object) -> tuple[bytes, dict[bytes, bytes], bytes]:
+    status = stream.readline()  # type: ignore[attr-defined]
+    headers = {}
+    while (line := stream.readline().strip()) != b"":  # type: ignore[attr-defined]
+        name, _, value = line.partition(b": ")
+        headers[name.lower()] = value
+    headers.pop(b"date", None)
+    return status, headers, stream.read(int(headers.get(b"content-length", b"0")))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
+def test_whole_or_in_pieces_the_answer_is_the_same(port: int, body: bytes) -> None:
+    whole = request(body)
+    pieces = [whole[:40], whole[40:-3], whole[-3:]]
+    assert answers(port, [whole], 1) == answers(port, pieces, 1, pause=0.02)
+
+
+def test_requests_one_after_another_and_in_one_breath(port: int) -> None:
+    (one,) = answers(port, [request(GOOD)], 1)
+    assert one[0] == b"HTTP/1.1 200 OK\r\n"
+    assert answers(port, [request(GOOD)] * 5, 5) == [one] * 5
+    assert answers(port, [request(GOOD) * 5], 5) == [one] * 5
+    health = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    mixed = answers(port, [health + request(GOOD) + health + request(GOOD)], 4)
+    assert [status for status, _, _ in mixed] == [b"HTTP/1.1 200 OK\r\n"] * 4
+    assert [body for _, _, body in mixed] == [b"", one[2], b"", one[2]]
+
+
+@pytest.mark.parametrize(
+    ("data", "closes"),
+    [
+        (request(GOOD, b"connection: close"), True),
+        (request(GOOD, version=b"1.0"), True),
+        (request(GOOD, b"connection: keep-alive"), False),
+    ],
+)
+def test_connections_end_when_asked_to(port: int, data: bytes, closes: bool) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(data)
+        stream = connection.makefile("rb")
+        assert one_answer(stream)[0].endswith(b"200 OK\r\n")
+        connection.settimeout(0.5)
+        if closes:
+            assert stream.read() == b""
+        else:
+            with pytest.raises(TimeoutError):
+                stream.read(1)
+
+
+def test_unusual_ways_of_asking_are_answered_too(port: int) -> None:
+    (one,) = answers(port, [request(GOOD)], 1)
+    chunked = b"POST /get-online-features HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+    chunked += b"%x\r\n%b\r\n0\r\n\r\n" % (len(GOOD), GOOD)
+    assert answers(port, [chunked], 1) == [one]
+    assert answers(port, [request(GOOD, path=b"/get-online-features?a=b")], 1) == [one]
+    assert answers(port, [request(GOOD, b"content-encoding: gzip")], 1)[0][0].startswith(b"HTTP/1.1 415")
+    assert answers(port, [request(GOOD, b"origin: http://elsewhere")], 1)[0][0].startswith(b"HTTP/1.1 403")
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as half:
+        half.sendall(request(GOOD)[:-5])  # and goes away
+    assert answers(port, [b"garbage\r\n\r\n"], 1)[0][0].startswith(b"HTTP/1.1 400")
+    assert answers(port, [request(GOOD)], 1) == [one]
+
+
+def test_what_is_answered_at_once_is_counted(port: int) -> None:
+    def counted() -> int:
+        connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+        with connection:
+            connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            text = one_answer(connection.makefile("rb"))[2].decode()
+        lines = [line for line in text.splitlines() if 'endpoint="/get-online-features",status="200"' in line]
+        return int(lines[0].rpartition(" ")[2]) if lines else 0
+
+    before = counted()
+    answers(port, [request(GOOD) * 3], 3)
+    assert counted() == before + 3
+
+
+def test_a_fault_of_ours_is_a_number_and_no_trace() -> None:
+    class Broken(Shop):
+        def read(self, *_: object, **__: object) -> object:  # type: ignore[override]
+            raise ValueError("secret")
+
+    shop = Shop.opened()
+    shop.__class__ = Broken
+    answer = ServingApp(shop, limits=LIMITS).quick({b"host": b"localhost"}, GOOD)
+    assert answer is not None
+    assert (answer.status, b"secret" in answer.body, b"SERVE_FAILED" in answer.body) == (500, False, True)
