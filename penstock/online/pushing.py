@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,6 +26,8 @@ TIME, CREATED = "event_timestamp", "created"
 """What a pushed row may call the time at which it happened, and a column that may be left over."""
 SOURCE = "push_source"
 """The tag that says by which name rows are pushed to a view."""
+FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
+"""The first and last microsecond that has a date, in the years 1 and 9999."""
 _PARTITION = "push"
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  the lake's instants have no zone: they are UTC
 _WAYS: Mapping[Destination, Way] = {"online": "store", "offline": "lake", "online_and_offline": "both"}
@@ -115,12 +117,23 @@ def _values(column: pa.ChunkedArray, dtype: Dtype, name: str) -> list[Any]:
         if told is not None:
             message = f"{name}[{told[0]}] is the text {told[1]!r}, which is no number"
             raise RequestError("PUSH_VALUE", message, name=name, hint="Send numbers as numbers.")
-    if pa.types.is_timestamp(column.type):
+    if pa.types.is_timestamp(column.type) and dtype is Dtype.TIMESTAMP:
         try:
-            column = column.cast(pa.timestamp("us", column.type.tz))
+            column = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
         except pa.ArrowInvalid as error:
             raise RequestError("PUSH_VALUE", f"{name}: instants are kept to the microsecond", name=name) from error
-    return coerced(column.to_pylist(), dtype, name, code="PUSH_VALUE")
+    found = coerced(column.to_pylist(), dtype, name, code="PUSH_VALUE")
+    if dtype is Dtype.TIMESTAMP:
+        _must_be_of_our_era(found, name)
+    return found
+
+
+def _must_be_of_our_era(micros: Sequence[int | None], name: str) -> None:
+    """Raise ``RequestError`` for an instant that no calendar has a date for."""
+    for place, value in enumerate(micros):
+        if value is not None and not FIRST <= value <= LAST:
+            message = f"{name}[{place}] is {value:,} microseconds from 1970, which is not in the years 1 to 9999"
+            raise RequestError("PUSH_VALUE", message, name=name)
 
 
 def _must_be_whole(target: Target, column: str, values: list[Any] | None) -> None:

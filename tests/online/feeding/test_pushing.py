@@ -18,6 +18,8 @@ from penstock.online.reading import OnlineReader
 from tests.online.feeding.small import small_shop
 from tests.online.syncing.worlds import DAY, EPOCH, NOW, SETTINGS, START
 
+US = pa.timestamp("us")
+
 
 class Counter:
     """A shop with a feed and a pusher."""
@@ -118,6 +120,10 @@ def test_names_and_values_that_do_not_fit(counter):
     with pytest.raises(RequestError, match=r"order_id\[0\] is 1.5, which is no whole number"):
         counter.push([row(1.5, 9, 9)])  # type: ignore[arg-type]
     assert counter.rows() == 0
+    for when in (-(10**18), 10**18):
+        early = pa.table({"order_id": [1], "customer_id": [1], "price": [1.0], "event_timestamp": pa.array([when], US)})
+        with pytest.raises(RequestError, match=r"event_timestamp\[0\] is .* not in the years 1 to 9999"):
+            counter.pusher.push("order", early)
     whole = fitted(target_of(bound, "order"), pa.Table.from_pylist([row(1, 9, 7, created="x")]), NOW)
     assert whole["price"] == [7.0]
     assert isinstance(whole["price"][0], float)
