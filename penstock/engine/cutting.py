@@ -29,12 +29,20 @@ def cut_by(windows: Sequence[Window | None], tiles: Tiles, cutoff: int, newer: i
 
     ``newer`` events up to the cutoff follow the tiles. Costs O(tiles * windows), all in numpy.
     """
-    first, last, bounds = tiles.first, tiles.last, np.unique(Bounds.of(tuple(windows)).at(np.array([cutoff])))
-    cut = ((first[:, None] <= bounds) & (last[:, None] > bounds)).any(axis=1)
-    sums = np.append(0, np.cumsum(tiles.counts))
+    cut = cut_at(windows, tiles.first, tiles.last, tiles.counts, cutoff, newer)
+    return [int(number) for number in np.flatnonzero(cut)]
+
+
+def cut_at(
+    windows: Sequence[Window | None], first: Array, last: Array, counts: Array, cutoff: int, newer: int = 0
+) -> Array:
+    """Which of consecutive runs a window opens or closes inside of, by when they begin and end and their lengths."""
+    bounds = np.unique(Bounds.of(tuple(windows)).at(np.array([cutoff])))
+    cut: Array = np.asarray(((first[:, None] <= bounds) & (last[:, None] > bounds)).any(axis=1))
+    sums = _sums(counts)
     for place in {sums[-1] + newer - number for _, sides in _rows(windows) for number in sides}:
         cut |= (sums[:-1] < place) & (place < sums[1:])
-    return [int(number) for number in np.flatnonzero(cut)]
+    return cut
 
 
 def _rows(windows: Sequence[Window | None]) -> list[tuple[int, tuple[int, int]]]:

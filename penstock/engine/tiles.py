@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from penstock.engine.cutting import Cut, Line, cut_by
+from penstock.engine.cutting import Cut, Line, cut_at, cut_by
 from penstock.engine.kernels import tiling
 from penstock.engine.kernels.tiling import NULL
 from penstock.engine.runs import Run, Tiles, merge, tile
@@ -154,4 +154,4 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-__all__ = ["NULL", "Run", "Tiles", "Value", "answer", "can_tile", "cut_by", "merge", "tabled", "tile"]
+__all__ = ["NULL", "Run", "Tiles", "Value", "answer", "can_tile", "cut_at", "cut_by", "merge", "tabled", "tile"]

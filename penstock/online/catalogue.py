@@ -35,6 +35,11 @@ class Space:
     span: int = 0
     first: int = FIRST
 
+    @property
+    def pieces(self) -> str:
+        """The name of the space beside, which has the rows of crowded parts (see `penstock.online.crowds`)."""
+        return f"{self.name}-p"
+
 
 @dataclass(frozen=True)
 class ViewState:
@@ -64,7 +69,8 @@ class ViewState:
     @property
     def names(self) -> tuple[str, ...]:
         """The spaces that belong to it."""
-        return (*(space.name for space in self.spaces.values()), self.texts)
+        beside = (space.pieces for space in self.spaces.values() if space.span)
+        return (*(space.name for space in self.spaces.values()), *beside, self.texts)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from penstock.online.catalogue import Space, ViewState
+from penstock.online.crowds import written
 from penstock.online.holdings import Holding
-from penstock.online.store import Change, OnlineStore
+from penstock.online.store import OnlineStore
 
 _KEYS = 2_000
 """So many keys are looked at in one write."""
@@ -29,21 +30,22 @@ def expired(store: OnlineStore, state: ViewState, holdings: tuple[Holding, ...],
         space = spaces[holding.fingerprint]
         first = first_reached(holding, space, at)
         if first > space.first:
-            _remove_below(store, space.name, first)
+            _remove_below(store, holding, space, first)
             spaces[holding.fingerprint] = replace(space, first=first)
     return replace(state, spaces=spaces)
 
 
-def _remove_below(store: OnlineStore, space: str, first: int) -> None:
-    keys = store.keys(space, None, _KEYS)
+def _remove_below(store: OnlineStore, holding: Holding, space: Space, first: int) -> None:
+    keys = store.keys(space.name, None, _KEYS)
     while keys:
         with store.feeding():
             gone = [
-                Change(space, key, part.number, None)
-                for key, parts in zip(keys, store.read(space, keys), strict=True)
+                change
+                for key, parts in zip(keys, store.read(space.name, keys), strict=True)
                 for part in parts
                 if part.number < first
+                for change in written(holding, space, key, part.number, None, part.data)
             ]
             if gone:
                 store.write(gone)
-        keys = store.keys(space, keys[-1], _KEYS)
+        keys = store.keys(space.name, keys[-1], _KEYS)

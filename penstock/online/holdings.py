@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from penstock.aggregates import AGGREGATES, Family
 from penstock.engine.flatten import Wanted
 from penstock.engine.rewrites import merge_sweeps
 from penstock.engine.streams import by_order, over, wanted
@@ -22,8 +23,9 @@ from penstock.plan import Age, Aggregate, Anchor, Attach, Field, Latest, Peers, 
 from penstock.schema import Dtype, Graph, Link, Table
 from penstock.window import reach_of
 
-FORMAT = "1"
+FORMAT = "2"
 """Changes whenever what is kept would be written otherwise."""
+_TALLIES = (Family.FREQUENCY, Family.LIST)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Holding:
     ``columns`` are the values kept of each row (never as codes). Rows are in the order of `penstock.engine.flatten`,
     ties broken by the table's key and ``order_by``. ``newest``: only the last row that shows is ever asked for.
     ``reach`` is how many microseconds back any window looks; None: to the beginning. ``key`` is the dtype of the keys.
+    ``tallied`` are the columns of which it is asked how often each value comes.
     """
 
     view: str
@@ -42,6 +45,7 @@ class Holding:
     order_by: tuple[Wanted, ...] = ()
     newest: bool = False
     reach: int | None = None
+    tallied: tuple[Wanted, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -196,7 +200,13 @@ def _swept(view: BoundView, graph: Graph, step: Sweep) -> Iterator[Swept]:
         columns = tuple(dict.fromkeys(replace(one, coded=False) for one in asked if one is not None))
         ties, key = tuple(replace(one, coded=False) for one in order_by), _swept_key(graph, stream)
         reach = reach_of(window for window, _ in overs)
-        yield Swept(Holding(view.kept, rows, columns, key, ties, reach=reach), tuple(aggregates), stream, stream.anchor)
+        holding = Holding(view.kept, rows, columns, key, ties, reach=reach, tallied=_tallied(aggregates, stream))
+        yield Swept(holding, tuple(aggregates), stream, stream.anchor)
+
+
+def _tallied(aggregates: Iterable[Aggregate], stream: Stream) -> tuple[Wanted, ...]:
+    asked = (wanted(one, stream) for one in aggregates if AGGREGATES[one.function].family in _TALLIES)
+    return tuple(dict.fromkeys(replace(one, coded=False) for one in asked if one is not None))
 
 
 def _swept_key(graph: Graph, stream: Stream) -> Dtype:

@@ -27,6 +27,8 @@ SLACK = 60_000_000
 KEYS_A_WRITE = 20_000
 ROWS_A_PART = 256
 """So many rows a part of a key should have at most, for keys like those that most rows belong to."""
+HOT = 4_096
+"""A key of more rows is hot: parts are not made small on its account."""
 _HOUR = 3_600_000_000
 _SPANS = tuple(_HOUR << n for n in range(17))
 """From an hour to some seven years."""
@@ -221,10 +223,11 @@ class _Loading:
 def span_for(holding: Holding, rows: KeyRows) -> int:
     """How many microseconds a part of a key spans: about `ROWS_A_PART` rows of the keys that most rows belong to.
 
-    No more than half of the longest window, so that a read takes in little that it does not ask for, and between an
-    hour and seven years.
+    Keys of more than `HOT` rows count as if they had no more: their parts are crowds (`penstock.online.crowds`). No
+    more than half of the longest window, so that a read takes in little that it does not ask for, and between an hour
+    and seven years.
     """
-    counts = np.diff(rows.starts).astype(np.float64)
+    counts = np.minimum(np.diff(rows.starts), HOT).astype(np.float64)
     usual = float((counts**2).sum() / counts.sum()) if counts.sum() else 0.0
     extent = float(rows.happened.max() - rows.happened.min()) if len(rows) else 0.0
     wished = extent * ROWS_A_PART / usual if usual > ROWS_A_PART else float(_SPANS[-1])

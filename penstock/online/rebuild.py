@@ -13,7 +13,7 @@ from penstock.engine.relational import Relational
 from penstock.features.views.bound import Bound
 from penstock.features.views.entities import EntityRows
 from penstock.lake.versioned import Lake
-from penstock.online import heads, records
+from penstock.online import crowds, heads, records
 from penstock.online.build import KeyRows, built
 from penstock.online.catalogue import HEADS, Space, ViewState
 from penstock.online.changed import Changes, Places, identity, read_by
@@ -96,16 +96,10 @@ def differing(store: OnlineStore, state: ViewState, holding: Holding, rows: KeyR
     there = store.read(space.name, names)
     changes = [*texts]
     for place, (name, kept) in enumerate(zip(names, there, strict=True)):
-        changes += _differences(space.name, name, {part.number: part.data for part in kept}, wanted.get(place, {}))
+        there_, wanted_ = {part.number: part.data for part in kept}, wanted.get(place, {})
+        for number in there_.keys() | wanted_.keys():
+            changes += crowds.written(holding, space, name, number, wanted_.get(number), there_.get(number))
     return changes
-
-
-def _differences(space: str, key: bytes, there: Parts, wanted: Parts) -> Iterator[Change]:
-    for number in there.keys() - wanted.keys():
-        yield Change(space, key, number, None)
-    for number, data in wanted.items():
-        if there.get(number) != data:
-            yield Change(space, key, number, data)
 
 
 def parts_of(holding: Holding, space: Space, rows: KeyRows, texts: Texts) -> tuple[dict[int, Parts], list[Change]]:
@@ -123,7 +117,11 @@ def first_parts(holding: Holding, space: Space, rows: KeyRows, texts: Texts) -> 
     names = packed(rows.keys)
     return [
         *texts.changes(fresh),
-        *(Change(space.name, names[place], number, data) for place, number, data in numbered),
+        *(
+            change
+            for place, number, data in numbered
+            for change in crowds.written(holding, space, names[place], number, data)
+        ),
     ]
 
 

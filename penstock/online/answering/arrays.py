@@ -21,7 +21,7 @@ from penstock.schema import Dtype
 NUMBERS = (Dtype.INT, Dtype.FLOAT, Dtype.TIMESTAMP)
 _FIXED = (*NUMBERS, Dtype.BOOL)
 _PLACES = (Family.ORDER, Family.COUNT, Family.AGE, Family.GAP)
-_COUNTS = ("COUNT", "COUNT_DISTINCT")
+COUNTS = ("COUNT", "COUNT_DISTINCT")
 _RANKED = ("MODE", "LIST_DISTINCT", "MIN", "MAX")
 
 
@@ -81,27 +81,36 @@ class Arrays:
 
     def _order(self, spec: Spec, unique: np.ndarray) -> np.ndarray:
         """The order of distinct values, NaN last; and what they mean is noted."""
-        if spec.dtype is Dtype.FLOAT:
-            order = np.argsort(unique.view(np.float64), kind="stable")
-        elif spec.dtype in _FIXED:
-            order = np.arange(len(unique))
-        else:
-            found = self.plain(unique, spec.dtype)
-            order = np.array(sorted(range(len(found)), key=found.__getitem__), np.int64)
+        order = order_of(self.texts, unique, spec.dtype)
         self.meanings[spec.place] = self.plain(unique[order], spec.dtype)
         return order
 
     def plain(self, values: np.ndarray, dtype: Dtype) -> list[Any]:
         """Values that are not NULL as plain Python; instants stay microseconds."""
-        if dtype is Dtype.FLOAT:
-            return values.view(np.float64).tolist()  # type: ignore[no-any-return]
-        if dtype in NUMBERS:
-            return values.tolist()  # type: ignore[no-any-return]
-        if dtype is Dtype.BOOL:
-            return values.astype(bool).tolist()  # type: ignore[no-any-return]
-        hashes = values.tolist()
-        texts = self.texts.get(hashes)
-        return [texts[one] for one in hashes]
+        return plain(self.texts, values, dtype)
+
+
+def order_of(known: Known, unique: np.ndarray, dtype: Dtype) -> np.ndarray:
+    """The places of distinct values that stand in the order of their numbers, in the values' own order, NaN last."""
+    if dtype is Dtype.FLOAT:
+        return np.argsort(unique.view(np.float64), kind="stable")
+    if dtype in _FIXED:
+        return np.arange(len(unique))
+    found = plain(known, unique, dtype)
+    return np.array(sorted(range(len(found)), key=found.__getitem__), np.int64)
+
+
+def plain(known: Known, values: np.ndarray, dtype: Dtype) -> list[Any]:
+    """Kept values that are not NULL as plain Python; instants stay microseconds."""
+    if dtype is Dtype.FLOAT:
+        return values.view(np.float64).tolist()  # type: ignore[no-any-return]
+    if dtype in NUMBERS:
+        return values.tolist()  # type: ignore[no-any-return]
+    if dtype is Dtype.BOOL:
+        return values.astype(bool).tolist()  # type: ignore[no-any-return]
+    hashes = values.tolist()
+    texts = known.get(hashes)
+    return [texts[one] for one in hashes]
 
 
 def there(values: np.ndarray, dtype: Dtype) -> np.ndarray:
@@ -147,7 +156,7 @@ class Decoding:
         """The decoding of these aggregates' results, in order."""
         made = [decoder(one, spec) for one, spec in aggregates]
         plain = [number for number, one in enumerate(made) if one is None]
-        counts = [number for number in plain if aggregates[number][0].function in _COUNTS]
+        counts = [number for number in plain if aggregates[number][0].function in COUNTS]
         others = tuple((number, one) for number, one in enumerate(made) if one is not None)
         return cls(tuple(counts), tuple(number for number in plain if number not in counts), others)
 
@@ -183,7 +192,7 @@ def decoder(aggregate: Aggregate, spec: Spec | None) -> Decoder | None:
     if family is Family.AGE:
         unit = 86_400_000_000 if aggregate.window is None else aggregate.window.unit.clock.microseconds
         return lambda result, _arrays: [None if micros < 0 else micros / unit for micros in result.tolist()]
-    if aggregate.dtype is Dtype.FLOAT or aggregate.function in _COUNTS:
+    if aggregate.dtype is Dtype.FLOAT or aggregate.function in COUNTS:
         return None
     return lambda result, _arrays: _numbers(result, whole=True)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,28 +15,81 @@ from penstock.engine.relational import ARROW
 from penstock.errors import StoreError
 from penstock.online import heads, records
 from penstock.online.catalogue import HEADS, Space, ViewState
+from penstock.online.crowds import Crowd, GoneError, is_crowd, pieces
 from penstock.online.holdings import Holding, Kept
 from penstock.online.keys import packed, packed_one
-from penstock.online.store import FIRST, OnlineStore
+from penstock.online.store import FIRST, OnlineStore, Part
 from penstock.online.texts import Texts
 from penstock.schema import Dtype
 from penstock.window import BEGINNING
 
+T = TypeVar("T")
 Row = list[Any]
 """A row as it is kept: when it happened, from when and until when it shows, its values."""
 FEW = 12
 """Keys below this number are packed one by one, which is quicker then."""
+_TRIES = 100
+
+
+@dataclass(frozen=True)
+class Crowded:
+    """A key of so many rows that some lie in pieces, which were not read; ``parts`` are those from ``since`` on."""
+
+    store: OnlineStore
+    holding: Holding
+    space: Space
+    key: bytes
+    since: int
+    parts: list[Part]
+
+    def settled(self, work: Callable[[Crowded], T]) -> T:
+        """What work gives, done again where pieces went since the parts were read.
+
+        Raises ``StoreError`` (``STORE_DAMAGED``) where they are not there at all.
+        """
+        now = self
+        for _ in range(_TRIES):
+            try:
+                return work(now)
+            except GoneError:
+                now = replace(self, parts=self.store.read(self.space.name, [self.key], self.since)[0])
+        raise StoreError("STORE_DAMAGED", f"rows of {self.space.name} are missing", hint="Make the store again.")
+
+    def pieces(self, names: list[int]) -> list[bytes]:
+        """The rows of pieces. Raises `GoneError`."""
+        return pieces(self.store, self.space, self.key, names) if names else []
+
+    def rows(self) -> np.ndarray:
+        """All rows, as a matrix."""
+        return self.settled(Crowded._rows)
+
+    def _rows(self) -> np.ndarray:
+        data = [self.pieces(Crowd.from_bytes(p.data).named) if is_crowd(p.data) else [p.data] for p in self.parts]
+        return records.joined([one for some in data for one in some] or [b""], len(self.holding.columns))
 
 
 @dataclass(frozen=True)
 class Events:
-    """Events in order, those of key i from ``starts[i]`` to ``starts[i + 1]``; ``values`` has a row a column."""
+    """Events in order, those of key i from ``starts[i]`` to ``starts[i + 1]``; ``values`` has a row a column.
+
+    Those of keys that are ``crowded``, by their places, are not there.
+    """
 
     starts: np.ndarray
     happened: np.ndarray
     shown_from: np.ndarray
     shown_until: np.ndarray
     values: np.ndarray
+    crowded: tuple[tuple[int, Crowded], ...] = ()
+
+    def whole(self) -> Events:
+        """All events, those of the crowded keys read."""
+        read = {place: one.rows().T for place, one in self.crowded}
+        here = np.vstack((self.happened, self.shown_from, self.shown_until, self.values))
+        parts = [read.get(place, here[:, begin:end]) for place, (begin, end) in enumerate(pairwise(self.starts))]
+        block = np.ascontiguousarray(np.hstack(parts))
+        starts = np.append(0, np.cumsum([part.shape[1] for part in parts]))
+        return Events(starts, block[0], block[1], block[2], block[records.CLOCKS :])
 
     def newest(self, at: int, low: int) -> list[int | None]:
         """For each key when the newest event that shows at ``at`` and is later than ``low`` happened."""
@@ -117,12 +170,17 @@ class Held:
         space, columns = self.space(holding), len(holding.columns)
         since = FIRST if holding.reach is None or not space.span else (at - holding.reach) // space.span
         found = self.store.read(space.name, keys.packed, since)
+        crowded: tuple[tuple[int, Crowded], ...] = ()
+        data = [part.data for parts in found for part in parts]
+        if 1 in [len(one) & 1 for one in data]:  # a crowd is never of whole words
+            crowded = tuple(_crowded(self.store, holding, space, keys.packed, since, found))
+            found = [[] if any(is_crowd(part.data) for part in parts) else parts for parts in found]
+            data = [part.data for parts in found for part in parts]
         width = 8 * (records.CLOCKS + columns)
         starts = np.zeros(len(found) + 1, np.int64)
         np.cumsum([sum([len(part.data) for part in parts]) // width for parts in found], out=starts[1:])
-        data = [part.data for parts in found for part in parts]
         block = np.ascontiguousarray(records.joined(data or [b""], columns).T)
-        return Events(starts, block[0], block[1], block[2], block[records.CLOCKS :])
+        return Events(starts, block[0], block[1], block[2], block[records.CLOCKS :], crowded)
 
     def space(self, holding: Holding) -> Space:
         """Where a holding is. Raises ``StoreError`` where the state lacks it."""
@@ -130,6 +188,15 @@ class Held:
         if space is None:
             raise StoreError("STORE_DAMAGED", f"{self.kept.view.name} is not whole in the store")
         return space
+
+
+def _crowded(
+    store: OnlineStore, holding: Holding, space: Space, keys: Sequence[bytes], since: int, found: Sequence[list[Part]]
+) -> Iterator[tuple[int, Crowded]]:
+    """The keys that have a part which is a crowd, by their places."""
+    for place, (key, parts) in enumerate(zip(keys, found, strict=True)):
+        if any(is_crowd(part.data) for part in parts):
+            yield place, Crowded(store, holding, space, key, since, parts)
 
 
 def showing(rows: list[Row], at: int) -> Row | None:

@@ -11,7 +11,8 @@ from penstock.engine.program import Asked, Program
 from penstock.engine.streams import over, wanted
 from penstock.expression import Expr
 from penstock.online.answering.arrays import Arrays, Decoding, Form, Spec, spec_for
-from penstock.online.answering.held import Keys, Row, Rows
+from penstock.online.answering.held import Events, Keys, Row, Rows
+from penstock.online.answering.tiling import Tiling, tiling
 from penstock.online.expressions import Column
 from penstock.online.holdings import Holding, Looked, Recalled, Swept
 from penstock.plan import Age, Aggregate, Field, Peers
@@ -142,7 +143,7 @@ class Sweeping:
     """A stream swept at the cutoff: ``outs`` are the places of columns, in the order of the program's requests.
 
     ``anchor`` is the place of the column that says whose rows they are (None: the entity's own); ``everyone`` means the
-    one key of a stream that all share.
+    one key of a stream that all share. ``tiling`` answers keys of very many rows; None where tiles cannot.
     """
 
     number: int
@@ -154,6 +155,7 @@ class Sweeping:
     anchor: int | None = None
     everyone: bool = False
     convert: Callable[[Any], Any] = lambda value: value
+    tiling: Tiling | None = None
 
     def run(self, answering: Answering) -> None:
         """Fill the step's columns and times."""
@@ -183,13 +185,26 @@ class Sweeping:
     def _sweep(self, answering: Answering, keys: Keys) -> tuple[list[Column], list[int | None]]:
         at, reach = answering.at, self.holding.reach
         events = answering.held.events(self.holding, keys, at)
+        if events.crowded and self.tiling is None:
+            events = events.whole()
         times = events.newest(at, BEGINNING if reach is None else at - reach)
+        found = self._swept(answering, events, len(keys.values))
+        if events.crowded and self.tiling is not None:
+            for place, key in events.crowded:
+                values, times[place] = self.tiling.answer(key, at, answering.held.texts)
+                for column, value in zip(found, values, strict=True):
+                    column[place] = value
+        return found, times
+
+    def _swept(self, answering: Answering, events: Events, keys: int) -> list[Column]:
+        """The columns of the events that were read."""
         if self.program is None:
-            return [], times
+            return []
+        at = answering.at
         arrays = Arrays(events, answering.held.texts)
         columns = [arrays.of(spec) for spec in self.specs]
         results = self.program.run(events.starts, events.happened, events.shown_from, events.shown_until, columns, at)
-        return self.decoding.plain(results, arrays, len(keys.values)), times
+        return self.decoding.plain(results, arrays, keys)
 
 
 def sweeping(number: int, swept: Swept, place: Callable[[Expr], int | None]) -> Sweeping:
@@ -213,7 +228,9 @@ def sweeping(number: int, swept: Swept, place: Callable[[Expr], int | None]) -> 
     program = Program.of([window for window, _ in overs], asked, counted) if asked else None
     anchor, everyone, convert = _anchored(swept, place)
     outs, decoding = tuple(found for found, _ in chosen), Decoding.of(read)
-    return Sweeping(number, holding, tuple(specs), program, outs, decoding, anchor, everyone, convert)
+    parts = [(one, what, wanted(one, stream)) for (_, one), what in zip(chosen, asked, strict=True)]
+    tiles = None if counted else tiling(holding, [window for window, _ in overs], parts)
+    return Sweeping(number, holding, tuple(specs), program, outs, decoding, anchor, everyone, convert, tiles)
 
 
 def spec_of_flags(place: int) -> Spec:

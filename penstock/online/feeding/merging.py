@@ -6,7 +6,7 @@ when a kept one did is in doubt. Any other has one place, and no row before it o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from struct import Struct
 from typing import Any
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from penstock.online import heads, records
+from penstock.online import crowds, heads, records
 from penstock.online.build import KeyRows
-from penstock.online.catalogue import HEADS, ViewState
+from penstock.online.catalogue import HEADS, Space, ViewState
 from penstock.online.holdings import Holding
 from penstock.online.keys import packed
 from penstock.online.rebuild import Parts, parts_of
@@ -51,12 +51,11 @@ def merged(
     doubtful = []
     for place, parts in coming.items():
         for number, data in parts.items():
-            kept = there[place].get(number)
-            whole = data if kept is None else _joined(holding, kept, data, at, ties=ties)
-            if whole is None:
+            some = _put(store, holding, space, names[place], number, there[place].get(number), data, at, ties=ties)
+            if some is None:
                 doubtful.append(place)
-            elif whole != kept:
-                changes.append(Change(space.name, names[place], number, whole))
+            else:
+                changes += some
     return Merged(changes, rows.keys.take(pa.array(sorted(set(doubtful)), pa.int64())))
 
 
@@ -70,6 +69,29 @@ def _there(store: OnlineStore, space: str, names: Sequence[bytes], coming: Mappi
         read = store.read(space, [names[place] for place in places], first)
         found |= {place: {p.number: p.data for p in parts} for place, parts in zip(places, read, strict=True)}
     return found
+
+
+def _put(
+    store: OnlineStore,
+    holding: Holding,
+    space: Space,
+    key: bytes,
+    number: int,
+    kept: bytes | None,
+    data: bytes,
+    at: int,
+    *,
+    ties: bool,
+) -> Iterable[Change] | None:
+    """What to write so that new rows are in a part; None where two happened at one instant."""
+
+    def join(kept: bytes, data: bytes) -> bytes | None:
+        return _joined(holding, kept, data, at, ties=ties)
+
+    if kept is not None and not holding.newest and crowds.is_crowd(kept):
+        return crowds.joined(store, holding, space, key, number, kept, data, join)
+    whole = data if kept is None else join(kept, data)
+    return None if whole is None else crowds.written(holding, space, key, number, whole, kept)
 
 
 def _joined(holding: Holding, kept: bytes, data: bytes, at: int, *, ties: bool) -> bytes | None:

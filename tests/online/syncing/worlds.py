@@ -16,8 +16,8 @@ from penstock.features.views.bound import Bound
 from penstock.features.views.declared import Definitions, Entity, ExpressionView, LatestView
 from penstock.lake.streams import Limits, Message, Stream, TableWriter, open_writer
 from penstock.lake.versioned import DELETED, KNOWN, Lake, Roles, open_lake
-from penstock.online import heads, records
-from penstock.online.catalogue import ViewState, live
+from penstock.online import crowds, heads, records
+from penstock.online.catalogue import Space, ViewState, live
 from penstock.online.holdings import Holding, kept_for
 from penstock.online.store import OnlineStore, walk
 from penstock.online.stores.lmdb import LmdbStore
@@ -215,12 +215,20 @@ def _held(store: OnlineStore, state: ViewState, holding: Holding, at: int) -> It
             assert [part.number for part in parts] == [0]
             rows = heads.from_bytes(parts[0].data)
         else:
-            matrices = [records.from_bytes(part.data, len(holding.columns)) for part in parts]
+            data = [_rows_of(store, space, key, part.data) for part in parts]
+            matrices = [records.from_bytes(one, len(holding.columns)) for one in data]
             assert all((m[:, 0] // space.span == part.number).all() for m, part in zip(matrices, parts, strict=True))
             rows = [_decoded(row, holding, texts) for matrix in matrices for row in matrix.tolist()]
         assert [row[0] for row in rows] == sorted(row[0] for row in rows)
         if kept := asked(holding, rows, at):
             yield key, kept
+
+
+def _rows_of(store: OnlineStore, space: Space, key: bytes, part: bytes) -> bytes:
+    """The rows of a part, which may lie in pieces."""
+    if not crowds.is_crowd(part):
+        return part
+    return b"".join(crowds.pieces(store, space, key, crowds.Crowd.from_bytes(part).named))
 
 
 def _decoded(row: list[int], holding: Holding, texts: Texts) -> list[Any]:
