@@ -10,7 +10,7 @@ from penstock.errors import QueryError, RequestError
 from penstock.expression import Expr
 from penstock.features.views.bound import Bound, BoundEntity, BoundFeature, BoundOnDemand, BoundView
 from penstock.features.views.calculated import calculated
-from penstock.features.views.chosen import resolve
+from penstock.features.views.chosen import members
 from penstock.features.views.declared import (
     Definitions,
     Entity,
@@ -57,12 +57,11 @@ def _check_service(service: Service, bound: Bound) -> None:
     if not service.features:
         raise RequestError("FEATURE_NONE", about.said(f"service {service.name} has no features"))
     try:
-        resolve(bound, service.features)
+        members(bound, service)
     except RequestError as error:
         message = about.said(f"service {service.name}: {error.message}")
-        raise RequestError(
-            error.code, message, name=error.name, candidates=error.candidates, hint=error.hint
-        ) from error
+        hint = "A service lists features, and no other services." if error.name in bound.services else error.hint
+        raise RequestError(error.code, message, name=error.name, candidates=error.candidates, hint=hint) from error
 
 
 def _check_names(one: View | Service | Entity) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from penstock.errors import RequestError
 from penstock.features.views.bound import Bound, BoundOnDemand, BoundView, Chosen
+from penstock.features.views.declared import Service
 
 MOST = 10_000
 """How many features may be asked for at once."""
@@ -18,7 +19,7 @@ def resolve(bound: Bound, features: str | Sequence[str]) -> tuple[Chosen, ...]:
 
     Raises ``RequestError``: ``FEATURE_UNKNOWN`` with what exists, ``FEATURE_AMBIGUOUS`` and ``FEATURE_TOO_MANY``.
     """
-    asked = [features] if isinstance(features, str) else list(features)
+    asked = [features] if isinstance(features, str) else list(_told(features))
     _check_count(len(asked))
     if not asked:
         raise RequestError("FEATURE_NONE", "no features are asked for", candidates=_names(bound))
@@ -76,14 +77,36 @@ def needed(bound: Bound, chosen: Sequence[Chosen]) -> tuple[Chosen, ...]:
 def _meant(bound: Bound, ref: str) -> Iterator[Chosen]:
     if not isinstance(ref, str):
         raise RequestError("FEATURE_UNKNOWN", f"{ref!r} is no feature's name", hint="Features are named by texts.")
+    if ":" not in ref and ref in bound.services:
+        yield from members(bound, bound.services[ref])
+    else:
+        yield from _member(bound, ref)
+
+
+def members(bound: Bound, service: Service) -> tuple[Chosen, ...]:
+    """The features of a service: ``view:feature``, ``view:*``, or a feature's name; no other service.
+
+    Raises ``RequestError`` as `resolve`.
+    """
+    found = tuple(dict.fromkeys(one for ref in service.features for one in _member(bound, ref)))
+    _check_count(len(found))
+    return found
+
+
+def _member(bound: Bound, ref: str) -> Iterator[Chosen]:
+    """What is named without services."""
     name, colon, feature = ref.partition(":")
     if colon:
         yield from _of_view(bound, name, feature)
-    elif ref in bound.services:
-        for inner in bound.services[ref].features:
-            yield from _of_view(bound, *inner.partition(":")[::2])
     else:
         yield _alone(bound, ref)
+
+
+def _told(features: object) -> Iterable[str]:
+    if isinstance(features, Iterable):
+        return features
+    hint = "Give a text, or a list of texts: view:feature."
+    raise RequestError("FEATURE_UNKNOWN", f"{features!r} names no features", hint=hint)
 
 
 def _of_view(bound: Bound, name: str, feature: str) -> Iterator[Chosen]:

@@ -54,4 +54,8 @@ def _unknown(
     else:
         message = f"{view.name}: there is no entity {view.entity!r}"
     hint = f'Declare it in penstock.toml: [entities.{table}] key = "…".'
+    if not graph.tables:
+        hint = "No table has been brought in yet: penstock run."
+    elif len(keys) == 1:
+        hint = f"Say {table}.{keys[0]}, or declare another entity: [entities.NAME] key = …"
     return RequestError("FEATURE_ENTITY", view.about.said(message), name=view.entity, candidates=there, hint=hint)

@@ -235,6 +235,7 @@ MISTAKES: list[tuple[list[Entity | View | Service], str, str]] = [
     ([LAST, Service("s", ())], "FEATURE_NONE", "service s has no features"),
     ([LAST, Service("s", ("last:lost",))], "FEATURE_UNKNOWN", "service s: last has no feature 'lost'"),
     ([LAST, Service("s", ("lost:*",))], "FEATURE_UNKNOWN", "service s: there is no view 'lost'"),
+    ([LAST, Service("a", ("last:*",)), Service("s", ("a",))], "FEATURE_UNKNOWN", "no feature or service 'a'"),
 ]  # fmt: skip
 
 
@@ -245,6 +246,15 @@ def test_a_mistake_is_told_with_its_place(declared, code, words):
     assert caught.value.code == code
     assert words in caught.value.message
     assert isinstance(caught.value, RequestError)
+
+
+def test_a_service_in_a_service_and_an_entity_without_tables_are_told_what_to_do():
+    with pytest.raises(RequestError, match="lists features, and no other services"):
+        town(LAST, Service("a", ("last:*",)), Service("s", ("a",)))
+    with pytest.raises(RequestError, match="No table has been brought in yet"):
+        town(replace(LAST, entity="customers.customer_id"), graph=Graph(()))
+    with pytest.raises(RequestError, match=r"Say customers\.customer_id, or"):
+        town(replace(LAST, entity="customers.city"))
 
 
 def test_two_ways_between_a_table_and_an_entity_are_told():

@@ -20,6 +20,7 @@ BOUND = town(
     OnDemandView("risk", {"share": "paid / n", "big": "paid > 9"}, {"n": "recent:n"}, {"paid": Dtype.FLOAT}),
     OnDemandView("more", {"twice": "a * 2"}, {"a": "risk:share"}),
     Service("fraud", ("more:*", "last:amount")),
+    Service("n", ("n", "twice")),
 )
 VIEWS = (*BOUND.views.values(), *BOUND.on_demand.values())
 ALL = [Chosen(view.name, one.name) for view in VIEWS for one in view.features]
@@ -32,12 +33,13 @@ def refs(*features: str) -> list[str]:
 def test_features_are_named_by_view_by_service_and_alone():
     assert refs("last:amount", "recent:*") == ["last:amount", "recent:n", "recent:amount"]
     assert refs("fraud") == ["more:twice", "last:amount"]
-    assert refs("n", "twice") == ["recent:n", "more:twice"]
+    assert refs("share", "twice") == ["risk:share", "more:twice"]
+    assert refs("n") == ["recent:n", "more:twice"]  # a service; its features may be named alone, too
     assert [str(one) for one in resolve(BOUND, "fraud")] == ["more:twice", "last:amount"]
 
 
 def test_each_is_there_once_where_it_was_asked_for_first():
-    assert refs("recent:n", "recent:*", "n") == ["recent:n", "recent:amount"]
+    assert refs("recent:n", "recent:*", "recent:n") == ["recent:n", "recent:amount"]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,8 @@ def test_each_is_there_once_where_it_was_asked_for_first():
         (["last:"], "FEATURE_UNKNOWN", "last has no feature ''", None),
         (["last:amount:x"], "FEATURE_UNKNOWN", "no feature 'amount:x'", None),
         ([7], "FEATURE_UNKNOWN", "7 is no feature's name", None),
+        (7, "FEATURE_UNKNOWN", "7 names no features", None),
+        (None, "FEATURE_UNKNOWN", "None names no features", None),
     ],
 )
 def test_what_is_not_there_is_told_with_what_is(asked, code, words, candidates):
