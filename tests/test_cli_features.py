@@ -93,7 +93,7 @@ def test_views_are_listed_with_their_kind_version_and_owner(project):
         "last_order": "latest", "spent": "latest", "recent": "expressions", "payer": "role of last_order",
         "risk": "on demand", "doubled": "on demand",
     }  # fmt: skip
-    assert views["payer"]["version"] == views["last_order"]["version"]
+    assert views["payer"]["version"] == views["last_order"]["version"] == told(project, "show", "payer")["version"]
     shown = said(project, "list")
     assert all(name in shown for name in views)
     assert "The newest order." in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def list_views(project: Any, as_json: bool) -> None:
         echo_json(told)
         return
     names = ("view", "kind", "entity", "features", "version", "owner", "description")
-    shown_rows(names, [[row[name] for name in names] for row in told])
+    shown_rows(names, _short(names, told))
     for service in bound.services.values():
         click.echo(f"service {service.name}: {', '.join(service.features)}")
 
@@ -44,7 +45,7 @@ def list_views(project: Any, as_json: bool) -> None:
 @project_option
 def show(project: Any, view: str, as_json: bool) -> None:
     """All there is to say of VIEW, and its features: expression, dtype and version."""
-    from penstock.features.views.described import SHORT, shown
+    from penstock.features.views.described import shown
 
     told = shown(project.features.bound, view)
     if as_json:
@@ -54,7 +55,7 @@ def show(project: Any, view: str, as_json: bool) -> None:
     _echo_parts(told)
     click.echo("")
     names = ("feature", "expression", "dtype", "version")
-    shown_rows(names, [[row[name][:SHORT] if name == "version" else row[name] for name in names] for row in rows])
+    shown_rows(names, _short(names, rows))
 
 
 @features.command()
@@ -122,6 +123,13 @@ def synthesise(project: Any, query: str, out: Path, most: int, as_json: bool) ->
         echo_json({"file": str(out), "features": count})
     else:
         click.echo(f"wrote {count} features to {out}")
+
+
+def _short(names: Sequence[str], told: Sequence[dict[str, Any]]) -> list[list[object]]:
+    """Rows for people, who need no more of a version than tells it from others."""
+    from penstock.features.views.described import SHORT
+
+    return [[row[name][:SHORT] if name == "version" else row[name] for name in names] for row in told]
 
 
 def _echo_parts(told: dict[str, Any]) -> None:

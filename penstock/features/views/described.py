@@ -43,7 +43,7 @@ def _summary(bound: Bound, view: BoundView | BoundOnDemand) -> Told:
         "kind": kind_of(view),
         "entity": ", ".join(dict.fromkeys(one.name for one in entities_of(bound, view))),
         "features": len(view.features),
-        "version": view.fingerprint[:SHORT],
+        "version": view.fingerprint,
         "owner": view.about.owner,
         "description": view.about.description,
     }
@@ -53,7 +53,7 @@ def shown(bound: Bound, name: str) -> Told:
     """All there is to say of a view, its features among it. Raises ``RequestError`` (``FEATURE_UNKNOWN``)."""
     view = view_of(bound, name)
     told = _summary(bound, view)
-    told |= {"version": view.fingerprint, "tags": dict(view.about.tags), "place": view.about.place}
+    told |= {"tags": dict(view.about.tags), "place": view.about.place}
     told["keys"] = {key: str(dtype) for one in entities_of(bound, view) for key, dtype in _keys(one)}
     if isinstance(view, BoundOnDemand):
         told["inputs"] = {called: str(Chosen(*place)) for called, place in view.inputs.items()}
