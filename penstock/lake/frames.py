@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -121,6 +122,7 @@ def _from_pandas(name: str, frame: Any) -> pa.Table:
     if not hasattr(frame, "columns"):
         frame = frame.to_frame()
     frame = frame.rename(columns=str)
+    _check_repeated(name, list(frame.columns))
     try:
         return pa.Table.from_pandas(frame)
     except (pa.ArrowException, TypeError, ValueError):
@@ -145,12 +147,16 @@ def _checked(name: str, convert: Callable[[], pa.Table]) -> pa.Table:
         raise SourceError("SOURCE_UNREADABLE", f"the table {name!r} cannot be read: {error}") from error
 
 
+def _check_repeated(name: str, columns: Sequence[str]) -> None:
+    repeated = sorted(column for column, times in Counter(columns).items() if times > 1)
+    if repeated:
+        raise SourceError("SOURCE_REPEATED_COLUMN", f"the table {name!r} has several columns named {repeated[0]!r}")
+
+
 def _named(name: str, table: pa.Table) -> pa.Table:
     kept = [at for at, column in enumerate(table.column_names) if not column.startswith("__index_level_")]
     table = table.select(kept)
-    repeated = sorted({column for column in table.column_names if table.column_names.count(column) > 1})
-    if repeated:
-        raise SourceError("SOURCE_REPEATED_COLUMN", f"the table {name!r} has several columns named {repeated[0]!r}")
+    _check_repeated(name, table.column_names)
     if not table.num_columns:
         raise SourceError("SOURCE_EMPTY", f"the table {name!r} has no columns")
     return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock import lake
-from penstock.errors import RequestError
+from penstock.errors import RequestError, SourceError
 from penstock.window import instant
 
 TIMES = ("cutoff", "event_timestamp")
@@ -27,7 +27,17 @@ def to_table(spine: object) -> pa.Table:
         opened = lake.SourceRows.of(spine)
         table = opened.graph.tables[0]
         return opened.read(table.name, [column.name for column in table.columns])
-    return lake.to_arrow(pa.Table.from_pylist(spine) if isinstance(spine, list) else spine)
+    return lake.to_arrow(_columns(spine) if isinstance(spine, list) else spine)
+
+
+def _columns(rows: Sequence[object]) -> dict[str, list[object]]:
+    """Rows as columns: all that any of them names, and NULL where a row does not."""
+    told = [row for row in rows if isinstance(row, Mapping)]
+    if len(told) < len(rows):
+        hint = 'Give rows as dicts: [{"customer_id": 1, "cutoff": …}].'
+        raise SourceError("SOURCE_NOT_A_TABLE", "the spine is a list of what are no rows", hint=hint)
+    names = dict.fromkeys(str(name) for row in told for name in row)
+    return {name: [row.get(name) for row in told] for name in names}
 
 
 def cutoffs(spine: pa.Table, time: str | None) -> pa.Array:
@@ -78,12 +88,12 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _instants(column: pa.ChunkedArray) -> pa.Array:
+    if column.null_count == len(column):
+        return pa.nulls(len(column), pa.int64())
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
         return _read(column.cast(pa.string()))
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("ms"))
-    elif pa.types.is_null(column.type):
-        column = column.cast(pa.timestamp("us"))
     if not pa.types.is_timestamp(column.type):
         raise pa.ArrowInvalid(f"it holds values of type {column.type}")
     raw, unit = column.cast(pa.int64()).combine_chunks(), column.type.unit

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
@@ -169,14 +170,28 @@ def test_a_spine_may_be_any_table(sort: Callable[[pa.Table, Path], object], tmp_
     assert found["v"].to_pylist() == [0, None, 0]
 
 
-@pytest.mark.parametrize("spine", [7, [], {}, np.arange(3), pa.table({}), "nowhere.csv"], ids=str)
+@pytest.mark.parametrize("spine", [7, [], {}, [1, 2], np.arange(3), pa.table({}), "nowhere.csv"], ids=str)
 def test_what_is_no_spine_is_said_to_be_none(spine: object) -> None:
     with pytest.raises(PenstockError):
         store(Dtype.INT, [7]).ask(spine, "stats:v")
 
 
-def test_a_spine_without_rows() -> None:
-    found = store(Dtype.INT, [7]).ask(spine_of([]), "stats:v")
+def test_a_frame_with_two_columns_of_a_name_is_refused() -> None:
+    for columns in (["id", "id", "cutoff"], ["id", "cutoff", "id"]):
+        with pytest.raises(PenstockError, match="several columns named 'id'"):
+            store(Dtype.INT, [7]).ask(pd.DataFrame([[7, 7, 7]], columns=columns), "stats:v")
+
+
+def test_rows_need_not_say_the_same() -> None:
+    day = dt.datetime(2026, 1, 3, tzinfo=dt.UTC)
+    found = store(Dtype.INT, [7]).ask([{"id": 7, "cutoff": day}, {"cutoff": day, "label": "x"}], "stats:v")
+    assert found.column_names == ["id", "cutoff", "label", "v"]
+    assert (found["label"].to_pylist(), found["v"].to_pylist()) == ([None, "x"], [0, None])
+
+
+@pytest.mark.parametrize("spine", [spine_of([]), {"id": [], "cutoff": []}, pd.DataFrame({"id": [], "cutoff": []})])
+def test_a_spine_without_rows(spine: object) -> None:
+    found = store(Dtype.INT, [7]).ask(spine, "stats:v")
     assert (found.num_rows, found.schema.field("v").type) == (0, pa.int64())
 
 
