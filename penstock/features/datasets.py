@@ -71,18 +71,21 @@ class Datasets:
         Raises ``RequestError`` for a name that is none (``DATASET_NAME``) or is taken (``DATASET_EXISTS``, unless
         ``replace``), and ``FailedError`` where the folder cannot be written.
         """
-        place = self._place(name)
-        if (place / _ABOUT).exists() and not replace:
-            hint = "Choose another name, or say that it is to be replaced."
-            raise RequestError("DATASET_EXISTS", f"there is a training set {name!r} already", name=name, hint=hint)
+        self.check(name, replace=replace)
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         columns = {column.name: str(column.type) for column in table.schema}
         made = Dataset(name, how, now, table.num_rows, columns, content_hash(table))
         try:
-            self._write(table, made, place)
+            self._write(table, made, self._place(name))
         except OSError as error:
             raise system_error(error) from error
         return made
+
+    def check(self, name: str, *, replace: bool = False) -> None:
+        """Whether a table can be kept by this name. Raises ``RequestError`` as `save` does."""
+        if (self._place(name) / _ABOUT).exists() and not replace:
+            hint = "Choose another name, or say that it is to be replaced."
+            raise RequestError("DATASET_EXISTS", f"there is a training set {name!r} already", name=name, hint=hint)
 
     def load(self, name: str) -> pa.Table:
         """The rows of a training set, as they were saved. Raises ``RequestError`` (``DATASET_UNKNOWN``)."""
@@ -126,7 +129,7 @@ class Datasets:
     def _place(self, name: str) -> Path:
         if not _safe(name):
             hint = "Letters, digits, '_', '.' and '-', at most 100 of them; it starts with a letter or a digit."
-            raise RequestError("DATASET_NAME", f"a training set cannot be called {name!r}", name=name, hint=hint)
+            raise RequestError("DATASET_NAME", f"a training set cannot be called {name!r}", name=str(name), hint=hint)
         return self.folder / name
 
     def _write(self, table: pa.Table, made: Dataset, place: Path) -> None:
@@ -142,8 +145,8 @@ class Datasets:
                 old.unlink()
 
 
-def _safe(name: str) -> bool:
-    return _NAME.fullmatch(name) is not None
+def _safe(name: object) -> bool:
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def _damaged(name: str, error: Exception) -> FailedError:

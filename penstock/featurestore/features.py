@@ -67,19 +67,21 @@ class ProjectFeatures:
         what the online store would have answered then. ``save`` keeps the table as a dataset of that name. Raises
         ``RequestError`` for names and values that do not fit; see `penstock.features.historical`.
         """
-        relational = self.tables.relational(self.bound)
-        how = {"time": time, "full_names": full_names}
-        table = historical(self.bound, relational, spine, features, **how, progress=progress)  # type: ignore[arg-type]
         if save is not None:
-            self.datasets.save(table, save, self._how(spine, features), replace=replace)
+            self.datasets.check(save, replace=replace)
+        relational, rows = self.tables.relational(self.bound), to_table(spine)
+        how = {"time": time, "full_names": full_names}
+        table = historical(self.bound, relational, rows, features, **how, progress=progress)  # type: ignore[arg-type]
+        if save is not None:
+            self.datasets.save(table, save, self._how(rows, features), replace=replace)
         return table
 
-    def _how(self, spine: object, features: str | Sequence[str]) -> How:
+    def _how(self, spine: pa.Table, features: str | Sequence[str]) -> How:
         """How a training set was made: from which features of which versions, for which rows, of which tables."""
         chosen = resolve(self.bound, features)
         views = {one.view: view_of(self.bound, one.view).fingerprint for one in chosen}
         data = ", ".join(f"{name} version {number}" for name, number in newest_versions(self.site.lake).items())
-        return How.of(tuple(map(str, chosen)), views, to_table(spine), data)
+        return How.of(tuple(map(str, chosen)), views, spine, data)
 
     @cached_property
     def datasets(self) -> Datasets:

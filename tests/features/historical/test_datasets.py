@@ -45,6 +45,16 @@ def test_nothing_is_replaced_unless_asked(tmp_path: Path) -> None:
     assert len(list((tmp_path / "one").iterdir())) == 2
 
 
+def test_a_name_can_be_asked_about_before_anything_is_worked_out(tmp_path: Path) -> None:
+    kept = Datasets(tmp_path)
+    kept.check("one")
+    kept.save(TABLE, "one")
+    kept.check("one", replace=True)
+    for name, words in (("one", "already"), ("../up", "cannot be called"), (5, "cannot be called 5")):
+        with pytest.raises(RequestError, match=words):
+            kept.check(name)  # type: ignore[arg-type]
+
+
 def test_what_a_kill_left_half_written_is_no_training_set(tmp_path: Path) -> None:
     kept = Datasets(tmp_path)
     made = kept.save(TABLE, "one")
