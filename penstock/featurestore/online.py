@@ -95,17 +95,23 @@ class ProjectOnline:
 
         The store is brought into step first; when the context ends, all that has landed is in.
         """
-        feed = LateFeed(self.site.lake, tables, self.feed)
+        feed = LateFeed(self.site.lake, tables, self._newly_fed)
         feed.begin()
         try:
             yield feed.landed
         finally:
             feed.stop()
 
-    def feed(self) -> Feed:
-        """A feed of the store by the definitions that the files hold now, not begun yet."""
-        bound = self.features.refreshed().bound
-        return Feed(bound, self.site.lake, self.store, now=self.site.now, settings=self.settings)
+    def _newly_fed(self) -> Feed:
+        """A feed by the definitions that the files hold now, when all tables are there."""
+        anew = ProjectOnline(self.features.refreshed(), self.settings)
+        anew.__dict__["store"] = self.store
+        return anew.feed()
+
+    def feed(self, views: Sequence[str] = ()) -> Feed:
+        """A feed of the store for these views (none named: all), not begun yet."""
+        how = {"now": self.site.now, "settings": self.settings, "views": views}
+        return Feed(self.features.bound, self.site.lake, self.store, **how)  # type: ignore[arg-type]
 
     def status(self) -> dict[str, ViewState]:
         """The views that the store holds, as it holds them."""

@@ -15,7 +15,7 @@ from penstock.featurestore.features import ProjectFeatures
 from penstock.featurestore.online import ProjectOnline
 from penstock.online.answer import Online
 from penstock.online.feeding import Feed
-from penstock.online.pushing import Destination, Pusher
+from penstock.online.pushing import Destination, Pusher, view_of_source
 from penstock.pipeline.projectfile import read_project
 from penstock.pipeline.site import Site
 
@@ -71,6 +71,11 @@ class ProjectService:
                 self.online = renewed
             return self.online
 
+    def _current(self) -> ProjectOnline:
+        """The features as the store holds them, where it does: who changes the store must not undo a definition."""
+        asked = self.online
+        return self._renewed(asked) if _held_otherwise(asked) else asked
+
     def historical(self, spine: pa.Table, features: Sequence[str], *, full_names: bool | None = None) -> pa.Table:
         """The spine with a column for each feature, as it was at each row's cutoff."""
         with self._past:
@@ -85,25 +90,32 @@ class ProjectService:
 
     def push(self, view: str, rows: pa.Table, to: Destination) -> int:
         """Take rows of a view of newest values, for the store, the lake or both; how many."""
-        pusher = self._pushing()
+        pusher = self._pushing(view)
         try:
             return pusher.push(view, rows, to)
         except FailedError as error:
             if error.code not in _ENDED:
                 raise
-        return self._pushing(ended=pusher).push(view, rows, to)
+        return self._pushing(view, ended=pusher).push(view, rows, to)
 
-    def _pushing(self, ended: Pusher | None = None) -> Pusher:
+    def _pushing(self, view: str, ended: Pusher | None = None) -> Pusher:
         """The one writer of what is pushed, with a feed of the store.
 
-        Made anew when definitions are read anew, and after one that has ended.
+        Made anew when definitions are read anew, and after one that has ended. Views that the store holds otherwise
+        are not fed. Raises ``RequestError`` (``ONLINE_OTHER_VERSION``) where rows are for one of them.
         """
         with self._pushes:
-            asked = self.online
+            asked = self._current()
+            another = _held_otherwise(asked)
+            taker = view_of_source(asked.features.bound, view)
+            if taker is not None and taker.kept in another:
+                message = f"the online store holds another version of {taker.kept} than is defined"
+                raise RequestError("ONLINE_OTHER_VERSION", message, name=view, hint="Run: penstock online sync")
             if self._pushed is None or self._pushed[0] is not asked or self._pushed[1] is ended:
                 with suppress(FailedError):  # why it ended was told to those who pushed
                     self._end_pushing()
-                feed = asked.feed()
+                fed = sorted({one.kept for one in asked.features.bound.views.values()} - another)
+                feed = asked.feed(fed)
                 feed.start()
                 pusher = Pusher(asked.features.bound, asked.site.lake, feed, now=asked.site.now)
                 self._pushed = asked, pusher, feed
@@ -124,4 +136,10 @@ class ProjectService:
 
     def sync(self, views: Sequence[str]) -> None:
         """Let the store follow the lake up to now, for these views."""
-        self.online.sync(views)
+        self._current().sync(views)
+
+
+def _held_otherwise(asked: ProjectOnline) -> set[str]:
+    """The views that the store holds in another version than is declared here, by the names they are kept under."""
+    held, views = asked.status(), asked.features.bound.views.values()
+    return {view.kept for view in views if view.kept in held and held[view.kept].version != view.fingerprint}

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from penstock.errors import FailedError
+from penstock.errors import FailedError, RequestError
 from tests.pipeline.shop import made, opened, write
 
 VIEWS = """
@@ -64,7 +64,7 @@ def test_asking_about_the_past_holds_up_nobody_who_reads_a_changed_definition(fo
 def test_pushes_go_on_after_definitions_changed_and_after_a_feed_that_ended(folder: Path) -> None:
     service = opened(folder).service()
     assert service.push("plans", rows(1, "c"), "online_and_offline") == 1
-    before = service._pushing()
+    before = service._pushing("plans")
     service._end_pushing()
     with pytest.raises(FailedError, match="PUSH_ENDED"):
         before.push("plans", rows(1, "d"))
@@ -86,3 +86,31 @@ def test_what_was_pushed_is_in_a_version_once_the_service_is_closed(folder: Path
     assert newest.rows == 5
     later.online.sync()
     assert later.online.read(["plans:plan"], {"customer_id": [1]}).values == [["pushed"]]
+
+
+def test_who_pushes_or_materializes_undoes_no_definition(folder: Path) -> None:
+    pushing, syncing = opened(folder).service(), opened(folder).service()
+    assert pushing.bound.views.keys() == syncing.bound.views.keys()
+    write(folder, "features/counted.pql", COUNTED.replace("COUNT(orders.*", "MAX(orders.amount"))
+    opened(folder).online.sync()
+    switched = opened(folder).online.status()["counted"].version
+    syncing.sync(["counted"])
+    pushing.push("plans", rows(1, "c"), "online_and_offline")
+    now = opened(folder)
+    assert now.online.status()["counted"].version == switched == now.features.bound.views["counted"].fingerprint
+    for service in (pushing, syncing):
+        service.close()
+
+
+def test_rows_for_a_view_that_is_defined_otherwise_are_refused_and_others_taken(folder: Path) -> None:
+    service, file = opened(folder).service(), folder / "penstock.toml"
+    assert "counted" in service.bound.views
+    write(folder, "features/counted.pql", COUNTED.replace("COUNT(orders.*", "MAX(orders.amount"))
+    opened(folder).online.sync()
+    file.write_text(file.read_text().replace('columns = ["plan"]', 'columns = ["plan"]\nttl = "30000 days"'))
+    with pytest.raises(RequestError, match="ONLINE_OTHER_VERSION: the online store holds another version of plans"):
+        service.push("plans", rows(1, "c"), "online_and_offline")
+    opened(folder).online.sync()
+    assert service.push("plans", rows(1, "c"), "online_and_offline") == 1
+    assert service.read(["plans:plan"], {"customer_id": [1]}).values == [["c"]]
+    service.close()
