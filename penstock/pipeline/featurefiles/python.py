@@ -29,8 +29,7 @@ def python_declared(path: Path, text: str, file: str) -> Iterator[Declared]:
         place = f"{file}, line {lines[variable]}" if variable in lines else file
         placed = replace(value, about=replace(value.about, place=place))
         if isinstance(placed, OnDemandView) and placed.function is not None:
-            name = getattr(placed.function, "__name__", "")
-            placed = replace(placed, source=_source(tree, name) or placed.source)
+            placed = replace(placed, source=_source(tree, getattr(placed.function, "__qualname__", "")))
             _must_have_source(placed)
         yield placed
 
@@ -59,8 +58,9 @@ def _values(module: ModuleType) -> Iterator[tuple[str, Declared]]:
 
 def _must_have_source(view: OnDemandView) -> None:
     if not view.source:
-        message = view.about.said(f"{view.name}: the text of its function cannot be read, and its version rests on it")
-        raise RequestError("FEATURE_PYTHON", message, hint="Define the function in the file itself, with def.")
+        message = view.about.said(f"{view.name}: its function is not defined in the file, and its version rests on it")
+        hint = "Define the function in the file itself, with def: no lambda, and not inside another function."
+        raise RequestError("FEATURE_PYTHON", message, hint=hint)
 
 
 def _lines(tree: ast.Module) -> dict[str, int]:

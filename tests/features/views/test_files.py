@@ -256,11 +256,19 @@ def test_an_expression_that_does_not_fit_is_told_with_its_line(tmp_path):
     assert "SUM(orders.amuont, -9, 0)\n             ~~~~~~" in str(caught.value)
 
 
-def test_a_function_without_a_text_is_refused(tmp_path):
-    text = "import functools\nfrom penstock.features import on_demand\n"
-    text += "w = on_demand({'x': 'float'}, name='w')(functools.partial(dict))\n"
-    with pytest.raises(RequestError, match="the text of its function cannot be read"):
+@pytest.mark.parametrize(
+    "function",
+    ["functools.partial(dict)", "lambda rows: {'x': pc.add(rows['a'], FACTOR)}", "made(FACTOR)", "textwrap.dedent"],
+)
+def test_a_function_that_is_not_defined_in_the_file_is_refused(tmp_path, function):
+    """Its version would not rest on all that it does: on FACTOR, or on another module."""
+    text = "import functools, textwrap\nimport pyarrow.compute as pc\n"
+    text += "from penstock.features import on_demand\nFACTOR = 2\n"
+    text += "def made(n):\n    def inner(rows):\n        return {'x': pc.add(rows['a'], n)}\n    return inner\n"
+    text += f"w = on_demand({{'x': 'float'}}, requested={{'a': 'float'}}, name='w')({function})\n"
+    with pytest.raises(RequestError, match="w: its function is not defined in the file") as caught:
         read(tmp_path, a_py=text)
+    assert "with def" in str(caught.value)
 
 
 def test_what_is_taken_over_from_feast_is_read(tmp_path):
