@@ -72,7 +72,7 @@ def _called(view: BoundOnDemand, inputs: pa.Table) -> Mapping[str, pa.Array | pa
     try:
         given = view.function(inputs)
         return {name: _array(given[name]) for name in _names(given)}
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         told = f"{type(error).__name__}: {error}"
         raise _wrong(view, view.features, f"its function failed: {told}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pyarrow as pa
@@ -83,6 +84,7 @@ def test_a_function_is_not_called_about_nothing() -> None:
         (lambda t: {"twice": pa.array([0.5, 1, 2])}, "made:twice: its function gives double, which cannot be int"),
         (lambda t: t["nothing"], "made:twice: its function failed: KeyError"),
         (lambda t: None, "made:twice: its function failed: TypeError"),
+        (lambda t: sys.exit(1), "made:twice: its function failed: SystemExit: 1"),
     ],
 )
 def test_a_function_that_does_not_do_as_it_should(given: OnDemandFunction, told: str) -> None:
