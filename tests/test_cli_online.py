@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from penstock.cli import main
+from penstock.cli.online import printable_store
+from penstock.project import open_project
 from tests.pipeline.shop import asked, made, write
 
 VIEW = """FOR EACH customers.customer_id
@@ -68,6 +70,20 @@ def test_every_command_tells_people_and_machines(folder: Path) -> None:
     assert (verified["passed"], verified["differing"]) == (True, 0)
     for words in (("sync",), ("status",), ("verify",), ("get", "orders:plan", "--key", "customer_id=1")):
         assert run("online", *words).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("store", "shown"),
+    [
+        ("postgresql://ada:secret@db.example/shop?schema=x", "postgresql://ada@db.example/shop"),
+        ("redis://${STORE}", "redis://${STORE}"),
+        ("kept", "kept"),
+    ],
+)
+def test_a_store_is_shown_without_its_password(folder: Path, store: str, shown: str) -> None:
+    file = folder / "penstock.toml"
+    file.write_text(file.read_text().replace('"kept"', f'"{store}"'))
+    assert printable_store(open_project(folder)) == shown
 
 
 def test_mistakes_are_told_with_what_exists(folder: Path) -> None:

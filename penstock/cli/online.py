@@ -49,13 +49,21 @@ def status(project: Any, as_json: bool) -> None:
         followed = None if state is None else state.kept
         rows.append({"view": name, "state": told, "version": view.fingerprint, "kept": followed})
     if as_json:
-        echo_json({"store": project.site.online.store, "views": rows})
+        echo_json({"store": printable_store(project), "views": rows})
         return
-    click.echo(f"store: {project.site.online.store}")
+    click.echo(f"store: {printable_store(project)}")
     shown_rows(
         ("view", "state", "version", "follows the lake until"),
         [(r["view"], r["state"], r["version"][:8], r["kept"] and instant_text(r["kept"])) for r in rows],
     )
+
+
+def printable_store(project: Any) -> str:
+    """Where the store is, without a password."""
+    from penstock.lake.source import printable
+
+    store: str = project.site.online.store
+    return printable(store) if "://" in store else store
 
 
 @online.command()

@@ -90,21 +90,23 @@ class ProjectService:
 
     def push(self, view: str, rows: pa.Table, to: Destination) -> int:
         """Take rows of a view of newest values, for the store, the lake or both; how many."""
-        pusher = self._pushing(view)
+        pusher = self._pushing(view, to)
         try:
             return pusher.push(view, rows, to)
         except FailedError as error:
             if error.code not in _ENDED:
                 raise
-        return self._pushing(view, ended=pusher).push(view, rows, to)
+        return self._pushing(view, to, ended=pusher).push(view, rows, to)
 
-    def _pushing(self, view: str, ended: Pusher | None = None) -> Pusher:
+    def _pushing(self, view: str, to: Destination, ended: Pusher | None = None) -> Pusher:
         """The one writer of what is pushed, with a feed of the store.
 
         Made anew when definitions are read anew, and after one that has ended. Views that the store holds otherwise
         are not fed. Raises ``RequestError`` (``ONLINE_OTHER_VERSION``) where rows are for one of them.
         """
         with self._pushes:
+            if to == "offline" and self._pushed is not None and self._pushed[1] is not ended:
+                return self._pushed[1]  # whatever the store does
             asked = self._current()
             another = _held_otherwise(asked)
             taker = view_of_source(asked.features.bound, view)

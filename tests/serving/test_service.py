@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from penstock.errors import FailedError, RequestError
+from penstock.errors import FailedError, RequestError, StoreError
 from tests.pipeline.shop import made, opened, write
 
 VIEWS = """
@@ -64,7 +65,7 @@ def test_asking_about_the_past_holds_up_nobody_who_reads_a_changed_definition(fo
 def test_pushes_go_on_after_definitions_changed_and_after_a_feed_that_ended(folder: Path) -> None:
     service = opened(folder).service()
     assert service.push("plans", rows(1, "c"), "online_and_offline") == 1
-    before = service._pushing("plans")
+    before = service._pushing("plans", "online")
     service._end_pushing()
     with pytest.raises(FailedError, match="PUSH_ENDED"):
         before.push("plans", rows(1, "d"))
@@ -114,3 +115,17 @@ def test_rows_for_a_view_that_is_defined_otherwise_are_refused_and_others_taken(
     assert service.push("plans", rows(1, "c"), "online_and_offline") == 1
     assert service.read(["plans:plan"], {"customer_id": [1]}).values == [["c"]]
     service.close()
+
+
+def test_rows_for_the_lake_are_taken_while_the_store_is_away(folder: Path) -> None:
+    service = opened(folder).service()
+    assert service.push("plans", rows(1, "c"), "online_and_offline") == 1
+    service.online.store.close()
+    assert service.push("plans", rows(2, "d"), "offline") == 1
+    with pytest.raises(StoreError, match="STORE_LOST"):
+        service.push("plans", rows(2, "d"), "online_and_offline")
+    with suppress(FailedError):
+        service.close()
+    later = opened(folder)
+    later.online.sync()
+    assert later.online.read(["plans:plan"], {"customer_id": [1, 2]}).values == [["c", "d"]]

@@ -19,6 +19,9 @@ _SESSION = (
 
 And the server shall notice within a minute that the machine of a writer is gone, whose lock it holds.
 """
+_NOTICED = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+            "tcp_user_timeout": 15_000}  # fmt: skip
+"""That the server's machine is gone is noticed within half a minute, too."""
 _MOST = 32
 _INHERITED: list[Connection] = []
 """What a forked process has of its parent's: never used, and never closed."""
@@ -60,6 +63,6 @@ class Connections:
                 return connection
 
     def _opened(self) -> Connection:
-        connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5, prepare_threshold=2)
+        connection = psycopg.connect(self._url, autocommit=True, prepare_threshold=2, **_NOTICED)
         connection.execute(_SESSION)
         return connection

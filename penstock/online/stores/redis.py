@@ -16,6 +16,7 @@ from typing import Any
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as ClosedError
 from redis.exceptions import NoPermissionError, ReadOnlyError, RedisError, WatchError
 from redis.retry import Retry
 
@@ -26,6 +27,8 @@ from penstock.online.stores.failures import damaged, full, lost, read_only, take
 
 LEASE = 10.0
 """Seconds after which the right to write ends that nobody renews; renewed every third of it."""
+PATIENCE = 10.0
+"""Seconds after which a server that says nothing is lost."""
 _WAIT = 0.05
 _STEP = 1_000
 _TOP = 1 << 63
@@ -48,11 +51,14 @@ _RELEASE = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', K
 
 
 class RedisStore:
-    """The store of a server whose keys all begin with ``prefix``. Raises ``StoreError`` as its contract says."""
+    """The store of a server whose keys all begin with ``prefix``. Raises ``StoreError`` as its contract says.
 
-    def __init__(self, url: str, prefix: str = "penstock", lease: float = LEASE) -> None:
+    A server that is silent for ``patience`` seconds is lost.
+    """
+
+    def __init__(self, url: str, prefix: str = "penstock", lease: float = LEASE, patience: float = PATIENCE) -> None:
         self.prefix, self._url, self._lease = prefix.encode() + b":", url, lease
-        self._redis: Any = _client(url, prefix)
+        self._redis: Any = _client(url, prefix, patience)
         self._token: bytes | None = None
         with self._explained():
             self._redis.ping()
@@ -236,14 +242,15 @@ class RedisStore:
             raise _explanation(printable(self._url), error, without_password(reason, self._url)) from error
 
 
-def _client(url: str, name: str) -> Redis:
-    retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
+def _client(url: str, name: str, patience: float) -> Redis:
+    """Connections that were closed are made again; who is silent is not asked again."""
+    retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3, supported_errors=(ClosedError,))
     try:
         return Redis.from_url(
             url,
             client_name=name,
-            socket_timeout=30,
-            socket_connect_timeout=3,
+            socket_timeout=patience,
+            socket_connect_timeout=min(patience, 3),
             protocol=2,
             retry=retry,
             max_connections=1_000,

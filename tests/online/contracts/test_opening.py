@@ -67,6 +67,17 @@ def test_a_server_that_does_not_answer_is_said_to_be_lost(closed_port: int, kind
     assert "secret" not in str(caught.value)
 
 
+def test_a_server_that_is_silent_is_lost_and_not_asked_again():
+    redis = pytest.importorskip("penstock.online.stores.redis")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(0.2)
+        with pytest.raises(StoreError, match="STORE_LOST"):
+            redis.RedisStore(f"redis://127.0.0.1:{silent.getsockname()[1]}", patience=0.1)
+        silent.accept()[0].close()
+        with pytest.raises(TimeoutError):
+            silent.accept()
+
+
 def test_a_folder_that_cannot_be_made_is_said_to_be_lost(tmp_path: Path):
     (tmp_path / "file").write_text("text")
     with pytest.raises(StoreError):
