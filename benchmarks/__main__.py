@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, tuple[list[str], ...]] = {
     "historical": ([],),
     "online_sync": ([],),
     "online": ([],),
+    "hot": ([],),
     "online_stream": ([],),
     "program": ([],),
     "serving": ([],),

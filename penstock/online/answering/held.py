@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -59,13 +59,13 @@ class Crowded:
         """The rows of pieces. Raises `GoneError`."""
         return pieces(self.store, self.space, self.key, names) if names else []
 
-    def rows(self) -> np.ndarray:
-        """All rows, as a matrix."""
-        return self.settled(Crowded._rows)
+    def events(self) -> Events:
+        """All its events, whichever pieces they lie in."""
+        return self.settled(Crowded._events)
 
-    def _rows(self) -> np.ndarray:
+    def _events(self) -> Events:
         data = [self.pieces(Crowd.from_bytes(p.data).named) if is_crowd(p.data) else [p.data] for p in self.parts]
-        return records.joined([one for some in data for one in some] or [b""], len(self.holding.columns))
+        return Events.of([[one for some in data for one in some]], len(self.holding.columns))
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,17 @@ class Events:
     values: np.ndarray
     crowded: tuple[tuple[int, Crowded], ...] = ()
 
-    def whole(self) -> Events:
-        """All events, those of the crowded keys read."""
-        read = {place: one.rows().T for place, one in self.crowded}
-        here = np.vstack((self.happened, self.shown_from, self.shown_until, self.values))
-        parts = [read.get(place, here[:, begin:end]) for place, (begin, end) in enumerate(pairwise(self.starts))]
-        block = np.ascontiguousarray(np.hstack(parts))
-        starts = np.append(0, np.cumsum([part.shape[1] for part in parts]))
-        return Events(starts, block[0], block[1], block[2], block[records.CLOCKS :])
+    @classmethod
+    def of(
+        cls, parts: Sequence[Sequence[bytes]], columns: int, crowded: tuple[tuple[int, Crowded], ...] = ()
+    ) -> Events:
+        """The events of each key from the bytes of its parts (see `penstock.online.records`)."""
+        width = 8 * (records.CLOCKS + columns)
+        starts = np.zeros(len(parts) + 1, np.int64)
+        np.cumsum([sum(map(len, some)) // width for some in parts], out=starts[1:])
+        data = [one for some in parts for one in some]
+        block = np.ascontiguousarray(records.joined(data or [b""], columns).T)
+        return cls(starts, block[0], block[1], block[2], block[records.CLOCKS :], crowded)
 
     def newest(self, at: int, low: int) -> list[int | None]:
         """For each key when the newest event that shows at ``at`` and is later than ``low`` happened."""
@@ -170,17 +173,17 @@ class Held:
         space, columns = self.space(holding), len(holding.columns)
         since = FIRST if holding.reach is None or not space.span else (at - holding.reach) // space.span
         found = self.store.read(space.name, keys.packed, since)
+        data = [[part.data for part in parts] for parts in found]
         crowded: tuple[tuple[int, Crowded], ...] = ()
-        data = [part.data for parts in found for part in parts]
-        if 1 in [len(one) & 1 for one in data]:  # a crowd is never of whole words
-            crowded = tuple(_crowded(self.store, holding, space, keys.packed, since, found))
-            found = [[] if any(is_crowd(part.data) for part in parts) else parts for parts in found]
-            data = [part.data for parts in found for part in parts]
-        width = 8 * (records.CLOCKS + columns)
-        starts = np.zeros(len(found) + 1, np.int64)
-        np.cumsum([sum([len(part.data) for part in parts]) // width for parts in found], out=starts[1:])
-        block = np.ascontiguousarray(records.joined(data or [b""], columns).T)
-        return Events(starts, block[0], block[1], block[2], block[records.CLOCKS :], crowded)
+        if 1 in [len(one) & 1 for parts in data for one in parts]:  # a crowd is never of whole words
+            crowded = tuple(
+                (place, Crowded(self.store, holding, space, keys.packed[place], since, found[place]))
+                for place, parts in enumerate(data)
+                if any(map(is_crowd, parts))
+            )
+            for place, _ in crowded:
+                data[place] = []
+        return Events.of(data, columns, crowded)
 
     def space(self, holding: Holding) -> Space:
         """Where a holding is. Raises ``StoreError`` where the state lacks it."""
@@ -188,15 +191,6 @@ class Held:
         if space is None:
             raise StoreError("STORE_DAMAGED", f"{self.kept.view.name} is not whole in the store")
         return space
-
-
-def _crowded(
-    store: OnlineStore, holding: Holding, space: Space, keys: Sequence[bytes], since: int, found: Sequence[list[Part]]
-) -> Iterator[tuple[int, Crowded]]:
-    """The keys that have a part which is a crowd, by their places."""
-    for place, (key, parts) in enumerate(zip(keys, found, strict=True)):
-        if any(is_crowd(part.data) for part in parts):
-            yield place, Crowded(store, holding, space, key, since, parts)
 
 
 def showing(rows: list[Row], at: int) -> Row | None:

@@ -11,7 +11,7 @@ from penstock.engine.program import Asked, Program
 from penstock.engine.streams import over, wanted
 from penstock.expression import Expr
 from penstock.online.answering.arrays import Arrays, Decoding, Form, Spec, spec_for
-from penstock.online.answering.held import Events, Keys, Row, Rows
+from penstock.online.answering.held import Crowded, Events, Keys, Row, Rows
 from penstock.online.answering.tiling import Tiling, tiling
 from penstock.online.expressions import Column
 from penstock.online.holdings import Holding, Looked, Recalled, Swept
@@ -183,18 +183,28 @@ class Sweeping:
             answering.columns[out] = [column[place] if place >= 0 else None for place in places]
 
     def _sweep(self, answering: Answering, keys: Keys) -> tuple[list[Column], list[int | None]]:
-        at, reach = answering.at, self.holding.reach
+        at = answering.at
         events = answering.held.events(self.holding, keys, at)
-        if events.crowded and self.tiling is None:
-            events = events.whole()
-        times = events.newest(at, BEGINNING if reach is None else at - reach)
+        times = events.newest(at, self._low(at))
         found = self._swept(answering, events, len(keys.values))
-        if events.crowded and self.tiling is not None:
-            for place, key in events.crowded:
-                values, times[place] = self.tiling.answer(key, at, answering.held.texts)
-                for column, value in zip(found, values, strict=True):
-                    column[place] = value
+        for place, key in events.crowded:
+            values, times[place] = self._of_many(answering, key)
+            for column, value in zip(found, values, strict=True):
+                column[place] = value
         return found, times
+
+    def _low(self, at: int) -> int:
+        """What happened then or before is out of reach."""
+        return BEGINNING if self.holding.reach is None else at - self.holding.reach
+
+    def _of_many(self, answering: Answering, key: Crowded) -> tuple[list[Any], int | None]:
+        """What is answered of a key of very many rows: from tiles where they can, else from all rows."""
+        at = answering.at
+        told = None if self.tiling is None else self.tiling.answer(key, at, self._low(at), answering.held.texts)
+        if told is not None:
+            return told
+        events = key.events()
+        return [column[0] for column in self._swept(answering, events, 1)], events.newest(at, self._low(at))[0]
 
     def _swept(self, answering: Answering, events: Events, keys: int) -> list[Column]:
         """The columns of the events that were read."""

@@ -41,31 +41,29 @@ class Tiling:
     decoders: tuple[Decoder, ...]
     ranked: tuple[int, ...]
 
-    def answer(self, key: Crowded, at: int, known: Known) -> tuple[list[Any], int | None]:
-        """The plain values of a key, and when its newest row happened that shows at ``at`` and is in reach."""
-        return key.settled(lambda now: self._answer(now, at, known))
+    def answer(self, key: Crowded, at: int, low: int, known: Known) -> tuple[list[Any], int | None] | None:
+        """The plain values of a key, and when its newest row later than ``low`` happened of those that show at ``at``.
 
-    def _answer(self, key: Crowded, at: int, known: Known) -> tuple[list[Any], int | None]:
+        None where tiles do not tell: some column has too many different values.
+        """
+        return key.settled(lambda now: self._answer(now, at, low, known))
+
+    def _answer(self, key: Crowded, at: int, low: int, known: Known) -> tuple[list[Any], int | None] | None:
         nodes = Nodes.of(key, self.blocks, at)
-        if self.asked:
-            nodes.read(self._untold(nodes, at))
-            nodes.read(cut_at(self.windows, nodes.first, nodes.last, nodes.counts, at))
-            ranks = {number: self._ranks(self.blocks[number], known) for number in self.ranked}
-            found = answer(self.windows, self.asked, nodes.pieces(), at, ranks)
-        else:
-            found = []
-        values = [decode(value, known) for decode, value in zip(self.decoders, found, strict=True)]
-        return values, nodes.newest(BEGINNING if self.holding.reach is None else at - self.holding.reach)
+        if not self.asked:
+            return [], nodes.newest(low)
+        if self._is_untold(nodes, at):
+            return None
+        nodes.read(cut_at(self.windows, nodes.first, nodes.last, nodes.counts, at))
+        ranks = {number: self._ranks(self.blocks[number], known) for number in self.ranked}
+        found = answer(self.windows, self.asked, nodes.pieces(), at, ranks)
+        return [decode(value, known) for decode, value in zip(self.decoders, found, strict=True)], nodes.newest(low)
 
-    def _untold(self, nodes: Nodes, at: int) -> np.ndarray:
-        """The tiles in reach that do not tell how often each value of some column comes, for there are too many."""
-        untold = np.zeros(len(nodes.first), np.bool_)
-        for number in tabled(self.asked):
-            starts, stops = nodes.tiles.tables(number)
-            untold[nodes.tiled] |= stops < starts
-        low = int(Bounds.of(self.windows).at(np.array([at]))[0].min())
-        untold &= nodes.last > low
-        return untold
+    def _is_untold(self, nodes: Nodes, at: int) -> bool:
+        """Whether a tile in reach does not tell how often each value of some column comes, for there are too many."""
+        reached = nodes.last[nodes.tiled] > Bounds.of(self.windows).at(np.array([at]))[0].min()
+        tables = (nodes.tiles.tables(number) for number in tabled(self.asked))
+        return any(bool((reached & (stops < starts)).any()) for starts, stops in tables)
 
     def _ranks(self, block: Block, known: Known) -> Callable[[np.ndarray], np.ndarray]:
         def ranks(numbers: np.ndarray) -> np.ndarray:

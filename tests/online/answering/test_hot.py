@@ -176,14 +176,15 @@ def pieces_of(store: OnlineStore, bound: Bound) -> tuple[str, list[bytes]]:
     return spaces[0], list(walk(store, spaces[0]))
 
 
-def test_a_hot_key_and_a_cold_one_answer_what_training_reads(store: OnlineStore) -> None:
-    rows, far = hot(), {f"d{n}": one for n, one in asked_of(TALLIES, [("order_id", Dtype.INT)]).items()}
-    bound = bound_to(rows.graph, TILED | far)
+@pytest.mark.parametrize("asked", [TILED, asked_of(TALLIES, [("order_id", Dtype.INT)])], ids=["tiled", "too many"])
+def test_a_hot_key_and_a_cold_one_answer_what_training_reads(store: OnlineStore, asked: dict[str, Expr]) -> None:
+    rows, keys = hot(), {"user_id": [0, 1, 2]}
+    bound = bound_to(rows.graph, asked)
     fill(store, bound, rows, AT, SPAN)
     assert 3 <= len(pieces_of(store, bound)[1]) <= 8
-    online = OnlineReader(bound, store, lambda: AT).read("v:*", {"user_id": [0, 1, 2]}).to_dict()
-    theirs = trained(bound, rows, {"user_id": [0, 1, 2]}, AT, "v:*")
-    for name, one in (TILED | far).items():
+    online = OnlineReader(bound, store, lambda: AT).read("v:*", keys).to_dict()
+    theirs = trained(bound, rows, keys, AT, "v:*")
+    for name, one in asked.items():
         assert all(map(alike, online[name], theirs[name])), (one, online[name], theirs[name])
 
 
@@ -214,9 +215,9 @@ def test_a_part_that_is_written_anew_while_it_is_read_is_read_again(store: Onlin
         store.write(list(crowds.written(holding, space, b"k", 0, first)))
         was = store.read(space.name, [b"k"])[0]
         store.write(list(crowds.written(holding, space, b"k", 0, second, was[0].data)))
-    assert Crowded(store, holding, space, b"k", 0, was).rows().tolist() == [[2, 2, 2, 2]] * 9
+    assert Crowded(store, holding, space, b"k", 0, was).events().values.tolist() == [[2] * 9]
     store.write(list(crowds.written(holding, space, b"k", 0, None, store.read(space.name, [b"k"])[0][0].data)))
-    assert Crowded(store, holding, space, b"k", 0, was).rows().tolist() == []
+    assert Crowded(store, holding, space, b"k", 0, was).events().values.tolist() == [[]]
     assert list(walk(store, space.pieces)) == []
 
 
