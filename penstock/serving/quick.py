@@ -7,6 +7,7 @@ readers that are slow to take their answers) goes the usual way.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -21,13 +22,51 @@ _UNUSUAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"up
 
 
 class QuickProtocol(HttpToolsProtocol):
-    """One connection; ``_body`` holds what has come of a request that may be answered at once."""
+    """One connection; ``_body`` holds what has come of a request that may be answered at once.
 
+    A head has ``most_head`` bytes and ``head_seconds`` seconds to come: nobody holds a place by saying nothing.
+    """
+
+    most_head = 1 << 16
+    head_seconds = 30.0
     _body: bytes | None = None
+    _begun = False
+    _head = 0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a first request."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more will come."""
+        self._end_head()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Take the first of a request."""
+        super().on_message_begin()
+        self._begun = True
+
+    def _await_head(self) -> None:
+        if self._deadline is None:
+            self._head, self._deadline = 0, self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def _end_head(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def data_received(self, data: bytes) -> None:
         """Take what came; a request that is not whole by then goes the usual way."""
+        if self._deadline is not None and self._head > self.most_head:
+            self.send_400_response("The head of the request is too long.")
+            return
+        self._head += len(data)
         super().data_received(data)
+        if self._begun and not self.transport.is_closing():
+            self._await_head()
         if self._body is not None:
             body, self._body = self._body, None
             if self.transport.is_closing():
@@ -38,6 +77,8 @@ class QuickProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin a request."""
+        self._begun = False
+        self._end_head()
         if self._may_be_quick():
             self._body = b""
         else:
@@ -75,6 +116,8 @@ class QuickProtocol(HttpToolsProtocol):
         return self.url == PATH and plain and usual and free and room and not self.flow.write_paused
 
     def _send(self, answer: Answer) -> None:
+        if self.transport.is_closing():
+            return
         stays = self.parser.should_keep_alive()
         told: list[tuple[bytes, bytes]] = [
             *self.server_state.default_headers,

@@ -14,7 +14,7 @@ from penstock.serving.limits import Limits
 from penstock.serving.running import listening
 from tests.serving.shop import Shop
 
-pytest.importorskip("httptools")
+QuickProtocol = pytest.importorskip("penstock.serving.quick", exc_type=ImportError).QuickProtocol
 
 GOOD = b'{"features": ["driver_stats:trips", "driver_stats:city"], "entities": {"driver_id": [1001, 1002, 9999]}}'
 LIMITS = Limits(body=4096)
@@ -139,3 +139,33 @@ def test_a_fault_of_ours_is_a_number_and_no_trace() -> None:
     answer = ServingApp(shop, limits=LIMITS).quick({b"host": b"localhost"}, GOOD)
     assert answer is not None
     assert (answer.status, b"secret" in answer.body, b"SERVE_FAILED" in answer.body) == (500, False, True)
+
+
+@pytest.mark.parametrize("endless", [b"a" * 8192, b"x: y\r\n" * 1000])
+def test_a_head_without_end_is_refused(port: int, endless: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(b"POST /get-online-features HTTP/1.1\r\nhost: localhost\r\nx: ")
+        sent = 0
+        with pytest.raises(OSError, match=r"reset|[Bb]roken pipe"):
+            while sent < 1 << 24:
+                connection.sendall(endless)
+                sent += len(endless)
+    assert answers(port, [request(GOOD)], 1)[0][0] == b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /get-online-features HTTP/1.1\r\nhost:", request(GOOD) + b"POST /ge"])
+def test_who_says_nothing_holds_no_place(monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
+    monkeypatch.setattr(QuickProtocol, "head_seconds", 0.2)
+    with bound("127.0.0.1", 0, "SERVE") as where, listening(Shop.opened(), where):
+        port, heard = where.getsockname()[1], b""
+        connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+        connection.sendall(begun)
+        while came := connection.recv(65536):
+            heard += came
+        connection.close()
+    assert heard.count(b"HTTP/1.1 200 OK") == begun.count(b"\r\n\r\n")
+
+
+def test_a_connection_that_waits_between_requests_stays(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    monkeypatch.setattr(QuickProtocol, "head_seconds", 0.2)
+    assert [status for status, _, _ in answers(port, [request(GOOD)] * 3, 3, pause=0.4)] == [b"HTTP/1.1 200 OK\r\n"] * 3

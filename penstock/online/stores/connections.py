@@ -19,7 +19,7 @@ _SESSION = (
 
 And the server shall notice within a minute that the machine of a writer is gone, whose lock it holds.
 """
-_NOTICED = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+_NOTICED: Any = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
             "tcp_user_timeout": 15_000}  # fmt: skip
 """That the server's machine is gone is noticed within half a minute, too."""
 _MOST = 32
