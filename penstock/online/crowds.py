@@ -9,7 +9,7 @@ more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -95,10 +95,10 @@ class Crowd:
 
         words = np.frombuffer(data, "<i8", len(data) // 8).astype(np.int64, copy=False)
         count = int(words[0]) if len(words) else -1
-        if not 0 <= 3 * count < len(words):
+        if not 0 <= 3 * count < len(words) or len(tiles := Tiles(words[1 + 3 * count :])) != count:
             raise StoreError("STORE_DAMAGED", "a part of many rows cannot be read", hint="Make the store again.")
         names, shown_from, shown_until = words[1 : 1 + 3 * count].reshape(3, count)
-        return cls(names, shown_from, shown_until, Tiles(words[1 + 3 * count :]))
+        return cls(names, shown_from, shown_until, tiles)
 
     def to_bytes(self) -> bytes:
         """Little-endian words, and a byte that no rows have."""
@@ -158,36 +158,36 @@ def crowd_of(holding: Holding, rows: bytes) -> tuple[Crowd, dict[int, bytes]]:
 
 def written(
     holding: Holding, space: Space, key: bytes, number: int, rows: bytes | None, kept: bytes | None = None
-) -> Iterator[Change]:
+) -> tuple[Change, ...]:
     """What to write so that a part of a key is these rows (None: gone) where it is ``kept`` now: with its pieces.
 
     All that is written of holdings goes through here, or `joined`.
     """
-    if rows is None or holding.newest or len(rows) <= 8 * (records.CLOCKS + len(holding.columns)) * MOST:
-        return _replaced(holding, space, key, number, kept, rows, {})
+    few = rows is None or len(rows) <= 8 * (records.CLOCKS + len(holding.columns)) * MOST
+    if holding.newest or (few and (kept is None or not is_crowd(kept))):
+        return () if rows == kept else (Change(space.name, key, number, rows),)
+    if rows is None or few:
+        return _replaced(space, key, number, kept, rows, {})
     crowd, pieces = crowd_of(holding, rows)
-    return _replaced(holding, space, key, number, kept, crowd.to_bytes(), pieces)
+    return _replaced(space, key, number, kept, crowd.to_bytes(), pieces)
 
 
 def _replaced(
-    holding: Holding,
-    space: Space,
-    key: bytes,
-    number: int,
-    kept: bytes | None,
-    data: bytes | None,
-    pieces: Mapping[int, bytes],
-) -> Iterator[Change]:
+    space: Space, key: bytes, number: int, kept: bytes | None, data: bytes | None, pieces: Mapping[int, bytes]
+) -> tuple[Change, ...]:
     """A part in the place of another, and its new pieces in that of those which it has no more."""
     if data == kept:
-        return
-    yield Change(space.name, key, number, data)
-    before = () if holding.newest or kept is None or not is_crowd(kept) else Crowd.from_bytes(kept).named
-    after = () if holding.newest or data is None or not is_crowd(data) else Crowd.from_bytes(data).named
-    for name in {*before} - {*after}:
-        yield Change(space.pieces, _address(key, name), 0, None)
-    for name in pieces.keys() - {*before}:
-        yield Change(space.pieces, _address(key, name), 0, pieces[name])
+        return ()
+    part = Change(space.name, key, number, data)
+    before, after = _named(kept), _named(data)
+    gone = (Change(space.pieces, _address(key, name), 0, None) for name in before - after)
+    come = (Change(space.pieces, _address(key, name), 0, pieces[name]) for name in pieces.keys() - before)
+    return (part, *gone, *come) if before or after else (part,)
+
+
+def _named(part: bytes | None) -> frozenset[int]:
+    """The pieces that a part names."""
+    return frozenset(Crowd.from_bytes(part).named) if part is not None and is_crowd(part) else frozenset()
 
 
 def joined(
@@ -199,7 +199,7 @@ def joined(
     kept: bytes,
     rows: bytes,
     join: Callable[[bytes, bytes], bytes | None],
-) -> list[Change] | None:
+) -> tuple[Change, ...] | None:
     """What to write so that new rows lie among those of a crowd; None where ``join`` cannot say how.
 
     Pieces that end before the rows begin are not read. Call it under the store's `feeding`.
@@ -211,7 +211,7 @@ def joined(
     if whole is None:
         return None
     tail, fresh = crowd_of(holding, whole)
-    return list(_replaced(holding, space, key, number, kept, crowd.with_tail(count, tail).to_bytes(), fresh))
+    return _replaced(space, key, number, kept, crowd.with_tail(count, tail).to_bytes(), fresh)
 
 
 # ------------------------------------------------------------------------------------------------- read

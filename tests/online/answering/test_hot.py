@@ -212,15 +212,16 @@ def test_a_part_that_is_written_anew_while_it_is_read_is_read_again(store: Onlin
     holding, space = kept.swept[0].holding, Space("h-race", make.DAY)
     first, second = (np.full((9, 4), number, "<i8").tobytes() for number in (1, 2))
     with crowding(2, 4):
-        store.write(list(crowds.written(holding, space, b"k", 0, first)))
+        store.write(crowds.written(holding, space, b"k", 0, first))
         was = store.read(space.name, [b"k"])[0]
-        store.write(list(crowds.written(holding, space, b"k", 0, second, was[0].data)))
+        store.write(crowds.written(holding, space, b"k", 0, second, was[0].data))
     assert Crowded(store, holding, space, b"k", 0, was).events().values.tolist() == [[2] * 9]
-    store.write(list(crowds.written(holding, space, b"k", 0, None, store.read(space.name, [b"k"])[0][0].data)))
+    store.write(crowds.written(holding, space, b"k", 0, None, store.read(space.name, [b"k"])[0][0].data))
     assert Crowded(store, holding, space, b"k", 0, was).events().values.tolist() == [[]]
     assert list(walk(store, space.pieces)) == []
 
 
-def test_what_is_no_crowd_is_refused() -> None:
+@pytest.mark.parametrize("words", [[], [5, 0, 0], [-1, 0], [1, 0, 0, 0]])
+def test_what_is_no_crowd_is_refused(words: list[int]) -> None:
     with pytest.raises(StoreError, match="a part of many rows cannot be read"):
-        crowds.Crowd.from_bytes(np.array([5, 0, 0]).tobytes() + b"\0")
+        crowds.Crowd.from_bytes(np.array(words, "<i8").tobytes() + b"\0")
