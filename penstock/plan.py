@@ -235,9 +235,12 @@ class Node(ABC):
 
     def chain(self) -> Iterator[Node]:
         """The steps from the first to this one."""
-        if self.child is not None:
-            yield from self.child.chain()
-        yield self
+        steps: list[Node] = []
+        step: Node | None = self
+        while step is not None:
+            steps.append(step)
+            step = step.child
+        return reversed(steps)
 
     def __str__(self) -> str:
         steps = list(self.chain())[::-1]

@@ -65,11 +65,9 @@ class State:
 
     def with_columns(self, columns: dict[str, pa.Array | pa.ChunkedArray]) -> State:
         """The state with more columns; those it has already stay."""
-        table = self.table
-        for name, column in columns.items():
-            if name not in table.column_names:
-                table = table.append_column(name, column)
-        return replace(self, table=table)
+        there = dict(zip(self.table.column_names, self.table.columns, strict=True))
+        more = {name: column for name, column in columns.items() if name not in there}
+        return replace(self, table=pa.table({**there, **more}))
 
     def keep(self, mask: pa.Array, sentence: str) -> State:
         """The state with the rows where the mask is true."""

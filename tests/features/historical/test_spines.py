@@ -249,3 +249,11 @@ def test_a_service_is_a_list_of_features() -> None:
     service = Service("both", ("two:v", "one:v"))
     made = Store.of({table: [(7, D[1], 5)]}, [Entity("thing", ("id",))], views, services=[service])
     assert made.ask(spine_of([(7, D[2])]), "both").column_names == ["id", "cutoff", "two__v", "one__v"]
+
+
+def test_as_many_features_as_may_be_asked_for_are_no_deeper_than_one() -> None:
+    table = schema("readings", {"id": Dtype.INT, "ts": Dtype.TIMESTAMP}, happened="ts")
+    counts = {f"n{days}": f"COUNT(readings.*, -{days}, 0, days)" for days in range(1, 1201)}
+    made = Store.of({table: [(7, D[1])]}, [Entity("thing", ("id",))], [ExpressionView("seen", "thing", counts)])
+    found = made.ask(spine_of([(7, D[4])]), "seen:*")
+    assert [found[f"n{days}"][0].as_py() for days in (1, 3, 4, 1200)] == [0, 0, 1, 1]
