@@ -122,6 +122,8 @@ def _values(column: pa.ChunkedArray, dtype: Dtype, name: str) -> list[Any]:
             column = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
         except pa.ArrowInvalid as error:
             raise RequestError("PUSH_VALUE", f"{name}: instants are kept to the microsecond", name=name) from error
+    elif pa.types.is_timestamp(column.type) and column.null_count < len(column):
+        raise RequestError("PUSH_VALUE", f"{name} holds {column.type}, which is no {dtype.value}", name=name)
     found = coerced(column.to_pylist(), dtype, name, code="PUSH_VALUE")
     if dtype is Dtype.TIMESTAMP:
         _must_be_of_our_era(found, name)

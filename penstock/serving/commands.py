@@ -76,6 +76,9 @@ def _pull_all(service: FeatureService, command: Command, _given: pa.Table) -> pa
     for name in wanted:
         if name not in rows.column_names:
             raise RequestError("SERVE_COLUMN", f"there is no column {name!r}", name=name, candidates=rows.column_names)
+    for name in clocks:
+        if not pa.types.is_timestamp(rows.schema.field(name).type):
+            raise RequestError("SERVE_COLUMN", f"{name} holds no instants", name=name)
     return _between(_zoned(rows.select(wanted)), _text(command, "timestamp_field"), command)
 
 

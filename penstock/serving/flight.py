@@ -151,6 +151,9 @@ def _uploaded(reader: Any) -> pa.Table:
         size += chunk.data.nbytes
         if size > MOST_BYTES:
             raise RequestError("SERVE_TOO_MANY", f"a client may send {MOST_BYTES:,} bytes at most")
+    names = reader.schema.names
+    if len(set(names)) < len(names):
+        raise RequestError("SERVE_COLUMN", f"of {', '.join(names)[:200]} two are the same")
     return pa.Table.from_batches(batches, reader.schema)
 
 

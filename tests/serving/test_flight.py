@@ -175,6 +175,15 @@ def test_commands_that_are_none(client: flight.FlightClient, command: Any, said:
     assert "Traceback" not in str(raised.value)
 
 
+def test_tables_that_do_not_fit_are_told(client: flight.FlightClient) -> None:
+    twice = pa.Table.from_arrays([SPINE["driver_id"], *SPINE.columns[:2]], ["driver_id", *SPINE.column_names[:2]])
+    with pytest.raises(flight.FlightServerError, match=r"SERVE_COLUMN: of driver_id, driver_id, .* two are the same"):
+        exchanged(client, PAST, twice)
+    for api in ("pull_all_from_table_or_query", "pull_latest_from_table_or_query"):
+        with pytest.raises(flight.FlightServerError, match="SERVE_COLUMN: city holds no instants"):
+            exchanged(client, {**PULL, "api": api, "timestamp_field": "city", "start_date": "2026-01-01"})
+
+
 def test_errors_are_feasts_own(client: flight.FlightClient) -> None:
     with pytest.raises(flight.FlightServerError, match="Flight error: ") as raised:
         exchanged(client, PAST | {"feature_refs": ["gone:n"]}, SPINE)

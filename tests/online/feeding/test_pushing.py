@@ -124,6 +124,8 @@ def test_names_and_values_that_do_not_fit(counter):
         early = pa.table({"order_id": [1], "customer_id": [1], "price": [1.0], "event_timestamp": pa.array([when], US)})
         with pytest.raises(RequestError, match=r"event_timestamp\[0\] is .* not in the years 1 to 9999"):
             counter.pusher.push("order", early)
+    with pytest.raises(RequestError, match=r"price holds timestamp\[us\], which is no float"):
+        counter.push([row(1, 9, at(9))])
     whole = fitted(target_of(bound, "order"), pa.Table.from_pylist([row(1, 9, 7, created="x")]), NOW)
     assert whole["price"] == [7.0]
     assert isinstance(whole["price"][0], float)
