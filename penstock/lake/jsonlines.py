@@ -16,6 +16,7 @@ from penstock.errors import SourceError
 DEEPEST = 64
 """How deep the values of a row may be nested."""
 _LONG_NUMBER = re.compile(rb"\d{18}")
+_NULL_LINE = re.compile(rb"(?:\A|\n)(?:[ \t\r]|\xef\xbb\xbf)*null")
 
 
 def read_jsonl(path: Path) -> pa.Table:
@@ -40,12 +41,15 @@ def read_jsonl(path: Path) -> pa.Table:
 
 
 def can_be_trusted(data: bytes) -> bool:
-    """Whether Arrow's reader does these lines justice: it falls over deep nesting, and rounds long numbers.
+    """Whether Arrow's reader does these lines justice: it rounds long numbers, and crashes where they are nested deep
+    or where the first one is ``null``.
 
     >>> can_be_trusted(b'{"a": [1]}'), can_be_trusted(b'{"a": 12345678901234567890}'), can_be_trusted(b"[" * 99)
     (True, False, False)
+    >>> can_be_trusted(b'{"a": null}'), can_be_trusted(b"null"), can_be_trusted(b' null\\n{"a": 1}')
+    (True, False, False)
     """
-    if b"\0" in data or _LONG_NUMBER.search(data):
+    if b"\0" in data or _LONG_NUMBER.search(data) or _NULL_LINE.search(data):
         return False
     text = np.frombuffer(data, np.uint8)
     opening, closing = (text == ord("[")) | (text == ord("{")), (text == ord("]")) | (text == ord("}"))

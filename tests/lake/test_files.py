@@ -248,3 +248,10 @@ def test_a_folder_of_several_formats_is_passed_over_and_that_is_said(tmp_path):
 def test_what_is_no_text_is_refused_by_name(tmp_path, name, data, reason):
     with pytest.raises(SourceError, match=rf"{name}.*{reason}"):
         describe(open_source(written(tmp_path, name, data)))
+
+
+@pytest.mark.parametrize("text", ["null", "null\n{}", ' null\n{"a": 1}\n', '\n\tnull\n{"a": 1}\n', '{"a": 1}\nnull\n'])
+def test_a_line_that_is_null_is_told_and_crashes_nothing(tmp_path, text):
+    (tmp_path / "rows.jsonl").write_text(text)
+    with pytest.raises(SourceError, match="SOURCE_"):
+        open_source(tmp_path / "rows.jsonl").tables()

@@ -128,6 +128,8 @@ def test_kept_and_rejected_rows_are_all_rows_in_order(rows, settings):
     st.sampled_from(["a.csv", "a.tsv", "a.jsonl", "a.parquet", "a.csv.gz"]),
     st.sampled_from(SETTINGS),
 )
+@example(b'\n null\n{"a": 1}\n', "a.jsonl", TINY)
+@example(b"null", "a.jsonl", LandingSettings())
 @example(b'\xff\xfe"', "a.csv", TINY)
 @example(b'{"a":' + b"[" * 3000, "a.jsonl", TINY)
 @example(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "a.jsonl", LandingSettings())
