@@ -134,6 +134,9 @@ def test_what_is_synthesised_for_a_query_becomes_a_view(project):
     assert told(project, "show", "churn")["entity"] == "customer"
     again = ran(project, "synthesise", "churn", "--out", str(file))
     assert (again.exit_code, "there is a file" in again.stderr) == (2, True)
+    beside = project / "not there yet" / "churn.pql"
+    assert "wrote 7 features" in said(project, "synthesise", "churn", "--most", "7", "--out", str(beside))
+    assert beside.read_text() == file.read_text()
     file.unlink()
 
 

@@ -117,6 +117,7 @@ def synthesise(project: Any, query: str, out: Path, most: int, as_json: bool) ->
     with watched("looking at the data"):
         made = fitting(project.database().synthesise(query), definitions, graph)
         text, count = written(made, query, most)
+    out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("x", encoding="utf-8") as file:
         file.write(text)
     if as_json:
