@@ -81,9 +81,9 @@ class ServingApp:
             (b"content-length", str(len(answer.body)).encode()),
             *answer.headers,
         ]
+        self.metrics.request(path, answer.status, perf_counter() - began)  # whoever has an answer finds it counted
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
-        self.metrics.request(path, answer.status, perf_counter() - began)
 
     async def _answer(self, path: str, scope: Scope, receive: Receive) -> Answer:
         try:
