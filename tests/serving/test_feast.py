@@ -113,8 +113,9 @@ def test_push_and_write_then_read(told: Mapping[str, Any]) -> None:
 
 def test_instants_are_written_as_they_are_read(told: Mapping[str, Any], version: str) -> None:
     if version == "0.60.0":
-        pytest.skip("Feast 0.60 cannot send an instant: it fails before it asks")
-    assert told["stamped"] == {"driver_id": [1001], "trips": [78], "hired": [1_577_836_800], "city": [None]}
+        assert "raised" in told["stamped"]  # this client cannot send an instant: it fails before it asks
+    else:
+        assert told["stamped"] == {"driver_id": [1001], "trips": [78], "hired": [1_577_836_800], "city": [None]}
 
 
 def test_materialize(told: Mapping[str, Any]) -> None:
