@@ -101,7 +101,7 @@ try:
         for _ in sql.batches(rows):
             pass
 except KeyboardInterrupt:
-    sys.exit(42)
+    os._exit(42)  # at once: the next signal may come while the interpreter ends
 """
 
 
