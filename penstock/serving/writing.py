@@ -72,7 +72,7 @@ def _runs(online: Online) -> list[range]:
 
 def _count(tallies: list[int], statuses: Sequence[Status], columns: int) -> None:
     """Add up the statuses of columns that have the same."""
-    for status in Status:
+    for status in set(statuses):
         tallies[status] += statuses.count(status) * columns
 
 
