@@ -108,6 +108,8 @@ def test_what_differs_is_told_and_ends_with_1(folder: Path) -> None:
     assert told("online", "get", "orders:orders_ever", "--key", "customer_id=3")
     result = run("online", "verify", "orders", "--sample", "0")
     assert (result.exit_code, "ONLINE_DIFFERS" in result.stderr, "late row" in result.stdout) == (1, True, True)
+    result = run("online", "verify", "orders", "--sample", "0", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["passed"]) == (1, False)
 
 
 def test_live_reads_the_source_itself(folder: Path) -> None:

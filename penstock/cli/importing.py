@@ -43,7 +43,7 @@ def feast(repo: Path, folder: Path | None, as_json: bool) -> None:
         click.echo(f"made {path}")
     told = ", ".join(f"{count} {kind if count > 1 else _SINGLE[kind]}" for kind, count in found.counts.items() if count)
     click.echo(f"carried over: {told or 'nothing'}")
-    click.echo(f"Next: look at {found.made[0]}; then penstock run, online sync and serve in {found.folder}")
+    click.echo(f"Next: look at {found.made[0]}; then penstock run and penstock serve in {found.folder}")
 
 
 _SINGLE = {"sources": "source", "tables": "table", "streams": "stream", "entities": "entity",

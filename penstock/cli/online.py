@@ -139,10 +139,14 @@ def verify(project: Any, views: tuple[str, ...], sample: int, since: str | None,
         found: Verified = project.online.verify(views, sample=sample, since=moment, progress=progress)
     if as_json:
         echo_json(found.to_dict())
-    else:
-        shown_rows(
-            ("feature", "compared", "mismatch", "missing", "extra", "why"),
-            [(f.feature, f.checked, f.mismatch, f.missing, f.extra,
-              ", ".join(f"{cause} {count}" for cause, count in f.causes.items())) for f in found.features],
-        )  # fmt: skip
+        if not found.passed:
+            raise click.exceptions.Exit(1)
+        return
+    shown_rows(
+        ("feature", "compared", "mismatch", "missing", "extra", "why"),
+        [(f.feature, f.checked, f.mismatch, f.missing, f.extra,
+          ", ".join(f"{cause} {count}" for cause, count in f.causes.items())) for f in found.features],
+    )  # fmt: skip
+    if found.superseded:
+        click.echo(f"{found.superseded:,} answers of definitions that have been replaced were left out", err=True)
     found.must_pass()

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from penstock.features.feast.carrying import Carried
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_STORE = ("[online]", 'store = ".penstock/online"')
 
 
 def toml_text(carried: Carried) -> str:
-    """The project's file."""
-    return "\n".join([f"name = {value_text(carried.name)}", *_lines(carried)]) + "\n"
+    """The project's file; what a repository serves is to be served by the project, so that it keeps a store."""
+    return "\n".join([f"name = {value_text(carried.name)}", *_lines(carried), "", *_STORE]) + "\n"
 
 
 def _lines(carried: Carried) -> Iterator[str]:
