@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -248,7 +248,8 @@ class Feed:
         self._must_know([one.table for one in (*came["both"], *came["lake"])])
         if came["both"] or came["store"]:
             with self._store.feeding():
-                self._write(came["both"], came["store"])
+                self._write(came["both"])
+                self._write_beside(came["store"])
         for one in (*came["both"], *came["lake"]):
             if one.table in self._keys and one.hashes is not None:
                 self._keys[one.table].add(one.hashes)
@@ -264,23 +265,31 @@ class Feed:
             self._met |= new
             raise OutOfStepError
 
-    def _write(self, came: Sequence[Arrivals], beside: Sequence[Arrivals]) -> None:
+    def _write(self, came: Sequence[Arrivals]) -> None:
         changes: list[Change] = []
         notes: dict[str, str | None] = {}
         for lane in self._lanes:
             state = self._apply_to(lane, [one for one in came if one.table in lane.tables], changes)
             notes |= {} if state is None else {VIEW + lane.name: written(state)}
-            for one in beside:
-                self._put_beside(lane, lane.state(self._store), one, changes)
-        self._store.write(changes, notes)
+        if came:
+            self._store.write(changes, notes)
         self._applied |= {one.table: int(one.known[-1]) for one in came}
 
-    def _put_beside(self, lane: Lane, state: ViewState, came: Arrivals, changes: list[Change]) -> None:
-        """Rows that are in no lake, behind those kept that happened at the same instant."""
+    def _write_beside(self, came: Sequence[Arrivals]) -> None:
+        """Rows that are in no lake, behind those kept that happened at the same instant: what is there by now."""
+        changes: list[Change] = []
+        for lane in self._lanes if came else ():
+            state = lane.state(self._store)
+            for one in came:
+                changes += self._beside(lane, state, one)
+        if changes:
+            self._store.write(changes)
+
+    def _beside(self, lane: Lane, state: ViewState, came: Arrivals) -> Iterator[Change]:
         for holding in lane.own:
             if came.table in lane.reads[holding]:
                 rows, texts = laid(holding, came, self._at), self._texts_of(state)
-                changes += merged(self._store, state, holding, rows, texts, self._at, ties=True).changes
+                yield from merged(self._store, state, holding, rows, texts, self._at, ties=True).changes
 
     def _apply_to(self, lane: Lane, came: Sequence[Arrivals], changes: list[Change]) -> ViewState | None:
         """Put rows into a view's holdings; the state to be noted, where there were any."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,23 @@ def test_to_the_store_or_to_the_lake_alone(counter):
     counter.pusher.close()
     counter.shop.sync()
     assert counter.prices(1) == [20.0]
+
+
+def test_rows_for_both_and_for_the_store_alone_come_in_together(counter):
+    """What waits while the store is held comes in as one: neither half of it may hide the other."""
+    counter.push([row(9, 8, 0.0)])
+    waiting = [([row(1, 9, 9.0)], "online_and_offline"), ([row(2, 10, 10.0)], "online_and_offline"),
+               ([row(3, 11, 11.0)], "online")]  # fmt: skip
+    pushes = [threading.Thread(target=counter.push, args=told) for told in waiting]
+    with counter.shop.store().feeding():
+        for push in pushes:
+            push.start()
+            time.sleep(0.3)
+    for push in pushes:
+        push.join()
+    reader = OnlineReader(counter.shop.bound, counter.shop.store(), counter.now)
+    found = reader.read(["spending:spent", "order:price"], {"customer_id": [1]})
+    assert found.values == [[30.0], [11.0]]
 
 
 def test_names_and_values_that_do_not_fit(counter):
