@@ -217,7 +217,7 @@ def test_what_a_target_was_is_still_asked_of_a_source(project):
     ("words", "status", "text"),
     [
         (["run", "ingset"], 2, "Did you mean 'ingest'?"),
-        (["run", "steam"], 2, "exists: ingest, derive, stream"),
+        (["run", "steam"], 2, "exists: ingest, derive, features, stream"),
         (["run", "stream", "--table", "orders"], 2, "run stream takes no --table"),
         (["run", "stream", "--anew"], 2, "run stream takes no --anew"),
         (["runs", "--table", "ordrs"], 2, "Did you mean 'orders'?"),
