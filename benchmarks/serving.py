@@ -25,7 +25,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -36,19 +36,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penstock.engine.relational import Relational
-from penstock.features.historical import historical
-from penstock.features.views.binding import bind
-from penstock.features.views.bound import Bound
-from penstock.features.views.declared import Definitions, Entity, LatestView
-from penstock.features.views.entities import EntityRows
-from penstock.lake.versioned import DELETED, KNOWN, Lake, Roles, open_lake
-from penstock.online.answer import Online
-from penstock.online.reading import OnlineReader
-from penstock.online.stores import open_store
-from penstock.online.sync import sync
-from penstock.schema import Column, Dtype, Graph, Kind, Table
+from penstock.project import open_project
 from penstock.serving.running import Listen, serve
+from penstock.serving.service import FeatureService
 from penstock.settings import Settings
 
 FEATURES = [*(f"amount_{n}" for n in range(14)), *(f"count_{n}" for n in range(6))]
@@ -79,67 +69,43 @@ def rows_of(entities: int) -> pa.Table:
     return pa.table({"driver_id": np.arange(entities), "event_timestamp": times, **values, **counts})
 
 
-def bound() -> Bound:
-    told = {"driver_id": Dtype.INT, "event_timestamp": Dtype.TIMESTAMP, KNOWN: Dtype.TIMESTAMP, DELETED: Dtype.BOOL}
-    told |= {name: Dtype.FLOAT if name.startswith("amount") else Dtype.INT for name in FEATURES}
-    columns = tuple(Column(name, dtype, Kind.NUMERICAL) for name, dtype in told.items())
-    table = Table("stats", columns, None, "event_timestamp", KNOWN, DELETED)
-    view = LatestView("stats", "driver", "stats", {name: name for name in FEATURES})
-    return bind(Definitions({"driver": Entity("driver", ("driver_id",))}, {"stats": view}), Graph((table,), ()))
+PROJECT = """
+name = "served"
+[sources.data]
+url = "data"
+[tables.stats]
+time = "event_timestamp"
+[entities.driver]
+key = "driver_id"
+[features.stats]
+entity = "driver"
+table = "stats"
+columns = COLUMNS
+[online]
+store = "store"
+"""
 
 
 def stored(folder: Path, rows: pa.Table) -> None:
-    """The rows in a lake, and a store in step with it."""
-    lake = open_lake(folder / "lake")
-    table = lake.create("stats", rows.schema, Roles((), "event_timestamp"))
-    unknown = rows.append_column(KNOWN, pa.nulls(rows.num_rows, pa.timestamp("us")))
-    kept = unknown.append_column(DELETED, pa.nulls(rows.num_rows, pa.bool_()))
-    table.commit(table.stage(kept.to_batches()), batch="first")
-    store = open_store(str(folder / "store"))
-    sync(bound(), lake, store, settings=SETTINGS, now=now)
-    store.close()
+    """A project of the rows, brought in, and its store in step."""
+    (folder / "data").mkdir()
+    pq.write_table(rows, folder / "data" / "stats.parquet")
     pq.write_table(rows, folder / "rows.parquet")
+    (folder / "penstock.toml").write_text(PROJECT.replace("COLUMNS", json.dumps(FEATURES)), encoding="utf-8")
+    for run in open_project(folder).run():
+        assert run.state == "done", run.failure
 
 
-@dataclass(frozen=True)
-class Served:
-    """The service of one worker."""
-
-    bound: Bound
-    reader: OnlineReader
-    lake: Lake
-
-    @classmethod
-    def opened(cls, folder: str) -> Served:
-        """The service over a folder's lake and store."""
-        told = bound()
-        return cls(told, OnlineReader(told, open_store(f"{folder}/store"), now), open_lake(Path(folder) / "lake"))
-
-    def read(self, features: Sequence[str], keys: Mapping[str, Sequence[object]], **how: object) -> Online:
-        return self.reader.read(features, keys, **how)  # type: ignore[arg-type]
-
-    def historical(self, spine: pa.Table, features: Sequence[str], *, full_names: bool | None = None) -> pa.Table:
-        rows = EntityRows(pa.table({}), self.bound.joins, self.bound.graph)  # type: ignore[arg-type]
-        return historical(self.bound, Relational(rows, SETTINGS), spine, features, full_names=full_names)
-
-    def rows(self, table: str) -> pa.Table:
-        raise NotImplementedError(table)
-
-    def push(self, view: str, rows: pa.Table, to: str) -> int:
-        raise NotImplementedError(view)
-
-    def sync(self, views: Sequence[str]) -> None:
-        sync(self.bound, self.lake, self.reader.store, views=views, settings=SETTINGS, now=now)
-
-    def close(self) -> None:
-        self.reader.store.close()
+def served(folder: str) -> FeatureService:
+    """The service of the project, as ``penstock serve`` has it."""
+    return open_project(folder).service()
 
 
 # ---------------------------------------------------------------- servers
 
 
 def _serve(folder: str, place: mp.queues.Queue[Listen], stop: threading.Event) -> None:
-    serve(partial(Served.opened, folder), port=0, stop=stop, told=place.put)
+    serve(partial(served, folder), port=0, stop=stop, told=place.put)
 
 
 @contextmanager

@@ -166,6 +166,15 @@ class StoreError(FailedError):
     """An online store that does not answer, is full, or holds what nobody wrote."""
 
 
+def is_interrupt(error: Exception) -> bool:
+    """Whether an engine says, in words of its own, that somebody stopped it.
+
+    >>> is_interrupt(RuntimeError("Query interrupted")), is_interrupt(RuntimeError("out of luck"))
+    (True, False)
+    """
+    return "interrupted" in str(error).casefold()
+
+
 def system_error(error: OSError) -> FailedError:
     """What the system said, with the file that it is about: ``SYSTEM_ERROR``.
 

@@ -47,9 +47,7 @@ class Front(click.Group):
             if as_json:
                 echo_json({"error": RequestError("USAGE", error.format_message()).to_dict()})
             raise
-        except (KeyboardInterrupt, RuntimeError) as error:
-            if not _is_interrupt(error):
-                raise
+        except KeyboardInterrupt:
             click.echo("interrupted; nothing is left half-written", err=True)
             context.exit(130)
 
@@ -68,15 +66,6 @@ class SourceOrCommand(click.Group):
         if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
             args = ["of", *args]
         return super().parse_args(context, args)
-
-
-def _is_interrupt(error: BaseException) -> bool:
-    """Whether somebody stopped the command: an engine that is asked to stop says so in words of its own.
-
-    >>> _is_interrupt(KeyboardInterrupt()), _is_interrupt(RuntimeError("Query interrupted"))
-    (True, True)
-    """
-    return isinstance(error, KeyboardInterrupt) or str(error) == "Query interrupted"
 
 
 def _show_error(error: PenstockError, *, as_json: bool) -> None:

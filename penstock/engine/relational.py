@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.engine.compile import identifier
+from penstock.errors import is_interrupt
 from penstock.plan import Rows
 from penstock.schema import Dtype, Table
 from penstock.settings import Settings
@@ -78,8 +79,13 @@ class Relational:
         return duckdb.connect(":memory:", config=config)
 
     def query(self, text: str) -> pa.Table:
-        """The rows a query gives."""
-        return self.connection.sql(text).to_arrow_table()
+        """The rows a query gives; an interrupt that the engine was told of is one here, too."""
+        try:
+            return self.connection.sql(text).to_arrow_table()
+        except RuntimeError as error:
+            if is_interrupt(error):
+                raise KeyboardInterrupt from error
+            raise
 
     def hold(self, table: pa.Table) -> str:
         """The quoted name under which queries can read an Arrow table."""

@@ -138,6 +138,7 @@ class ProjectOnline:
         return self._verified(bound, entries, progress)
 
     def _verified(self, bound: Bound, entries: Iterable[Entry], progress: Progress) -> Verified:
+        # The lake is looked at after the sample was served: what came before an answer must be seen.
         relational = self.features.tables.relational(bound)
         whom = partial(self._whom, bound)
         return verify(bound, entries, whom, partial(again, bound, relational), progress=progress)

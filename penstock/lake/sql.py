@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from penstock.errors import SourceError
+from penstock.errors import SourceError, is_interrupt
 from penstock.lake.versioned.scan import Scan, quoted, text
 from penstock.settings import Settings
 
@@ -107,7 +107,7 @@ def _explained() -> Iterator[None]:
     except duckdb.Error as error:
         raise SourceError("SQL_FAILED", str(error)) from error
     except RuntimeError as error:
-        if "interrupted" not in str(error).casefold():
+        if not is_interrupt(error):
             raise
         raise KeyboardInterrupt from error
 
@@ -121,7 +121,7 @@ def _lazily(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         except StopIteration:
             return
         except (OSError, pa.ArrowException) as error:  # Arrow passes the engine's text on, and not its kind
-            if "interrupted" in str(error).casefold():
+            if is_interrupt(error):
                 raise KeyboardInterrupt from error
             if isinstance(error, OSError) and error.errno is not None:
                 raise

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
-from penstock.errors import SourceError
+from penstock.errors import SourceError, is_interrupt
 from penstock.inference.facts import DeclaredLink
 from penstock.lake.source import RawColumn, RawTable, file_state, unknown_table
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted
@@ -116,6 +116,10 @@ class DuckdbSource:
                 return connection.sql(text, params=list(parameters) or None).to_arrow_table()
         except duckdb.Error as error:
             raise SourceError("SOURCE_UNREADABLE", f"{self.path.name} cannot be read: {error}") from error
+        except RuntimeError as error:
+            if is_interrupt(error):
+                raise KeyboardInterrupt from error
+            raise
 
     def tables(self) -> Mapping[str, RawTable]:
         """The tables of its schema ``main`` (of others: called ``schema.table``) with their constraints."""
