@@ -87,6 +87,8 @@ def _repeated(intake: Intake, run: Run) -> Ingested:
 
 
 def _read(job: Job) -> Outcome:
+    if job.before:
+        forget_slices(job.folder)  # those of a first load that was killed between its commit and its end
     if job.before or job.past is not None:
         return compared(job)
     if sliced(job):

@@ -152,6 +152,8 @@ def test_a_killed_first_load_goes_on_from_its_last_slice(tmp_path: Path):
             kills += bool(obey(order)["killed"])
             assert kills < 10 * slices, "it does not come to an end"
         table = lake.table("t")
+        order.seconds = None
+        obey(order)  # the last one may have been killed after its commit: the next forgets what it left
         assert [version.rows for version in table.versions()] == [rows]
         must_hold(url, execute, tmp_path / "killed", "compare")
         assert len(log(lake)) == rows
