@@ -22,6 +22,8 @@ class Dtype(StrEnum):
     LIST = "list"
     OTHER = "other"
 
+    __hash__ = str.__hash__  # that of enumerations is written in Python, and answers look dtypes up by the dozen
+
 
 class Kind(StrEnum):
     """What a column's values mean, whatever their dtype."""
@@ -37,12 +39,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name, dtype and kind, and why the kind was chosen (empty when declared)."""
+    """A column: its name, dtype and kind, and why the kind was chosen (empty when declared).
+
+    ``items`` is the dtype of what its lists hold, where those are read as they are; None: as texts.
+    """
 
     name: str
     dtype: Dtype
     kind: Kind
     why: str = field(default="", compare=False)
+    items: Dtype | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,23 @@ class Table:
             "SCHEMA_UNKNOWN_COLUMN",
             f"{self.name} has no column {name!r}",
             name=name,
-            candidates=(column.name for column in self.columns),
+            candidates=self.offered,
         )
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The names of the columns that people ask for: all but those that a lake keeps in each table itself.
+
+        >>> columns = tuple(Column(name, Dtype.INT, Kind.ID) for name in ("id", "_known", "_deleted"))
+        >>> Table("orders", columns, known="_known", deleted="_deleted").offered
+        ('id',)
+        """
+        return tuple(column.name for column in self.columns if column.name not in self.own)
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The columns that a lake keeps in each table itself: when a row was known, and whether it is a deletion."""
+        return () if self.deleted is None or self.known is None else (self.known, self.deleted)
 
     def has(self, name: str) -> bool:
         """Whether the table has a column called so."""

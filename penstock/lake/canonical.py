@@ -25,6 +25,7 @@ ARROW = {
 }
 """The Arrow type of each dtype."""
 
+_ITEMS = (Dtype.INT, Dtype.FLOAT, Dtype.BOOL, Dtype.STRING, Dtype.TIMESTAMP)
 _NOT_AN_INSTANT = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
 
 
@@ -59,8 +60,47 @@ def dtype_of(kind: pa.DataType) -> Dtype | None:
     return _stored(kind) if isinstance(kind, pa.BaseExtensionType) else Dtype.OTHER
 
 
+def declared_dtype(kind: pa.DataType) -> Dtype:
+    """The dtype that a type stands for by itself: whole numbers without a fixed room are INT, whatever they hold.
+
+    >>> [str(declared_dtype(kind)) for kind in (pa.uint64(), pa.decimal128(20, 0), pa.decimal128(9, 2))]
+    ['int', 'int', 'float']
+    """
+    found = dtype_of(kind)
+    if found is not None:
+        return found
+    whole = pa.types.is_uint64(kind) or (pa.types.is_decimal(kind) and kind.scale <= 0)
+    return Dtype.INT if whole else Dtype.FLOAT
+
+
 def _stored(kind: pa.BaseExtensionType) -> Dtype | None:
     return dtype_of(kind.storage_type)
+
+
+def items_of(kind: pa.DataType) -> Dtype | None:
+    """The dtype of what lists of an Arrow type hold; None for what is no list, and for lists of anything else.
+
+    >>> items_of(pa.list_(pa.float32(), 768)), items_of(pa.list_(pa.date32())), items_of(pa.list_(pa.binary()))
+    (<Dtype.FLOAT: 'float'>, <Dtype.TIMESTAMP: 'timestamp'>, None)
+    """
+    inner = dtype_of(kind.value_type) if _is_list(kind) else None
+    return inner if inner in _ITEMS else None
+
+
+def listed(values: pa.ChunkedArray, items: Dtype) -> pa.ChunkedArray:
+    """Lists with their items in a dtype; NULL, empty lists and NULL items stay, numbers that are not finite are NULL.
+
+    Raises ``pa.ArrowInvalid`` for items that cannot be of that dtype.
+    """
+    kind, types = pa.list_(ARROW[items]), pa.types
+    if types.is_null(values.type):
+        return pc.cast(values, kind)
+    lists = pc.cast(values, pa.list_(values.type.value_type)).combine_chunks()
+    whole = pa.concat_arrays([pa.nulls(0, lists.type), *getattr(lists, "chunks", [lists])])
+    told = canonical(pa.chunked_array([whole.values])).values.cast(ARROW[items])
+    inner = pa.concat_arrays([pa.nulls(0, told.type), *told.chunks])
+    missing = whole.is_null() if whole.null_count else None
+    return pa.chunked_array([pa.ListArray.from_arrays(whole.offsets, inner, mask=missing)])
 
 
 def canonical(values: pa.ChunkedArray) -> Canonical:

@@ -29,7 +29,7 @@ class FrameSource:
     def _arrow(self) -> dict[str, pa.Table]:
         if not self.frames:
             raise SourceError("SOURCE_EMPTY", "there are no tables: the mapping is empty")
-        return {str(name): as_arrow(str(name), frame) for name, frame in self.frames.items()}
+        return {str(name): to_arrow(frame, str(name)) for name, frame in self.frames.items()}
 
     def tables(self) -> Mapping[str, RawTable]:
         """The tables by name."""
@@ -89,13 +89,11 @@ def _declared(name: str, table: pa.Table) -> RawTable:
     return RawTable(name, columns, rows=table.num_rows, prunes=True)
 
 
-def to_arrow(frame: object) -> pa.Table:
-    """An Arrow, pandas or Polars table (or a mapping of columns) as Arrow. Raises ``SourceError`` if it is none."""
-    return as_arrow("table", frame)
+def to_arrow(frame: Any, name: str = "table") -> pa.Table:
+    """An Arrow, pandas or Polars table (or a mapping of columns) as Arrow, without an unnamed index.
 
-
-def as_arrow(name: str, frame: Any) -> pa.Table:
-    """A frame as an Arrow table, without an unnamed index; ``name`` is for messages."""
+    ``name`` is what messages call it. Raises ``SourceError`` if it is none.
+    """
     if isinstance(frame, pa.RecordBatch):
         frame = pa.Table.from_batches([frame])
     if isinstance(frame, Mapping):

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from penstock.errors import SourceError
 from penstock.inference.facts import DeclaredLink
+from penstock.lake.connections import Connections
 from penstock.lake.frames import content_hashes
 from penstock.lake.source import RawColumn, RawTable, missing_package, printable, unknown_table, without_password
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted, staged
@@ -83,12 +84,25 @@ class MysqlSource:
         if table not in self._declared:
             raise unknown_table(self.name, table, self.tables())
         raw, own = self._declared[table]
-        where, parameters = condition(any_of, raw, quoted, lambda _: "%s")
-        if where:
-            with connect(self.url) as connection, connection.cursor() as cursor:
-                where = cursor.mogrify(where, parameters)
+        where, parameters = condition(any_of, raw, quoted, lambda *_: "%s")
+        where = self._connections.ask(lambda connection: _filled(connection, where, parameters))
         chosen = {c["column"]: c for c in own}
-        return _read(self.url, table, [chosen[name] for name in columns], where)
+        return _read(self.url, table, [chosen[name] for name in columns], where, there=True)
+
+    @cached_property
+    def _connections(self) -> Connections[Any]:
+        """For who asks again and again whether the server is there, and how it wants values written."""
+        import pymysql
+
+        return Connections(lambda: connect(self.url), pymysql.MySQLError, self._explained)
+
+    def _explained(self, error: Exception) -> SourceError:
+        reason = without_password(str(error.args[-1] if error.args else error), self.url)
+        return SourceError("SOURCE_UNREADABLE", f"{self.name} cannot be read: {reason}")
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._connections.close()
 
     def fingerprint(self) -> str:
         """A hash of all that the tables hold."""
@@ -200,12 +214,20 @@ def _expression(column: Mapping[str, Any]) -> str | None:
     return {"time": "TIME_TO_SEC({}) + 0e0", "bit": "CAST({} + 0 AS SIGNED)"}.get(base)
 
 
-def _read(url: str, table: str, columns: list[dict[str, Any]], where: str = "") -> pa.Table:
+def _filled(connection: Any, where: str, parameters: Sequence[int | str]) -> str:
+    """``WHERE`` with its parameters written in, by a server that is there."""
+    connection.ping(reconnect=False)
+    with connection.cursor() as cursor:
+        return str(cursor.mogrify(where, parameters)) if where else ""
+
+
+def _read(url: str, table: str, columns: list[dict[str, Any]], where: str = "", *, there: bool = False) -> pa.Table:
     try:
         import connectorx
     except ImportError as error:
         raise missing_package("MySQL", "connectorx", "mysql") from error
-    connect(url).close()  # connectorx waits half a minute for a server that is not there
+    if not there:
+        connect(url).close()  # connectorx waits half a minute for a server that is not there
     shown = [
         f"{(_expression(c) or 'CAST(NULL AS CHAR)').format(quoted(c['column']))} AS {quoted(c['column'])}"
         for c in columns

@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from penstock.errors import SourceError
 from penstock.inference.facts import DeclaredLink
+from penstock.lake.connections import Connections
 from penstock.lake.frames import content_hashes
 from penstock.lake.source import RawColumn, RawTable, missing_package, printable, unknown_table, without_password
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted
@@ -60,6 +62,7 @@ _AS_TEXT = frozenset({
     "hstore", "ltree", "char",
 })  # fmt: skip
 _EXACT_DIGITS = 18
+_UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 
 @dataclass(frozen=True)
@@ -98,19 +101,25 @@ class PostgresSource:
             raise unknown_table(self.name, table, tables)
         own = {c["column"]: c for c in described_ if c["name"] == table}
         shown = {name: (_expression(own[name]) or "NULL::text").format(quoted(name)) for name in (*columns, *any_of)}
-        where, parameters = condition(any_of, tables[table], shown.__getitem__, lambda number: f"${number}")
+        where, parameters = _where(tables[table], own, shown, any_of)
         chosen = ", ".join(f"{shown[name]} AS {quoted(name)}" for name in columns)
-        with connect(self.url) as connection:
-            from adbc_driver_postgresql import dbapi
+        text = f"SELECT {chosen} FROM {quoted(schema)}.{quoted(table)}{where}"
+        return self._connections.ask(lambda connection: _asked(connection, text, parameters))
 
-            try:
-                with connection.cursor() as cursor:
-                    text = f"SELECT {chosen} FROM {quoted(schema)}.{quoted(table)}{where}"
-                    cursor.execute(text, tuple(parameters) or None)
-                    return cursor.fetch_arrow_table()
-            except dbapi.Error as error:
-                reason = without_password(str(error), self.url)
-                raise SourceError("SOURCE_UNREADABLE", f"{self.name} cannot be read: {reason}") from error
+    @cached_property
+    def _connections(self) -> Connections[Any]:
+        """For who asks again and again: no transaction stays open between questions."""
+        from adbc_driver_postgresql import dbapi
+
+        return Connections(lambda: connect(self.url, autocommit=True), dbapi.Error, self._explained)
+
+    def _explained(self, error: Exception) -> SourceError:
+        reason = without_password(str(error), self.url)
+        return SourceError("SOURCE_UNREADABLE", f"{self.name} cannot be read: {reason}")
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._connections.close()
 
     @cached_property
     def _catalogue(self) -> tuple[str, dict[str, RawTable], list[dict[str, Any]]]:
@@ -123,6 +132,32 @@ class PostgresSource:
     def fingerprint(self) -> str:
         """A hash of all that was read."""
         return content_hashes(self._opened.rows)
+
+
+def _where(
+    table: RawTable, own: Mapping[str, Mapping[str, Any]], shown: Mapping[str, str], any_of: AnyOf
+) -> tuple[str, list[int | str]]:
+    """``WHERE`` for the rows meant: what is read as text is compared so, and UUIDs as such, by their index."""
+    texts = {name for name in any_of if shown[name].endswith("::text") and own[name]["base"] != "numeric"}
+    uuids = {name for name in texts if own[name]["base"] == "uuid"}
+    told = replace(table, columns=tuple(replace(c, type="text") if c.name in texts else c for c in table.columns))
+    keys = {name: _sendable(asked, uuid=name in uuids) for name, asked in any_of.items()}
+    names = {name: quoted(name) if name in uuids else text for name, text in shown.items()}
+    return condition(keys, told, names.__getitem__, lambda n, name: f"${n}::uuid" if name in uuids else f"${n}")
+
+
+def _sendable(keys: pa.Array, *, uuid: bool) -> pa.Array:
+    """The keys that can be there: no text has a zero byte, and the server takes none; a UUID is told in one way."""
+    if not pa.types.is_string(keys.type):
+        return keys
+    there = pc.match_substring_regex(keys, _UUID) if uuid else pc.invert(pc.match_substring(keys, "\0"))
+    return keys.filter(there)
+
+
+def _asked(connection: Any, text: str, parameters: Sequence[int | str]) -> pa.Table:
+    with connection.cursor() as cursor:
+        cursor.execute(text, tuple(parameters) or None)
+        return cursor.fetch_arrow_table()
 
 
 @dataclass(frozen=True)
@@ -260,9 +295,18 @@ def _expression(column: Mapping[str, Any]) -> str | None:
         return "{}::numeric::float8"
     if base in {"interval", "time"}:
         return "EXTRACT(EPOCH FROM {})::float8"
+    if column["item"] in _ARRAYS:
+        return f"{{}}::{_ARRAYS[column['item']]}[]"
     if column["item"] in _AS_TEXT | {"text", "varchar", "int2", "int4", "int8"} or column["item_class"] == "e":
         return "{}::text[]"
     return None
+
+
+_ARRAYS = {
+    "float4": "float8", "float8": "float8", "numeric": "float8", "bool": "bool",
+    "timestamp": "text", "timestamptz": "text", "date": "text",
+}  # fmt: skip
+"""What arrays are read as that are none of texts and whole numbers: as ingestion reads them."""
 
 
 def _numeric(digits: int, scale: int) -> str:
@@ -298,6 +342,7 @@ WORDS = Words(
         Dtype.LIST: "TEXT[]",
     },
     key_text="TEXT",
+    lists={Dtype.INT: "BIGINT[]", Dtype.FLOAT: "DOUBLE PRECISION[]"},
 )
 
 
@@ -314,7 +359,8 @@ def write_rows(url: str, coming: Incoming) -> None:
                 cursor.execute(created(coming, WORDS))
                 cursor.execute(f"SELECT * FROM {WORDS.place(coming.table)} WHERE FALSE")
                 check_columns(coming, cursor.fetch_arrow_table().column_names)
-                cursor.adbc_ingest(STAGE, _zoned(coming.rows), mode="create", temporary=True)
+                rows = _zoned(coming.flat(Dtype.STRING, *WORDS.lists))
+                cursor.adbc_ingest(STAGE, rows, mode="create", temporary=True)
                 cursor.execute(deleted(coming, WORDS))
                 cursor.execute(inserted(coming, WORDS))
                 cursor.execute(f"DROP TABLE {STAGE}")

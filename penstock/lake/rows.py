@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 from penstock.errors import SourceError
 from penstock.inference.facts import ColumnFacts, Facts
 from penstock.inference.infer import declared
-from penstock.lake.canonical import ARROW, Canonical
+from penstock.lake.canonical import ARROW, Canonical, canonical, listed
 from penstock.lake.describe import describe
 from penstock.lake.reading import read_number, read_text
 from penstock.lake.source import Source
 from penstock.lake.sources import open_source
-from penstock.schema import Column, Dtype, Graph
+from penstock.schema import Column, Dtype, Graph, Table
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ class SourceRows:
 
     def _column(self, table: str, column: Column) -> pa.ChunkedArray:
         place = (table, column.name)
-        if place not in self._kept:
+        if place not in self._kept and column.items is not None:
+            self._kept[place] = _listed(table, column, self.source.read(table, [column.name])[column.name])
+        elif place not in self._kept:
             self._kept[place] = as_dtype(table, column, self._facts.table(table).column(column.name))
         return self._kept[place]
 
@@ -104,7 +106,27 @@ def as_dtype(table: str, column: Column, facts: ColumnFacts) -> pa.ChunkedArray:
         ) from error
 
 
+def as_told(table: Table, name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Values of a column, whatever type they came in, in the dtype that a schema gives it."""
+    column = table.column(name)
+    if column.items is not None:
+        return _listed(table.name, column, values)
+    read = canonical(values)
+    return as_dtype(table.name, column, ColumnFacts(name, read.dtype, lambda: read.values))
+
+
+def _listed(table: str, column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Lists with their items as they are, for those that are not read as lists of texts."""
+    try:
+        return listed(values, column.items or Dtype.STRING)
+    except (pa.ArrowException, AttributeError) as error:
+        message = f"{table}.{column.name} holds {values.type}, which is no list of {column.items}: {error}"
+        raise SourceError("SOURCE_VALUES_MISFIT", message) from error
+
+
 def _converted(facts: ColumnFacts, wanted: Dtype) -> pa.ChunkedArray:
+    if facts.values.null_count == len(facts.values):  # no value speaks against it, as where no row is read
+        return pa.chunked_array([pa.nulls(len(facts.values), ARROW[wanted])])
     if wanted is Dtype.TIMESTAMP:
         found = _instants(facts)
         if found is None or found.dtype is not Dtype.TIMESTAMP:

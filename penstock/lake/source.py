@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import pyarrow as pa
 
@@ -87,9 +87,14 @@ def printable(url: str) -> str:
 
 
 def without_password(text: str, url: str) -> str:
-    """A driver's message without the password of the URL, should it hold it."""
-    password = urlsplit(url).password
-    for secret in {password, unquote(password)} if password else ():
+    """A driver's message without the passwords of the URL, should it hold one.
+
+    >>> without_password("no p@ss here", "redis://:p%40ss@cache?ssl_password=here")
+    'no *** ***'
+    """
+    parts = urlsplit(url)
+    told = [parts.password, *(value for name, value in parse_qsl(parts.query) if "password" in name)]
+    for secret in {form for one in told if one for form in (one, unquote(one), quote(one, ""))}:
         text = text.replace(secret, "***")
     return " ".join(text.split())
 
@@ -103,7 +108,7 @@ def missing_package(what: str, package: str, extra: str) -> SourceError:
     )
 
 
-def unknown_table(source: str, name: str, tables: Mapping[str, RawTable]) -> SourceError:
+def unknown_table(source: str, name: str, tables: Iterable[str]) -> SourceError:
     """The error for a table that a source does not hold."""
     return SourceError("SOURCE_UNKNOWN_TABLE", f"{source} has no table {name!r}", name=name, candidates=tables)
 
@@ -115,3 +120,12 @@ def file_state(*paths: Path) -> str:
         stat = path.stat() if path.exists() else None
         told.append(f"{path.name} {stat.st_size} {stat.st_mtime_ns}" if stat and stat.st_size else f"{path.name} empty")
     return blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
+
+
+def file_id(path: Path) -> tuple[int, int] | None:
+    """Which file lies at a path: another after one was put in its place. None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino

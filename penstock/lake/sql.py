@@ -15,6 +15,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from penstock.errors import SourceError, is_interrupt
+from penstock.interrupts import Engine, busy
 from penstock.lake.versioned.scan import Scan, quoted, text
 from penstock.settings import Settings
 
@@ -62,13 +63,17 @@ class Sql:
         ``LAKE_DAMAGED`` for a file that is not what was written.
         """
         with _explained():
-            return self._relation(text).to_arrow_table()
+            asked = self._relation(text)
+            with busy(self._connection):
+                return asked.to_arrow_table()
 
     def batches(self, text: str, size: int = 122_880) -> pa.RecordBatchReader:
         """The rows that a SELECT gives, a batch at a time; finish reading before asking again."""
         with _explained():
-            reader = self._relation(text).to_arrow_reader(size)
-        return pa.RecordBatchReader.from_batches(reader.schema, _lazily(reader))
+            asked = self._relation(text)
+            with busy(self._connection):
+                reader = asked.to_arrow_reader(size)
+        return pa.RecordBatchReader.from_batches(reader.schema, _lazily(reader, self._connection))
 
     def describe(self, text: str) -> pa.Schema:
         """The columns that a SELECT gives, without running it."""
@@ -112,11 +117,11 @@ def _explained() -> Iterator[None]:
         raise KeyboardInterrupt from error
 
 
-def _lazily(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+def _lazily(reader: pa.RecordBatchReader, engine: Engine) -> Iterator[pa.RecordBatch]:
     """The same batches; what the engine finds only while they are read is told as it is elsewhere."""
     while True:
         try:
-            with _explained():
+            with _explained(), busy(engine):
                 batch = reader.read_next_batch()
         except StopIteration:
             return

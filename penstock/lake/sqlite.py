@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from penstock.errors import SourceError
 from penstock.inference.facts import DeclaredLink
-from penstock.lake.source import RawColumn, RawTable, file_state, unknown_table
+from penstock.lake.connections import Connections
+from penstock.lake.source import RawColumn, RawTable, file_id, file_state, unknown_table
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted, staged
 from penstock.lake.where import AnyOf, condition
 from penstock.schema import Dtype
@@ -54,15 +55,32 @@ class SqliteSource:
         return str(self.path)
 
     def _query(self, text: str, parameters: Sequence[int | str] = ()) -> pa.Table:
+        with closing(self._open()) as link:
+            try:
+                return _asked(link, text, parameters)
+            except _failures() as error:
+                raise self._explained(error) from error
+
+    def _open(self) -> Any:
+        """A connection that may read, and holds no transaction between questions."""
         from adbc_driver_sqlite import dbapi
 
         try:
-            with dbapi.connect(f"file:{quote(str(self.path.absolute()))}?mode=ro") as link, link.cursor() as cursor:
-                cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": _WHOLE_TABLE})
-                cursor.execute(text, tuple(parameters) or None)
-                return cursor.fetch_arrow_table()
+            return dbapi.connect(f"file:{quote(str(self.path.absolute()))}?mode=ro", autocommit=True)
         except dbapi.Error as error:
-            raise SourceError("SOURCE_UNREADABLE", f"{self.path.name} cannot be read: {error}") from error
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> SourceError:
+        return SourceError("SOURCE_UNREADABLE", f"{self.path.name} cannot be read: {error}")
+
+    @cached_property
+    def _connections(self) -> Connections[Any]:
+        """For who asks again and again; they lead to the file that is there, not to one that it has replaced."""
+        return Connections(self._open, _failures(), self._explained, lambda: file_id(self.path))
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._connections.close()
 
     def tables(self) -> Mapping[str, RawTable]:
         """The tables by name, with their constraints."""
@@ -92,9 +110,10 @@ class SqliteSource:
         """These columns of the rows that are meant, as they are now."""
         if table not in self._tables:
             raise unknown_table(self.name, table, self._tables)
-        where, parameters = condition(any_of, self._tables[table], quoted, lambda _: "?")
+        where, parameters = condition(any_of, self._tables[table], quoted, lambda *_: "?")
         text = f"SELECT {', '.join(map(quoted, columns))} FROM {quoted(table)}{where}"
-        return self._typed(table, columns, self._query(text, parameters))
+        found = self._connections.ask(lambda link: _asked(link, text, parameters))
+        return self._typed(table, columns, found)
 
     def _typed(self, table: str, columns: Sequence[str], found: pa.Table) -> pa.Table:
         types = {c.name: c.type for c in self._tables[table].columns}
@@ -111,6 +130,19 @@ class SqliteSource:
     def fingerprint(self) -> str:
         """From the size and time of the file and of its write-ahead log."""
         return self._opened_at
+
+
+def _asked(link: Any, text: str, parameters: Sequence[int | str]) -> pa.Table:
+    with link.cursor() as cursor:
+        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": _WHOLE_TABLE})
+        cursor.execute(text, tuple(parameters) or None)
+        return cursor.fetch_arrow_table()
+
+
+def _failures() -> type[Exception]:
+    from adbc_driver_sqlite import dbapi
+
+    return dbapi.Error
 
 
 def _table(

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from penstock.errors import SourceError, is_interrupt
 from penstock.inference.facts import DeclaredLink
+from penstock.interrupts import busy
 from penstock.lake.source import RawColumn, RawTable, file_state, unknown_table
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted
 from penstock.lake.where import AnyOf, condition
@@ -113,7 +114,8 @@ class DuckdbSource:
         try:
             with duckdb.connect(self.path, read_only=True) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
-                return connection.sql(text, params=list(parameters) or None).to_arrow_table()
+                with busy(connection):
+                    return connection.sql(text, params=list(parameters) or None).to_arrow_table()
         except duckdb.Error as error:
             raise SourceError("SOURCE_UNREADABLE", f"{self.path.name} cannot be read: {error}") from error
         except RuntimeError as error:
@@ -152,7 +154,7 @@ class DuckdbSource:
             raise unknown_table(self.name, table, self._tables)
         types = {c.name: c.type for c in self._tables[table].columns}
         shown = [_seconds(name) if types.get(name) == "INTERVAL" else _quoted(name) for name in columns]
-        where, parameters = condition(any_of, self._tables[table], _quoted, lambda _: "?")
+        where, parameters = condition(any_of, self._tables[table], _quoted, lambda *_: "?")
         return self._query(f"SELECT {', '.join(shown)} FROM {self._places[table]}{where}", parameters)
 
     def place(self, table: str) -> str:
@@ -247,6 +249,7 @@ WORDS = Words(
         Dtype.LIST: "VARCHAR[]",
     },
     key_text="VARCHAR",
+    lists={Dtype.INT: "BIGINT[]", Dtype.FLOAT: "DOUBLE[]", Dtype.BOOL: "BOOLEAN[]", Dtype.TIMESTAMP: "TIMESTAMP[]"},
 )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.errors import SourceError
-from penstock.lake.canonical import canonical
+from penstock.lake.canonical import Canonical, canonical, items_of, listed
 from penstock.schema import Dtype
 
 STAGE = "penstock_stage"
@@ -18,11 +19,15 @@ STAGE = "penstock_stage"
 
 @dataclass(frozen=True)
 class Words:
-    """How a database writes names and types; ``key_text`` is the type of text in a key."""
+    """How a database writes names and types; ``key_text`` is the type of text in a key.
+
+    ``lists`` are the types of lists by what they hold, beside those of texts; what is not there is kept as a text.
+    """
 
     quoted: Callable[[str], str]
     types: Mapping[Dtype, str]
     key_text: str
+    lists: Mapping[Dtype, str] = field(default_factory=dict)
 
     def place(self, table: str) -> str:
         """A table's name, which may hold its schema's."""
@@ -35,30 +40,38 @@ class Words:
 
 @dataclass(frozen=True)
 class Incoming:
-    """Rows on their way to a table, in canonical dtypes."""
+    """Rows on their way to a table, in canonical dtypes; ``items`` are the dtypes of what lists hold but for texts."""
 
     rows: pa.Table
     dtypes: Mapping[str, Dtype]
     table: str
     key: tuple[str, ...]
+    items: Mapping[str, Dtype] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
         """The columns' names."""
         return list(self.dtypes)
 
-    def flat(self) -> pa.Table:
-        """The rows with lists as text, ``; `` between their items."""
-        lists = [name for name, dtype in self.dtypes.items() if dtype is Dtype.LIST]
+    def flat(self, *kept: Dtype) -> pa.Table:
+        """The rows with lists as text: of texts with ``; `` between them, of anything but ``kept`` as JSON."""
         flat = self.rows
-        for name in lists:
-            flat = flat.set_column(flat.column_names.index(name), name, pc.binary_join(flat.column(name), "; "))
+        for name, dtype in self.dtypes.items():
+            items = self.items.get(name)
+            if dtype is Dtype.LIST and (items or Dtype.STRING) not in kept:
+                column = flat.column(name)
+                told = pc.binary_join(column, "; ") if items is None else _as_json(column)
+                flat = flat.set_column(flat.column_names.index(name), name, told)
         return flat
+
+
+def _as_json(lists: pa.ChunkedArray) -> pa.Array:
+    return pa.array([None if one is None else json.dumps(one, default=str) for one in lists.to_pylist()], pa.string())
 
 
 def incoming(rows: pa.Table, table: str, key: Sequence[str]) -> Incoming:
     """The rows made ready. Raises ``SourceError`` when the key is no column of theirs, holds NULL or repeats."""
-    read = {name: canonical(rows.column(name)) for name in rows.column_names}
+    read = {name: _read(rows.column(name)) for name in rows.column_names}
     for name in key:
         if name not in read:
             raise SourceError("WRITE_KEY", f"the rows have no column {name!r}", name=name, candidates=read)
@@ -69,10 +82,22 @@ def incoming(rows: pa.Table, table: str, key: Sequence[str]) -> Incoming:
         {name: found.dtype for name, found in read.items()},
         table,
         tuple(key),
+        {name: items for name in read if (items := _items(rows.column(name))) is not None},
     )
     if key and made.rows.group_by(list(key)).aggregate([]).num_rows < rows.num_rows:
         raise SourceError("WRITE_KEY", f"several rows have the same {', '.join(key)}")
     return made
+
+
+def _items(column: pa.ChunkedArray) -> Dtype | None:
+    found = items_of(column.type)
+    return None if found is Dtype.STRING else found
+
+
+def _read(column: pa.ChunkedArray) -> Canonical:
+    """The values in their dtype; lists with their items as they are."""
+    items = _items(column)
+    return canonical(column) if items is None else Canonical(listed(column, items), Dtype.LIST)
 
 
 def created(coming: Incoming, words: Words) -> str:
@@ -85,7 +110,8 @@ def created(coming: Incoming, words: Words) -> str:
 def _type(name: str, dtype: Dtype, coming: Incoming, words: Words) -> str:
     if name in coming.key:
         return f"{words.key_text if dtype is Dtype.STRING else words.types[dtype]} NOT NULL"
-    return words.types[dtype]
+    items = coming.items.get(name)
+    return words.types[dtype] if items is None else words.lists.get(items, words.types[Dtype.STRING])
 
 
 def deleted(coming: Incoming, words: Words) -> str:

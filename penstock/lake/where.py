@@ -46,16 +46,31 @@ def read_where(source: Source, table: str, columns: Sequence[str], any_of: AnyOf
     return found.filter(kept)
 
 
+@runtime_checkable
+class Connected(Protocol):
+    """A source that keeps connections for who asks again."""
+
+    def close(self) -> None:
+        """Let go of them."""
+        ...
+
+
+def release(source: Source) -> None:
+    """Let go of the connections that a source keeps, if it does."""
+    if isinstance(source, Connected):
+        source.close()
+
+
 def condition(
-    any_of: AnyOf, table: RawTable, name: Callable[[str], str], mark: Callable[[int], str]
+    any_of: AnyOf, table: RawTable, name: Callable[[str], str], mark: Callable[[int, str], str]
 ) -> tuple[str, list[int | str]]:
     """``WHERE`` for the rows meant, and its parameters; nothing where SQL would not compare like with like.
 
-    ``name`` writes a column, ``mark`` the n-th parameter from 1.
+    ``name`` writes a column, ``mark`` the n-th parameter from 1, which is one of this column.
 
     >>> from penstock.lake.source import RawColumn
     >>> orders = RawTable("orders", (RawColumn("user_id", "BIGINT"),))
-    >>> condition({"user_id": pa.array([3, 5])}, orders, str, lambda _: "?")
+    >>> condition({"user_id": pa.array([3, 5])}, orders, str, lambda *_: "?")
     (' WHERE user_id IN (?, ?)', [3, 5])
     """
     types = {column.name: column.type for column in table.columns}
@@ -66,7 +81,7 @@ def condition(
     for column, keys in any_of.items():
         if not _fit(keys, types.get(column, "")):
             return "", []
-        marks = [mark(len(parameters) + number) for number in range(1, len(keys) + 1)]
+        marks = [mark(len(parameters) + number, column) for number in range(1, len(keys) + 1)]
         texts.append(f"{name(column)} IN ({', '.join(marks)})" if marks else "1 = 0")
         parameters += keys.to_pylist()
     return f" WHERE {' OR '.join(texts)}", parameters
@@ -77,4 +92,4 @@ def _fit(keys: pa.Array, declared: str) -> bool:
     return kind is not None and _FITS[kind].search(declared) is not None
 
 
-__all__ = ["AnyOf", "Selective", "condition", "read_where"]
+__all__ = ["AnyOf", "Connected", "Selective", "condition", "read_where", "release"]

@@ -128,3 +128,25 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_draft(tmp_path)
         write(predictions(["a", "a"], [0.1, 0.2]), str(path), KEY)
     assert path.read_bytes() == before
     assert list(tmp_path.glob(".out*")) == []
+
+
+def test_lists_of_numbers_stay_lists_or_become_json(place):
+    """A Parquet file, DuckDB and PostgreSQL (but for truth values) keep what lists hold; others get JSON."""
+    kinds = {"whole": pa.int64(), "part": pa.float32(), "truth": pa.bool_(), "when": pa.timestamp("us")}
+    given = {"whole": [2**53 + 1, None], "part": [0.5], "truth": [True, False], "when": [DAY]}
+    lists = {name: pa.array([given[name], [], None], pa.list_(kind)) for name, kind in kinds.items()}
+    write(pa.table({"entity": ["a", "b", "c"], **lists}), place[0], ["entity"])
+    told = {"whole": "[9007199254740993, null]", "part": "[0.5]", "truth": "[true, false]", "when": f'["{DAY}"]'}
+    for name in kinds:
+        found = dict(rows_at(place, "entity", name))
+        kept = {"a": [str(v).lower() if isinstance(v, bool) else v for v in given[name]], "b": [], "c": None}
+        as_read = {key: value if value is None else _alike(value) for key, value in found.items()}
+        assert as_read in ({key: value if value is None else _alike(value) for key, value in kept.items()},
+                           {"a": told[name], "b": "[]", "c": None}), (name, found)  # fmt: skip
+
+
+def _alike(value):
+    """Lists as this house reads them from databases: as texts, but for fractions."""
+    if not isinstance(value, list):
+        return value
+    return [None if one is None else str(one).lower() if isinstance(one, bool) else str(one) for one in value]

@@ -88,6 +88,14 @@ class Job:
         return {columns[name].name for name in self.shape.key} == set(self.feed.key) or self.reading.rises
 
     @property
+    def clocks(self) -> tuple[str, ...]:
+        """The columns that say when a row was known, where the source keeps corrections beside what they correct."""
+        known, happened = self.intake.known, self.intake.happened
+        if not self.shape.key or known is None or known in self.shape.key:
+            return ()
+        return (known,) if happened is None else (known, happened)
+
+    @property
     def batch(self) -> str:
         """The commit's name: from what the table was, and what was read of which moment of the source."""
         told = (self.intake.origin, self.intake.mode, self.feed.name, self.feed.snapshot, self.reading.read)
@@ -140,7 +148,8 @@ def _theirs(intake: Intake, schema: pa.Schema) -> pa.Schema:
 
 def _made(intake: Intake, run: Run, shape: Shape, feed: Feed) -> VersionedTable:
     origin = f"{feed.name}#{intake.origin}"
-    return run.lake.create(intake.table, shape.schema, Roles(shape.key, intake.happened, dict(intake.links), origin))
+    roles = Roles(shape.key, intake.happened, dict(intake.links), origin, intake.known)
+    return run.lake.create(intake.table, shape.schema, roles)
 
 
 def _fitted(intake: Intake, table: VersionedTable, shape: Shape) -> VersionedTable:

@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.lake.ingest import difference as diff
+from penstock.lake.ingest.corrections import differing_records
 from penstock.lake.ingest.fitting import raw_texts
+from penstock.lake.ingest.intake import Intake
 from penstock.lake.ingest.job import Job
 from penstock.lake.ingest.reading import drafted
 from penstock.lake.ingest.shape import ROW
@@ -38,9 +40,21 @@ def compared(job: Job) -> Outcome:
     """What was read against what the lake has: only what differs is staged."""
     schema = job.shape.schema.append(pa.field(ROW, pa.int64()))
     draft = drafted(job.drafts / "read.parquet", schema, job.reading.batches(job.bound))
-    fresh = "NULL::TIMESTAMP" if job.past is not None and job.past.as_happened else None
-    outcome = differences(job, draft, fresh)
+    outcome = differences(job, draft, _fresh(job))
     return replace(outcome, facts=_facts(job))
+
+
+def _fresh(job: Job) -> str:
+    """SQL for when a row was known that the lake had nothing of before: as the source says, else now."""
+    if job.past is not None and job.past.as_happened:
+        return "NULL::TIMESTAMP"
+    now = f"make_timestamp({job.run.now}::BIGINT)"
+    return now if job.intake.known is None else f"coalesce({', '.join([*_said(job.intake), now])})"
+
+
+def _said(intake: Intake) -> list[str]:
+    """SQL for what a row itself says of when it was known: its source's word, else when it happened."""
+    return [f"{quoted(name)}::TIMESTAMP" for name in (intake.known, intake.happened) if name is not None]
 
 
 def _facts(job: Job) -> Mapping[str, str]:
@@ -48,15 +62,18 @@ def _facts(job: Job) -> Mapping[str, str]:
     return held_facts(job.table) if reading.marks is None else facts_of(reading.marks, reading.mark)
 
 
-def differences(job: Job, draft: Scan, fresh: str | None = None) -> Outcome:
-    """Rows of a draft (numbered by `ROW`) that differ from the lake, staged."""
+def differences(job: Job, draft: Scan, fresh: str) -> Outcome:
+    """Rows of a draft (numbered by `ROW`) that differ from the lake, staged; ``fresh`` is SQL for when new ones were
+    known.
+    """
     sides = _sides(job, draft, fresh)
     newest = job.table.newest()
     rows = job.reading.read + (0 if newest is None else newest.rows)
     parts = diff.parts_of(sides, rows, job.run.settings)
     with diff.opened(sides, job.run.settings) as sql:
         if sides.key:
-            return _by_key(job, diff.differing(sql, sides, parts), diff.vanished(sql, sides, parts))
+            coming = differing_records if sides.clocks else diff.differing
+            return _by_key(job, coming(sql, sides, parts), diff.vanished(sql, sides, parts))
         if not job.whole:
             counts = _Counts(job)
             staged = job.table.stage(counts.written(diff.differing(sql, sides, parts)))
@@ -71,20 +88,21 @@ def differences(job: Job, draft: Scan, fresh: str | None = None) -> Outcome:
         return Outcome(job.table.stage(kept.written(fresh_rows)), added, notes=notes)
 
 
-def _sides(job: Job, draft: Scan, fresh: str | None) -> diff.Sides:
+def _sides(job: Job, draft: Scan, fresh: str) -> diff.Sides:
     key = pa.schema([job.shape.schema.field(name) for name in job.shape.key] or [pa.field("none", pa.int64())])
     spared = drafted(job.drafts / "spared.parquet", key, job.reading.spared)
-    now = job.run.now
     return diff.Sides(
         job.table.scan(),
         draft,
         spared,
         job.shape.key,
         tuple(job.shape.columns),
-        now,
-        fresh or f"make_timestamp({now}::BIGINT)",
+        job.run.now,
+        fresh,
         job.whole,
         job.trusts_keys,
+        bool(job.reading.unnamed),
+        job.clocks,
     )
 
 
@@ -140,7 +158,9 @@ class _Counts:
 
     def _reject(self, repeats: pa.RecordBatch) -> None:
         firsts = repeats.column(diff.FIRST).to_pylist()
-        reasons = [f"the key ({', '.join(self.job.shape.key)}) repeats that of row {first}" for first in firsts]
+        same = f"the key ({', '.join(self.job.shape.key)})"
+        same += f" and {self.job.clocks[0]} repeat those" if self.job.clocks else " repeats that"
+        reasons = [f"{same} of row {first}" for first in firsts]
         raw = raw_texts(repeats.select(list(self.job.shape.columns)), range(len(repeats)))
         self.job.reading.rejects.add(repeats.column(ROW).to_pylist(), reasons, raw)
 
@@ -172,25 +192,34 @@ def in_lake(job: Job, batch: pa.RecordBatch, known: pa.Array, *, gone: bool = Fa
 def first_rows(job: Job, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Rows of a first load, known when they happened or when the source says."""
     for batch in batches:
-        known = pa.nulls(len(batch), _INSTANT)
-        if job.intake.known is not None:
-            known = batch.column(job.intake.known).cast(_INSTANT)
-        yield in_lake(job, batch, known)
+        yield in_lake(job, batch, _known(job.intake, batch))
+
+
+def _known(intake: Intake, batch: pa.RecordBatch) -> pa.Array:
+    """When rows of a first load were known: as the source says, else when they happened, which NULL says, too."""
+    if intake.known is None:
+        return pa.nulls(len(batch), _INSTANT)
+    said = [batch.column(name).cast(_INSTANT) for name in (intake.known, intake.happened) if name is not None]
+    return pc.coalesce(*said)
 
 
 def loaded(job: Job, staged: Staged) -> Outcome:
-    """A first load that was staged; where it holds a key twice, the later rows are rejected."""
+    """A first load that was staged; where it holds a key twice, the later rows are rejected.
+
+    A correction is another row: there it is key and instant that must not be there twice.
+    """
     key, run = job.shape.key, job.run
     facts = facts_of(job.reading.marks, job.reading.mark)
     scan = replace(job.table.scan(), files=staged.files)
-    if not key or job.trusts_keys or not diff.repeats_a_key(scan, key, staged.rows, run.settings):
+    told = (*key, KNOWN) if job.clocks else key
+    if not key or job.trusts_keys or not diff.repeats_a_key(scan, told, staged.rows, run.settings):
         return Outcome(staged, staged.rows, facts=facts)
     schema = job.shape.schema.append(pa.field(ROW, pa.int64()))
     rows = diff.numbered(scan, list(job.shape.columns), run.settings)
     draft = drafted(job.drafts / "again.parquet", schema, _renumbered(rows, job.reading.rejects.rows))
     job.table.discard(staged)
-    fresh = "NULL::TIMESTAMP" if job.intake.known is None else f"{quoted(job.intake.known)}::TIMESTAMP"
-    return replace(differences(job, draft, fresh), facts=facts)
+    said = [] if job.intake.known is None else _said(job.intake)
+    return replace(differences(job, draft, f"coalesce({', '.join([*said, 'NULL::TIMESTAMP'])})"), facts=facts)
 
 
 def _renumbered(batches: Iterable[pa.RecordBatch], rejected: list[int]) -> Iterator[pa.RecordBatch]:

@@ -194,9 +194,13 @@ def release(lake: Lake, quarantine: Path, table: str, batch: str) -> Version:
 
 
 def commit(table: VersionedTable, staged: Staged, batch: RefusedBatch) -> Version:
-    """Commit staged rows as the batch that they are; in a first load every key is new, and there once."""
+    """Commit staged rows as the batch that they are; in a first load every key is new, and there once.
+
+    Where a source keeps corrections a key may be there several times, so nothing is said of its keys then.
+    """
     write = table.replace if batch.kind == "replace" else table.commit
-    return write(staged, batch=batch.batch, facts=batch.facts, after=batch.after, fresh=batch.after == 0)
+    fresh = batch.after == 0 and not table.roles.corrections
+    return write(staged, batch=batch.batch, facts=batch.facts, after=batch.after, fresh=fresh)
 
 
 def _in_schema(file: pq.ParquetFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

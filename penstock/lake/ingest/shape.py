@@ -46,7 +46,7 @@ def shaped(intake: Intake, feed: Feed, lake: pa.Schema | None, allow_drops: Coll
 
     Raises ``SchemaError`` naming the column: ``INGEST_RESERVED_COLUMN``, ``INGEST_REPEATED_COLUMN``,
     ``INGEST_UNKNOWN_COLUMN``, ``INGEST_COLUMN_DROPPED``, ``INGEST_COLUMN_NARROWED``, ``INGEST_COLUMN_RETYPED``,
-    ``INGEST_COLUMN_TYPE``.
+    ``INGEST_COLUMN_TYPE``, ``INGEST_TIME``.
     """
     columns = _ours(intake, feed)
     _must_be_plain(intake, columns, lake)
@@ -60,6 +60,7 @@ def shaped(intake: Intake, feed: Feed, lake: pa.Schema | None, allow_drops: Coll
         kinds[name] = _kind(intake.table, name, before.get(name), column)
         if name in before and kinds[name] != before[name]:
             widened[name] = kinds[name]
+    _must_tell_times(intake, columns, kinds)
     added = {name: kinds[name] for name in columns if lake is not None and name not in before}
     return Shape(columns, pa.schema(list(kinds.items())), key, added, widened, absent)
 
@@ -109,6 +110,16 @@ def _must_be_there(intake: Intake, columns: Mapping[str, FeedColumn], key: tuple
     for name in (*key, intake.watermark, intake.happened, intake.known, *linking(intake.links)):
         if name is not None and name not in columns:
             raise _unknown(intake, name, columns)
+
+
+def _must_tell_times(intake: Intake, columns: Mapping[str, FeedColumn], kinds: Mapping[str, pa.DataType]) -> None:
+    """The clocks of rows hold instants, or nothing yet."""
+    for name in filter(None, (intake.happened, intake.known)):
+        kind = kinds[name]
+        if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)) and columns[name].type != "null":
+            message = f"{intake.table}: {name} is to say when rows happened or were known, and {kind} is no time"
+            hint = f'Of a file say: types = {{ {json.dumps(name, ensure_ascii=False)} = "time" }}. Else derive a table.'
+            raise SchemaError("INGEST_TIME", message, name=name, hint=hint)
 
 
 def _unknown(intake: Intake, name: str, columns: Collection[str]) -> SchemaError:

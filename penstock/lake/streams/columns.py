@@ -18,14 +18,17 @@ _OWN = frozenset(field.name for field in OWN_COLUMNS)
 
 def columns_for(lake: Lake, stream: Stream) -> Columns:
     """The columns to begin with. Raises ``SchemaError`` (``STREAM_KEY``) where the table has another key."""
-    declared = Columns({}, stream.key, stream.happened, tuple(stream.links or ()), stream.limits.columns)
+    declared = Columns(
+        {}, stream.key, stream.happened, tuple(stream.links or ()), stream.limits.columns, known=stream.known
+    )
     if stream.table in lake:
         table = lake.table(stream.table)
         if stream.key and table.roles.key != stream.key:
             message = f"table {stream.table} has the key {_spoken(table.roles.key)}, not {_spoken(stream.key)}"
             raise SchemaError("STREAM_KEY", message, hint="Declare the same key, or stream into another table.")
         roles = table.roles
-        return replace(declared, types=_types(table), key=roles.key, happened=roles.happened or stream.happened)
+        happened, known = roles.happened or stream.happened, roles.known or stream.known
+        return replace(declared, types=_types(table), key=roles.key, happened=happened, known=known)
     if stream.schema is None:
         return declared
     begun = replace(declared, types={f.name: f.type for f in stored_schema(stream.schema) if f.name not in _OWN})
@@ -61,11 +64,12 @@ def _widened(table: VersionedTable, name: str, old: pa.DataType, new: pa.DataTyp
 
 
 def _created(lake: Lake, stream: Stream, columns: Columns) -> VersionedTable:
-    """The table, made with these columns and the one that says when."""
+    """The table, made with these columns and those that say when."""
     types = dict(columns.types)
-    if stream.happened is not None:
-        types.setdefault(stream.happened, pa.timestamp("us"))
-    roles = Roles(stream.key, stream.happened, stream.links, printable(stream.url))
+    for clock in (stream.happened, stream.known):
+        if clock is not None:
+            types.setdefault(clock, pa.timestamp("us"))
+    roles = Roles(stream.key, stream.happened, stream.links, printable(stream.url), stream.known)
     return lake.create(stream.table, pa.schema(list(types.items())), roles)
 
 

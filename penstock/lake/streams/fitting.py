@@ -17,7 +17,7 @@ Fitted = dict[str, object]
 
 @dataclass(frozen=True)
 class Columns:
-    """A table's columns (without the lake's own two), its key, which column says when, and which cannot change."""
+    """A table's columns (without the lake's own two), its key, which say when and since when, which cannot change."""
 
     types: Mapping[str, pa.DataType]
     key: tuple[str, ...] = ()
@@ -25,6 +25,7 @@ class Columns:
     links: tuple[str, ...] = ()
     most: int = 1_000
     fixed: frozenset[str] = frozenset()
+    known: str | None = None
 
     def draft(self) -> Draft:
         """These columns, to be fitted to rows."""
@@ -45,7 +46,9 @@ class Columns:
 
 def _array(values: Sequence[object], kind: pa.DataType) -> pa.Array:
     """Fitted values in their column's type; a whole number fitted before its column widened is a number."""
-    return pa.array(values, storage(kind)).cast(kind)
+    kept = storage(kind)
+    made = pa.array(values, kept)
+    return made if kept is kind else made.cast(kind)
 
 
 class Draft:
@@ -107,7 +110,7 @@ class Draft:
             raise MisfitError("another column's name differs from this one only in case")
         if len(self.types) + len(others) >= self._columns.most:
             raise MisfitError(f"the table would have more than {self._columns.most} columns")
-        if name == self._columns.happened:
+        if name in (self._columns.happened, self._columns.known):
             return pa.timestamp("us")
         whole = name in self._columns.key or name in self._columns.links
         return (type_for(value) if typed else json_type_for(name, value, whole=whole)) or pa.string()

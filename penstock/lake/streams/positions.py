@@ -19,8 +19,15 @@ RECEIPTS = 100_000
 _FACT, _TAIL = "positions", "tail"
 _GROWN = 4 << 20
 
+CAME = "_penstock_came"
+"""The column with the number by which each row came; without it ``_known`` is that number."""
+
 Positions = Mapping[str, int]
-"""``at:PARTITION`` → last offset, ``once:RECEIPT`` → its content's digest, ``known`` → the last `_known` given."""
+"""``at:PARTITION`` → last offset, ``once:RECEIPT`` → its content's digest, ``known`` → the number of the last row.
+
+Rows are numbered as they come: by the instant, or where the clock stands by one more than the row before. Where no
+column says otherwise, this is when they were known.
+"""
 
 
 def advanced(positions: Positions, *later: Positions) -> dict[str, int]:
@@ -113,4 +120,16 @@ def restored(ledger: Ledger, tables: Iterable[VersionedTable]) -> tuple[int, dic
     return (records[-1][0] if records else 0), whole
 
 
-__all__ = ["AT", "KNOWN", "ONCE", "Ledger", "Positions", "advanced", "facts", "last_segment", "restored", "told"]
+__all__ = [
+    "AT",
+    "CAME",
+    "KNOWN",
+    "ONCE",
+    "Ledger",
+    "Positions",
+    "advanced",
+    "facts",
+    "last_segment",
+    "restored",
+    "told",
+]

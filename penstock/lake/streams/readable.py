@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from penstock.errors import SourceError
 from penstock.lake.streams.aligning import aligned
-from penstock.lake.streams.positions import last_segment
-from penstock.lake.streams.tail import Segment, segments, tail_folder
+from penstock.lake.streams.positions import KNOWN, last_segment
+from penstock.lake.streams.tail import Entry, Segment, segments, tail_folder
 from penstock.lake.versioned import Lake, Scan, VersionedTable
 
 _TRIES = 100
@@ -21,10 +22,14 @@ _SMALL_BATCHES = 64
 
 @dataclass(frozen=True)
 class Now:
-    """A table at its newest version, and the row versions (in its columns) that came after it."""
+    """A table at its newest version, and the row versions (in its columns) that came after it, in order.
+
+    ``came`` are the numbers by which these came (`penstock.lake.streams.positions.Positions`).
+    """
 
     table: VersionedTable
     tail: pa.Table
+    came: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     @contextmanager
     def scan(self) -> Iterator[Scan]:
@@ -45,6 +50,14 @@ class _Read:
 
     end: int = 0
     rows: list[pa.RecordBatch] = field(default_factory=list)
+    came: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, entry: Entry, end: int, schema: pa.Schema) -> None:
+        """Take the rows of an entry that ends at a byte."""
+        if entry.rows is not None:
+            self.rows.append(aligned(entry.rows, schema))
+            self.came.append(numbers(entry))
+        self.end = end
 
 
 @dataclass
@@ -65,9 +78,11 @@ class TailedTable:
         loaded = None if refresh else self._loaded
         for _ in range(_TRIES):
             loaded = loaded or self._load()
-            batches = self._tail(loaded)
-            if batches is not None:
-                return Now(loaded.table, pa.Table.from_batches(batches, loaded.schema))
+            read = self._tail(loaded)
+            if read is not None:
+                batches = [rows for one in read for rows in one.rows]
+                came = [np.empty(0, np.int64), *(some for one in read for some in one.came)]
+                return Now(loaded.table, pa.Table.from_batches(batches, loaded.schema), np.concatenate(came))
             loaded = None
         raise SourceError("TAIL_RESTLESS", f"{self.name}: its tail changes faster than it can be read")
 
@@ -78,7 +93,7 @@ class TailedTable:
         self._loaded = loaded
         return loaded
 
-    def _tail(self, loaded: _Loaded) -> list[pa.RecordBatch] | None:
+    def _tail(self, loaded: _Loaded) -> list[_Read] | None:
         """The rows that the loaded version does not hold; None where it is too old to tell."""
         wanted = [segment for segment in segments(loaded.folder) if segment.number > loaded.flushed]
         for number in self._read.keys() - {segment.number for segment in wanted}:
@@ -87,23 +102,28 @@ class TailedTable:
             read = [self._rows(segment, loaded.schema) for segment in wanted]
         except FileNotFoundError:
             return None
-        if _stamp(loaded.folder) != loaded.stamp or None in read:
-            return None
-        return [rows for one in read for rows in one or ()]
+        whole = [one for one in read if one is not None]
+        return whole if _stamp(loaded.folder) == loaded.stamp and len(whole) == len(read) else None
 
-    def _rows(self, segment: Segment, schema: pa.Schema) -> list[pa.RecordBatch] | None:
+    def _rows(self, segment: Segment, schema: pa.Schema) -> _Read | None:
         """A segment's rows in the table's columns; None where they have a column that the loaded version has not."""
         known = self._read.setdefault(segment.number, _Read())
         if segment.path.stat().st_size == known.end:
-            return known.rows
+            return known
         for entry, end in segment.entries_after(known.end):
             if entry.rows is not None and not set(entry.rows.schema.names) <= set(schema.names):
                 return None
-            known.rows += [] if entry.rows is None else [aligned(entry.rows, schema)]
-            known.end = end
+            known.add(entry, end, schema)
         if len(known.rows) > _SMALL_BATCHES:
             known.rows = pa.Table.from_batches(known.rows).combine_chunks().to_batches()
-        return known.rows
+            known.came = [np.concatenate(known.came)]
+        return known
+
+
+def numbers(entry: Entry) -> np.ndarray:
+    """The numbers by which the rows of an entry came."""
+    last, count = entry.positions[KNOWN], 0 if entry.rows is None else entry.rows.num_rows
+    return np.arange(last + 1 - count, last + 1)
 
 
 @dataclass(frozen=True)

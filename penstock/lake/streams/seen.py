@@ -1,9 +1,15 @@
-"""What is newest of each key, remembered by digests: the same content of the same key twice is told apart from news."""
+"""What is newest of each key, remembered by digests: the same content of the same key twice is told apart from news.
+
+When a row was known is its source's word where a column says it, else when it came. Of the rows of a key the one known
+last counts, so of one instant the row that comes later is known a little later.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -13,33 +19,75 @@ from penstock.lake.streams.values import storage
 from penstock.lake.versioned import DELETED, KNOWN, Scan
 from penstock.lake.versioned.scan import quoted
 
+_DAY = 86_400_000_000
+
+
+class Newest(NamedTuple):
+    """What is newest of a key: its content, the instant its source says of it, and when it counts as known."""
+
+    content: bytes
+    said: int
+    known: int
+
 
 @dataclass
 class Seen:
-    """The content of the newest ``most`` keys that were written; without a key every row is news."""
+    """The newest ``most`` keys that were written, with what is newest of each; without a key every row is news.
+
+    ``known`` is the column by which the source says when a row was known, ``daily`` that it only says the day.
+    """
 
     key: tuple[str, ...]
     most: int
-    _digests: dict[tuple[object, ...], bytes] = field(default_factory=dict)
+    known: str | None = None
+    daily: bool = False
+    _newest: OrderedDict[tuple[object, ...], tuple[bytes, int, int]] = field(default_factory=OrderedDict)
 
-    def is_news(self, row: Fitted) -> bool:
-        """Whether a row says of its key what was not known already; it is remembered then."""
+    def taken(self, row: Fitted, now: int) -> int | None:
+        """When a row that comes ``now`` was known, in microseconds; None where it says nothing new of its key.
+
+        It is remembered then. A row known before the newest of its key is news, and changes only the past.
+        """
+        said = self._said(row, now)
         if not self.key:
-            return True
+            return said
         key, content = tuple([row[name] for name in self.key]), digest(row)
-        if self._digests.get(key) == content:
-            return False
-        self._digests.pop(key, None)
-        self._digests[key] = content
-        if len(self._digests) > self.most:
-            del self._digests[next(iter(self._digests))]
-        return True
+        before = self._before(key)
+        if before is None:
+            return self._remember(key, Newest(content, said, said))
+        if before.content == content:
+            return None
+        if said < before.said:
+            return said
+        known = said if said > before.known else max(now, before.known + 1)
+        return self._remember(key, Newest(content, said, known))
+
+    def _said(self, row: Fitted, now: int) -> int:
+        """What a row itself says of when it was known, else now."""
+        value = None if self.known is None else row.get(self.known)
+        return now if not isinstance(value, int) else value * _DAY if self.daily else value
+
+    def _before(self, key: tuple[object, ...]) -> Newest | None:
+        found = self._newest.get(key)
+        return None if found is None else Newest(*found)
+
+    def _remember(self, key: tuple[object, ...], newest: Newest) -> int:
+        # the garbage collector lets go of plain tuples, however many there are
+        self._newest[key] = (newest.content, newest.said, newest.known)
+        self._newest.move_to_end(key)
+        if len(self._newest) > self.most:
+            self._newest.popitem(last=False)
+        return newest.known
 
     def learn(self, rows: pa.Table | pa.RecordBatch) -> None:
         """Remember row versions as tables hold them, in this order."""
         if self.key:
-            for row in _plain(rows).to_pylist():
-                self.is_news(fitted(row))
+            for whole in _plain(rows).to_pylist():
+                row, known = fitted(whole), whole[KNOWN] or 0
+                key, said = tuple([row[name] for name in self.key]), self._said(row, known)
+                before = self._before(key)
+                if before is None or said >= before.said:
+                    self._remember(key, Newest(digest(row), said, known))
 
     def learn_newest(self, scan: Scan) -> None:
         """Remember the newest versions of the keys that came last."""

@@ -40,8 +40,9 @@ class Stream:
     """A stream of messages and the lake table that they become rows of.
 
     ``url`` says where it is (`penstock.lake.streams.open_stream`); ``key`` names the columns that tell rows apart
-    (none: each message is a row of its own), ``happened`` the column that says when. ``schema`` fixes columns and
-    types; without one the first messages do.
+    (none: each message is a row of its own), ``happened`` the column that says when, ``known`` one by which the source
+    says when a row was known (none: when it comes). ``schema`` fixes columns and types; without one the first messages
+    do.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Stream:
     schema: pa.Schema | None = None
     links: Mapping[str, str] | None = None
     limits: Limits = USUAL
+    known: str | None = None
 
 
 @dataclass(frozen=True)

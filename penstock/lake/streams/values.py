@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 
@@ -16,6 +16,7 @@ from penstock.schema import Dtype
 
 _INT64, _INT32, _EXACT = 2**63, 2**31, 2**53
 _COUNTS = frozenset({"id", "ids", "key", "code", "number", "no", "nr", "count", "qty", "quantity", "year"})
+_ITEMS = frozenset({"bool", "int64", "double", "string", "timestamp[us]"})
 _EPOCH, _MIDNIGHT = datetime(1970, 1, 1, tzinfo=UTC), date(1970, 1, 1)
 _EPOCHS = ((10**14, 4 * 10**15, 1), (10**11, 4 * 10**12, 10**3), (10**8, 4 * 10**9, 10**6))
 """The quick way for what `read_number` reads as microseconds, milliseconds and seconds since 1970."""
@@ -38,6 +39,8 @@ def storage(kind: pa.DataType) -> pa.DataType:
     """The Arrow type of fitted values: instants, days and times of day are whole numbers until the column is made."""
     if pa.types.is_timestamp(kind) or pa.types.is_time64(kind):
         return pa.int64()
+    if pa.types.is_list(kind):
+        return pa.list_(storage(kind.value_type))
     return pa.int32() if pa.types.is_date32(kind) else kind
 
 
@@ -57,13 +60,18 @@ def fitting(kind: pa.DataType) -> Fitted:
 def type_for(value: object) -> pa.DataType | None:
     """The type of a new column whose first value this is; None where NULL says nothing.
 
-    >>> type_for(1), type_for(["a"]), type_for([1, "a"])
-    (DataType(int64), ListType(list<item: string>), DataType(string))
+    Lists hold texts, numbers or truth values, NULL among them; one that does not say which becomes JSON text.
+
+    >>> type_for(1), type_for(["a"]), type_for([1, None, 2.5])
+    (DataType(int64), ListType(list<item: string>), ListType(list<item: double>))
+    >>> type_for([1, "a"]), type_for([])
+    (DataType(string), DataType(string))
     """
     if value is None:
         return None
     if isinstance(value, list):
-        return pa.list_(pa.string()) if value and all(isinstance(v, str) for v in value) else pa.string()
+        items = _item_type([type_for(v) for v in value if v is not None])
+        return pa.string() if items is None else pa.list_(items)
     for python, kind in _NEW:
         if isinstance(value, python):
             return kind
@@ -78,11 +86,25 @@ def json_type_for(name: str, value: object, *, whole: bool) -> pa.DataType | Non
 
     >>> json_type_for("amount", 5, whole=False), json_type_for("user_id", 5, whole=False)
     (DataType(double), DataType(int64))
+    >>> json_type_for("embedding", [1, 0], whole=False), json_type_for("friend_ids", [1, 2], whole=False)
+    (ListType(list<item: double>), ListType(list<item: int64>))
     """
     kind = type_for(value)
-    if kind == pa.int64() and not whole and words(name)[-1:] and words(name)[-1] not in _COUNTS:
+    if whole or not words(name) or words(name)[-1] in _COUNTS:
+        return kind
+    if kind == pa.int64():
         return pa.float64() if isinstance(value, int) and abs(value) <= _EXACT else kind
+    if kind == pa.list_(pa.int64()) and isinstance(value, list):
+        return pa.list_(pa.float64()) if all(v is None or abs(v) <= _EXACT for v in value) else kind
     return kind
+
+
+def _item_type(kinds: Sequence[pa.DataType | None]) -> pa.DataType | None:
+    """The type that all items of a list have; None where there is none, or they are of several."""
+    found = {str(kind): kind for kind in kinds}
+    if found.keys() == {"int64", "double"}:
+        return pa.float64()
+    return next(iter(found.values())) if len(found) == 1 and found.keys() <= _ITEMS else None
 
 
 def instant(value: object) -> int:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 
 from penstock.lake.reserved import DEAD
@@ -15,7 +16,7 @@ from penstock.lake.streams.fitting import Columns, Draft, Fitted
 from penstock.lake.streams.flushing import Flusher
 from penstock.lake.streams.message import DeadLetter, Message, Tally
 from penstock.lake.streams.parsing import Row, UnreadableError, raw_text, rows_of
-from penstock.lake.streams.positions import AT, KNOWN, ONCE, Ledger, advanced, restored
+from penstock.lake.streams.positions import AT, CAME, KNOWN, ONCE, Ledger, advanced, restored
 from penstock.lake.streams.seen import Seen
 from penstock.lake.streams.stream import Stream
 from penstock.lake.streams.tail import Entry, Tail, open_tail, tail_folder
@@ -23,7 +24,10 @@ from penstock.lake.streams.values import MisfitError
 from penstock.lake.versioned import Lake, VersionedTable
 
 Landed = Callable[[str, pa.RecordBatch], None]
-"""Told of a table's rows, with the lake's own two columns, once they are durable and readable."""
+"""Told of a table's rows, with the lake's own two columns, once they are durable and readable.
+
+Where the source says when rows were known, they have `CAME`, too.
+"""
 
 _RATIO = 20
 _IDLE_SECONDS = 1.0
@@ -37,6 +41,33 @@ class _Parsed:
     rows: Sequence[Row] = ()
     reason: str | None = None
     repeated: bool = False
+
+
+@dataclass
+class _News:
+    """Rows that say something new, when each was known, and by which numbers they came: from ``first`` to ``next``."""
+
+    first: int
+    rows: list[Fitted] = field(default_factory=list)
+    known: list[int] = field(default_factory=list)
+
+    @property
+    def next(self) -> int:
+        """The number by which the next one comes: an instant, and greater than any before."""
+        return self.first + len(self.rows)
+
+    def add(self, row: Fitted, seen: Seen) -> bool:
+        """Take a row if it is news; whether it is."""
+        known = seen.taken(row, self.next)
+        if known is None:
+            return False
+        self.rows.append(row)
+        self.known.append(known)
+        return True
+
+    def numbered(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows, made of these, with the numbers by which they came."""
+        return rows.append_column(CAME, pa.array(np.arange(self.first, self.next)))
 
 
 @dataclass
@@ -81,15 +112,14 @@ class TableWriter:
         change: dict[str, int] = {}
         parsed = [self._parsed(message, change) for message in messages]
         letters: list[DeadLetter] = []
-        news: list[Fitted] = []
+        news = _News(max(self.now(), self._positions.get(KNOWN, 0) + 1))
         tallies = []
         for one, fitted in zip(parsed, self._fit(parsed), strict=True):
-            dead = _letters(one, fitted)
             rows = [row for row in fitted if not isinstance(row, str)]
-            fresh = [row for row in rows if self._seen.is_news(row)]
-            tallies.append(Tally(len(fresh), len(rows) - len(fresh) + one.repeated, len(dead)))
+            dead = _letters(one, fitted) if one.reason is not None or len(rows) < len(fitted) else []
+            fresh = sum(news.add(row, self._seen) for row in rows)
+            tallies.append(Tally(fresh, len(rows) - fresh + one.repeated, len(dead)))
             letters += dead
-            news += fresh
         self._append(news, letters, change)
         return tallies
 
@@ -121,24 +151,23 @@ class TableWriter:
     def _typed(self, one: _Parsed) -> bool:
         return one.message.typed or (self.stream.format == "arrow" and isinstance(one.message.payload, bytes))
 
-    def _append(self, news: Sequence[Fitted], letters: Sequence[DeadLetter], change: Mapping[str, int]) -> None:
+    def _append(self, news: _News, letters: Sequence[DeadLetter], change: Mapping[str, int]) -> None:
         """One entry of the tail; positions alone wait a little for company, as repeating them does no harm."""
         self._positions = advanced(self._positions, change)
         self._unwritten.update(change)
         receipt = any(name.startswith(ONCE) for name in change)
         quiet = time.monotonic() - self._last < _IDLE_SECONDS
-        if not self._unwritten or (quiet and not news and not letters and not receipt):
+        if not self._unwritten or (quiet and not news.rows and not letters and not receipt):
             return
-        first = max(self.now(), self._positions.get(KNOWN, 0) + 1)
-        last = {KNOWN: first + max(len(news) - 1, 0)}
-        rows = self._columns.batch(news, range(first, first + len(news))) if news else None
+        last = {KNOWN: max(news.next - 1, news.first)}
+        rows = self._columns.batch(news.rows, news.known) if news.rows else None
         self._tail.append(Entry(rows, {**self._unwritten, **last}, tuple(letters)))
         self._positions |= last
         self._unwritten = {}
-        self._appended += len(news)
+        self._appended += len(news.rows)
         self._last = time.monotonic()
         if rows is not None and self.landed is not None:
-            self.landed(self.stream.table, rows)
+            self.landed(self.stream.table, rows if self._columns.known is None else news.numbered(rows))
 
     def recover(self) -> None:
         """Go on from what an earlier writer left: newest contents, and the segments it did not commit."""
@@ -179,7 +208,7 @@ class TableWriter:
         """Commit everything, and let another writer have the table."""
         try:
             self._last = 0.0
-            self._append((), (), {})
+            self._append(_News(self._positions.get(KNOWN, 0) + 1), (), {})
             self.flush()
         finally:
             self._tail.close()
@@ -229,9 +258,9 @@ def open_writer(stream: Stream, lake: Lake, now: Callable[[], int], landed: Land
         ledger.begin(number, positions)
         tail.go_on_after(number)
         flusher = Flusher(lake, stream.table, stream.name, printable(stream.url), tail, ledger)
-        writer = TableWriter(
-            stream, now, lake, tail, flusher, Seen(columns.key, stream.limits.keys), columns, positions, landed
-        )
+        daily = columns.known is not None and pa.types.is_date(columns.types.get(columns.known, pa.null()))
+        seen = Seen(columns.key, stream.limits.keys, columns.known, daily)
+        writer = TableWriter(stream, now, lake, tail, flusher, seen, columns, positions, landed)
         writer.recover()
     except BaseException:
         tail.close()

@@ -66,8 +66,11 @@ def renamed_roles(roles: Roles, drop: Sequence[str], rename: Mapping[str, str]) 
         for columns, to in (roles.links or {}).items()
         if not set(linking([columns])) & set(drop)
     }
-    happened = None if roles.happened is None or roles.happened in drop else rename.get(roles.happened, roles.happened)
-    return replace(roles, key=tuple(rename.get(k, k) for k in roles.key), happened=happened, links=links or None)
+    happened, known = (
+        None if name is None or name in drop else rename.get(name, name) for name in (roles.happened, roles.known)
+    )
+    key = tuple(rename.get(k, k) for k in roles.key)
+    return replace(roles, key=key, happened=happened, known=known, links=links or None)
 
 
 def _must_exist(fields: Mapping[str, NestedField], names: Sequence[str]) -> None:

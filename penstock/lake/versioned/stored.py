@@ -25,12 +25,16 @@ def stored_type(kind: pa.DataType) -> pa.DataType:
 
     >>> stored_type(pa.timestamp("ns", "Europe/Paris")), stored_type(pa.dictionary(pa.int8(), pa.large_string()))
     (TimestampType(timestamp[us]), DataType(string))
+    >>> stored_type(pa.binary(16)), stored_type(pa.uuid())
+    (DataType(binary), DataType(string))
     """
     types = pa.types
     if types.is_dictionary(kind):
         return stored_type(kind.value_type)
     if types.is_timestamp(kind):
         return pa.timestamp("us")
+    if types.is_fixed_size_binary(kind) or types.is_binary_view(kind):
+        return pa.binary()
     if types.is_decimal(kind):
         return pa.decimal128(kind.precision, kind.scale) if kind.precision <= 38 else pa.string()
     if types.is_time(kind):
@@ -45,9 +49,10 @@ def stored_type(kind: pa.DataType) -> pa.DataType:
 
 
 def stored(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """Values in a type that tables keep. Raises ``pa.ArrowInvalid`` for those that do not fit."""
+    """Values in a type that tables keep; UUIDs as texts. Raises ``pa.ArrowInvalid`` for those that do not fit."""
     if values.type == kind:
         return values
-    if pa.types.is_timestamp(kind) or pa.types.is_duration(values.type) or pa.types.is_dictionary(values.type):
+    types, uuids = pa.types, isinstance(values.type, pa.BaseExtensionType)
+    if uuids or types.is_timestamp(kind) or types.is_duration(values.type) or types.is_dictionary(values.type):
         values = canonical(values).values
     return pc.cast(values, kind)

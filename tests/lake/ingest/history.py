@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from penstock.lake.ingest import Ingested, Intake, ingest
-from penstock.lake.sql import Sql
 from penstock.lake.versioned import Lake
+from tests.plainsql import plain_sql
 
 SCHEMA = pa.schema([("id", pa.int64()), ("at", pa.int64()), ("v", pa.string())])
 Row = tuple[int, int | None, str | None]
@@ -23,12 +23,12 @@ def source(rows: list[Row]) -> dict[str, pa.Table]:
 
 def log(lake: Lake, name: str = "t") -> list[dict[str, object]]:
     """All row versions, ``_known`` in microseconds."""
-    with Sql({"log": lake.table(name).scan()}, rows="log") as sql:
+    with plain_sql({"log": lake.table(name).scan()}, "log") as sql:
         return sql.arrow("SELECT * REPLACE (epoch_us(_known) AS _known) FROM log").to_pylist()
 
 
 def current(lake: Lake, name: str = "t") -> list[dict[str, object]]:
-    with Sql({"now": lake.table(name).scan()}) as sql:
+    with plain_sql({"now": lake.table(name).scan()}) as sql:
         return sql.arrow("SELECT * FROM now").to_pylist()
 
 

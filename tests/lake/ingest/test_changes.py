@@ -121,6 +121,13 @@ def test_columns_that_are_named_must_be_there(lake: Lake):
     must_refuse(lake, "INGEST_MODE", "'often' is no way to ingest", rows, mode="often")
 
 
+def test_clocks_hold_instants_or_nothing_yet(lake: Lake):
+    rows = {"id": [1], "text": ["2024-01-01"], "seconds": [1_700_000_000], "nothing": [None]}
+    for how in ({"happened": "text"}, {"known": "text"}, {"happened": "seconds"}):
+        must_refuse(lake, "INGEST_TIME", "is to say when rows happened or were known", rows, **how)
+    assert take(lake, rows, happened="nothing").added == 1
+
+
 def test_only_the_named_columns_are_read(lake: Lake):
     assert take(lake, {"id": [1], "v": [1], "secret": ["x"]}, columns=("id", "v")).added == 1
     assert current(lake) == [{"id": 1, "v": 1}]

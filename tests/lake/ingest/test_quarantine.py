@@ -139,7 +139,7 @@ def test_no_name_leads_out_of_quarantine(lake: Lake):
             ingest(Intake(name, {"t": pa.table({"id": [1, 1]})}, "t", key=("id",)), lake, quarantine=place(lake))
     names = ('it\'s "so"', "a%2Fb", "ends.")
     for name in names:
-        intake = Intake(name, {"t": pa.table({"id": [1, 1]})}, "t", key=("id",))
+        intake = Intake(name, {"t": pa.table({"id": [1, 1], "v": [1, 2]})}, "t", key=("id",))
         assert ingest(intake, lake, quarantine=place(lake)).rejected == 1
     assert set(names) <= set(tables_in(place(lake)))
     assert sorted(path.name for path in place(lake).parent.iterdir() if path.is_dir()) == ["lake", "quarantine"]

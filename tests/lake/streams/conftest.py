@@ -75,7 +75,7 @@ def nats_broker() -> Iterator[Broker]:
     name = f"penstock-{uuid4().hex}"
     loop = asyncio.new_event_loop()
     try:
-        client = loop.run_until_complete(nats.connect(server, connect_timeout=2, allow_reconnect=False))
+        client = loop.run_until_complete(nats.connect(server, connect_timeout=30, allow_reconnect=False))
     except (OSError, nats.errors.Error) as error:
         loop.close()
         _absent(f"NATS does not answer: set PENSTOCK_TEST_NATS ({error})")
@@ -99,13 +99,13 @@ def kafka_broker() -> Iterator[Broker]:
     """A topic of several partitions on a mock cluster, which lives as long as the producer that is its server."""
     kafka = pytest.importorskip("confluent_kafka")
     producer = kafka.Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 0})
-    hosts = ",".join(f"{b.host}:{b.port}" for b in producer.list_topics(timeout=10).brokers.values())
-    partitions = len(producer.list_topics("rows", timeout=10).topics["rows"].partitions)  # asking makes it
+    hosts = ",".join(f"{b.host}:{b.port}" for b in producer.list_topics(timeout=60).brokers.values())
+    partitions = len(producer.list_topics("rows", timeout=60).topics["rows"].partitions)  # asking makes it
 
     def send(payloads: Sequence[bytes]) -> None:
         for at, payload in enumerate(payloads):
             producer.produce("rows", payload, partition=at % partitions)
-        assert producer.flush(10) == 0
+        assert producer.flush(60) == 0
 
     yield Broker(f"kafka://{hosts}/rows", send, f"kafka://{hosts}/absent")
     producer.flush(1)

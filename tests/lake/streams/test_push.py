@@ -44,7 +44,7 @@ def answers(port: int) -> bool:
 
 
 def post(port: int, body: bytes | str, path: str = "/push/orders", method: str = "POST", **headers: str):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         told = {**JSON, **{name.replace("_", "-"): value for name, value in headers.items()}}
         connection.request(method, path, body, told)
@@ -135,7 +135,7 @@ def test_a_body_of_pieces_is_cut_off_where_it_grows_too_long(pushed, port: int):
         for _ in range(1_000):
             yield b" " * 1_000
 
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("POST", "/push/orders", pieces(), JSON, encode_chunked=True)
         assert connection.getresponse().status == 413

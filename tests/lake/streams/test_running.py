@@ -30,7 +30,8 @@ from penstock.lake.streams import (
 )
 from penstock.lake.versioned import Lake, Roles
 from tests.lake.streams.conftest import Broker, micros
-from tests.lake.streams.streaming import count, current, log, running
+from tests.lake.streams.streaming import SECONDS, count, current, log, running
+from tests.plainsql import plain_sql
 
 
 class Line:
@@ -201,9 +202,7 @@ def test_readers_see_each_row_once_while_segments_become_versions(lake: Lake):
 
 
 def _rows(scan) -> list[dict]:
-    from penstock.lake.sql import Sql
-
-    with Sql({"rows": scan}, rows="log") as sql:
+    with plain_sql({"rows": scan}, "log") as sql:
         return sql.arrow("SELECT id FROM rows").to_pylist()
 
 
@@ -244,7 +243,14 @@ def test_memory_of_keys_is_bounded_and_repeats_are_known_after_a_restart(lake: L
 
 def test_a_signal_stops_in_order(lake: Lake, redis_broker: Broker):
     redis_broker.send([b'{"id": 1}'])
-    asked = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
+
+    def ask_when_it_runs() -> None:
+        end = time.monotonic() + SECONDS
+        while not count(lake, "t") and time.monotonic() < end:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asked = threading.Thread(target=ask_when_it_runs)
     with stopping_on_signals() as stop:
         asked.start()
         run_streams([Stream("s", redis_broker.url, "t")], lake, stop=stop, progress=lambda _: None, now=micros)

@@ -12,12 +12,12 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.lake.sql import Sql
 from penstock.lake.streams import Limits, Message, Stream, TailedTable, open_writer
 from penstock.lake.streams.positions import AT
 from penstock.lake.streams.tail import tail_folder
 from penstock.lake.versioned import KNOWN, open_lake
 from tests.lake.streams.streaming import log
+from tests.plainsql import plain_sql
 
 STEPS = st.one_of(
     st.tuples(
@@ -134,7 +134,7 @@ class World:
         assert [(row["k"], row["v"]) for row in found] == self.expected
         known = [row[KNOWN] for row in found]
         assert all(a < b for a, b in pairwise(known))
-        with self.reader.now().scan() as scan, Sql({"rows": scan}, rows="log") as sql:
+        with self.reader.now().scan() as scan, plain_sql({"rows": scan}, "log") as sql:
             again = sql.arrow("FROM rows ORDER BY _known").to_pylist()
         assert again == found
 

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from penstock.lake.sql import Rows, Sql
+from penstock.lake.sql import Rows
 from penstock.lake.versioned import DELETED, KNOWN, Roles, Scan, VersionedTable
+from tests.plainsql import plain_sql
 
 KEY, AMOUNT = 1, 2
 """Field ids: rows of the model are kept by these, as the table's files are."""
@@ -109,7 +110,7 @@ def read(scan: Scan, rows: Rows, names: Mapping[int, str]) -> Counter[tuple[obje
 
 def read_both(scan: Scan, names: Mapping[int, str]) -> dict[Rows, Counter[tuple[object, ...]]]:
     """The bags of rows of the log, and of what is true."""
-    with Sql({"t": scan}, rows="log") as sql:
+    with plain_sql({"t": scan}, "log") as sql:
         log, current = sql.arrow("FROM t"), sql.arrow(scan.current_sql())
     columns = [log[name].to_pylist() for name in names.values()]
     known = [None if k is None else (k - EPOCH) // timedelta(minutes=1) for k in log[KNOWN].to_pylist()]
