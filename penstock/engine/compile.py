@@ -77,6 +77,8 @@ def _(expression: Among, leaf: Leaf) -> str:
 def _(expression: Match, leaf: Leaf) -> str:
     operand, value = sql(expression.operand, leaf), literal(expression.value.value)
     function = "list_contains" if is_list(expression.operand) else "contains"
+    if is_list(expression.operand) and isinstance(expression.operand, Field | Input):
+        operand = f"CAST({operand} AS VARCHAR[])"  # of such lists it is asked which texts they contain
     matched = {
         "CONTAINS": f"{function}({operand}, {value})",
         "LIKE": f"({operand} LIKE {value})",

@@ -103,7 +103,8 @@ def flatten(
     tells apart, their clocks included, are in the order of all that they say.
     """
     table = relational.rows.graph.table(stream.table)
-    rest = [Wanted(Field(table.name, c.name, c.dtype, c.kind), False) for c in table.columns] if whole else []
+    said = [c for c in table.columns if c.name not in (table.known, table.deleted)] if whole else []
+    rest = [Wanted(Field(table.name, c.name, c.dtype, c.kind), False) for c in said]
     join = _joined(relational, stream, keys, [*wanted, *order_by, *rest], final=final, inner=inner or {})
     leaf = _leaf(join, inner or {})
     where = f" WHERE code % {part[1]} = {part[0]}" if part[1] > 1 else ""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Protocol, TypeAlias
+from functools import cached_property, lru_cache
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -67,10 +67,15 @@ class Places:
     def run(self, piece: Piece, walk: Walk, cutoff: Array, values: Array, outs: Outs) -> None:
         """Work out the piece's rows; events are told by their places in the segments."""
         places.places(walk, values, piece.happened, cutoff, self.asked, outs.whole)
-        if piece.events is not None:
-            for row in self.events:
-                found = outs.whole[row, piece.rows]
-                found[found >= 0] = piece.events[found[found >= 0]]
+        told(piece, self.events, outs)
+
+
+def told(piece: Piece, rows: Sequence[int], outs: Outs) -> None:
+    """Tell events, in these rows of whole numbers, by their places in the segments."""
+    if piece.events is not None:
+        for row in rows:
+            found = outs.whole[row, piece.rows]
+            found[found >= 0] = piece.events[found[found >= 0]]
 
 
 @dataclass(frozen=True)
@@ -241,6 +246,30 @@ class Jobs:
         found += [_ragged(outs.whole[row], parts) for row, parts in zip(self.lists, outs.lists, strict=True)]
         found += [_gaps(*(outs.whole[row] for row in rows)) for rows in self.gaps]
         return [found[place] for place in self.order]
+
+    def plain(self, outs: Outs) -> list[list[Any]]:
+        """As `results`, in plain Python with None for NaN, what stands in the tables of floats and whole numbers.
+
+        Of the rest there is nothing.
+        """
+        found = [*_plain(outs.floats), *outs.whole.tolist(), []]
+        return [found[place] for place in self._numbers]
+
+    @cached_property
+    def _numbers(self) -> tuple[int, ...]:
+        """As ``order``, but that all behind floats and whole numbers is one."""
+        floats, whole, _ = self.sizes
+        return tuple(min(place, floats + whole) for place in self.order)
+
+
+def _plain(floats: Array) -> list[list[Any]]:
+    """The rows of a table of floats, with None for NaN."""
+    rows: list[list[Any]] = floats.tolist()
+    if floats.shape[1] == 1:
+        return [row if row[0] == row[0] else [None] for row in rows]
+    for place in np.flatnonzero(np.isnan(floats).any(axis=1)).tolist():
+        rows[place] = [None if v != v else v for v in rows[place]]
+    return rows
 
 
 def _order(asked: Sequence[Asked], tables: Sequence[Wants]) -> tuple[int, ...]:

@@ -55,8 +55,11 @@ class Laid:
 
 
 def key_column(relational: Relational, stream: Stream, kind: pa.DataType) -> str | None:
-    """The column of the stream's table that holds the key, of this type; None where it takes joins to find the rows."""
-    if stream.anchor is not None or stream.where is not None or len(stream.hops) > 1:
+    """The column of the stream's table that holds the key, of this type; None where it takes joins to find the rows.
+
+    Fractions are left to joins, which know that 0.0 is -0.0.
+    """
+    if pa.types.is_floating(kind) or stream.anchor is not None or stream.where is not None or len(stream.hops) > 1:
         return None
     graph = relational.rows.graph
     columns = stream.hops[0].columns if stream.hops else graph.table(stream.root).keys[:1]
@@ -70,7 +73,7 @@ def lay(relational: Relational, stream: Stream, column: str, keys: pa.Array, par
     Key ``i`` of a part is the place ``i * parts + part``.
     """
     table = relational.rows.graph.table(stream.table)
-    code = _codes(relational.rows.read(table.name, [column])[column], keys)
+    code = _codes(relational.read(table.name, [column])[column], keys)
     clocks = _clocks(relational, table, code)
     for part in range(parts):
         rows = laid(part_of(code, part, parts), clocks.happened, -(-(len(keys) - part) // parts))
@@ -126,7 +129,7 @@ class _Clocks:
 
 def _clocks(relational: Relational, table: Table, code: np.ndarray) -> _Clocks:
     """The clocks of a table; the codes of rows that never show become -1."""
-    read = {name: relational.rows.read(table.name, [name])[name] for name in _clock_columns(table)}
+    read = {name: relational.read(table.name, [name])[name] for name in _clock_columns(table)}
     happened = None
     if table.happened is not None:
         happened = _instants(read[table.happened])
@@ -201,7 +204,7 @@ def _order(relational: Relational, table: Table, rows: Laid, places: np.ndarray,
     named = {column.name.casefold(): column.name for column in reversed(table.columns)}
     content = [column.name for column in table.columns if column.name in named.values()]
     for rest in ([], content):
-        read = relational.rows.read(table.name, [*table.keys, *rest]).take(pa.array(rows.row[places]))
+        read = relational.read(table.name, [*table.keys, *rest]).take(pa.array(rows.row[places]))
         columns = [run, *read.columns[: len(table.keys)], *clocks, *read.columns[len(table.keys) :]]
         order, alone = _sorted(relational, columns)
         if alone:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
-from penstock.engine.jobs import Jobs
+from penstock.engine.jobs import Job, Jobs, Outs
 from penstock.engine.kernels.compiled import Walk, frozen
 from penstock.engine.kernels.observers import gather_shown
 from penstock.engine.kernels.ranges import backs, spans
 from penstock.engine.pieces import ALL, Piece
 from penstock.engine.segments import Array, Asked, Result
+from penstock.engine.together import Together
 from penstock.window import BEGINNING, Unit, Window, shift
 
 _NEVER = frozen(np.empty(0, np.int64))
@@ -120,18 +121,38 @@ class Program:
         Events are as in `Segments`; ``columns`` have an entry an event, as in `Request`. ``cutoff`` is an instant for
         all keys, or one a key. Windows look back. Raises ``ValueError`` where lengths do not agree.
         """
-        cutoffs = np.asarray(cutoff, np.int64).reshape(-1)
-        if len(cutoffs) not in (1, len(event_starts) - 1) or any(len(column) != len(happened) for column in columns):
+        return self.jobs.results(self.outs(event_starts, happened, shown_from, shown_until, columns, cutoff))
+
+    def outs(
+        self,
+        event_starts: Array,
+        happened: Array,
+        shown_from: Array | None,
+        shown_until: Array | None,
+        columns: Sequence[Array],
+        cutoff: int | Array,
+    ) -> Outs:
+        """As `run`, the tables in which ``jobs`` finds what was asked."""
+        cutoffs = np.array(cutoff, np.int64, ndmin=1, copy=None)
+        if len(cutoffs) not in (1, len(event_starts) - 1) or {len(happened), *map(len, columns)} != {len(happened)}:
             raise ValueError("each key has one cutoff, or all have the same, and each event an entry in each column")
         piece = _shown(_ints(event_starts), _ints(happened), shown_from, shown_until, cutoffs)
         walk = self._walk(piece, columns, cutoffs)
         keys = piece.last_key
         every = frozen(cutoffs if len(cutoffs) == keys else np.full(keys, cutoffs[0]))
         outs = self.jobs.outs(keys)
-        for job in self.jobs.jobs:
+        together, rest = self._jobs
+        if together is not None:
+            together.run(piece, walk, every, columns, outs)
+        for job in rest:
             values = job.takes(None if job.column is None else columns[job.column])
             job.run(piece, walk, every, piece.read(values), outs)
-        return self.jobs.results(outs)
+        return outs
+
+    @cached_property
+    def _jobs(self) -> tuple[Together | None, tuple[Job, ...]]:
+        """The jobs that are done together, and the others."""
+        return Together.of(self.jobs.jobs, len(self.windows))
 
     def _walk(self, piece: Piece, columns: Sequence[Array], cutoffs: Array) -> Walk:
         """The range of each window's events for each key."""
@@ -152,21 +173,25 @@ def _shown(
     starts: Array, happened: Array, shown_from: Array | None, shown_until: Array | None, cutoffs: Array
 ) -> Piece:
     """The events that show at the cutoffs, of keys with a row each."""
-    keys, rows = len(starts) - 1, frozen(np.arange(len(starts)))
-    whole = Piece(0, keys, starts, rows, happened, _NEVER)
-    if shown_from is None and shown_until is None:
-        return whole
-    opens, closes = (_NEVER if clock is None else _ints(clock) for clock in (shown_from, shown_until))
-    events, kept = np.empty(len(happened), np.int64), np.empty(len(starts), np.int64)
-    gather_shown(starts, opens, closes, cutoffs, events, kept)
-    if kept[-1] == len(happened):
-        return whole
-    events = frozen(events[: kept[-1]])
-    return Piece(0, keys, frozen(kept), rows, frozen(happened[events]), _NEVER, events)
+    keys, rows = len(starts) - 1, _counted(len(starts))
+    if shown_from is not None or shown_until is not None:
+        opens, closes = (_NEVER if clock is None else _ints(clock) for clock in (shown_from, shown_until))
+        events, kept = np.empty(len(happened), np.int64), np.empty(len(starts), np.int64)
+        gather_shown(starts, opens, closes, cutoffs, events, kept)
+        if kept[-1] < len(happened):
+            events = frozen(events[: kept[-1]])
+            return Piece(0, keys, frozen(kept), rows, frozen(happened[events]), _NEVER, events)
+    return Piece(0, keys, frozen(starts), rows, frozen(happened), _NEVER)
+
+
+@lru_cache(64)
+def _counted(count: int) -> Array:
+    """The first whole numbers from 0 on."""
+    return frozen(np.arange(count))
 
 
 def _ints(array: Array) -> Array:
-    return frozen(np.asarray(array, np.int64))
+    return np.ascontiguousarray(array, np.int64)
 
 
 __all__ = ["Asked", "Program"]

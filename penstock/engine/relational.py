@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from penstock.engine.compile import identifier
 from penstock.errors import is_interrupt
+from penstock.interrupts import busy
 from penstock.plan import Rows
 from penstock.schema import Dtype, Table
 from penstock.settings import Settings
@@ -56,9 +57,23 @@ ROW = "number of the row"
 """A column that every table can be asked for: where its rows stand, from 0."""
 
 
+def opened(settings: Settings) -> duckdb.DuckDBPyConnection:
+    """A connection to a database of its own, in memory."""
+    import duckdb
+
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{max(settings.memory // 2, 64 << 20)}B",
+        "threads": settings.threads,
+    }
+    return duckdb.connect(":memory:", config=config)
+
+
 @dataclass(frozen=True)
 class Relational:
-    """One DuckDB connection over the tables of ``rows``, with a bound on memory and threads."""
+    """One DuckDB connection over the tables of ``rows``, with a bound on memory and threads.
+
+    ``given`` is a connection to use that nobody else does; without one there is a database of its own.
+    """
 
     rows: Rows
     settings: Settings
@@ -66,22 +81,18 @@ class Relational:
     _dictionaries: dict[tuple[str, str], pa.Array] = field(default_factory=dict, repr=False)
     _unique: dict[str, bool] = field(default_factory=dict, repr=False)
     _numbers: Iterator[int] = field(default_factory=count, repr=False)
+    given: duckdb.DuckDBPyConnection | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The connection, opened when first needed."""
-        import duckdb
-
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": f"{max(self.settings.memory // 2, 64 << 20)}B",
-            "threads": self.settings.threads,
-        }
-        return duckdb.connect(":memory:", config=config)
+        return opened(self.settings) if self.given is None else self.given
 
     def query(self, text: str) -> pa.Table:
         """The rows a query gives; an interrupt that the engine was told of is one here, too."""
         try:
-            return self.connection.sql(text).to_arrow_table()
+            with busy(self.connection):
+                return self.connection.sql(text).to_arrow_table()
         except RuntimeError as error:
             if is_interrupt(error):
                 raise KeyboardInterrupt from error
@@ -115,6 +126,7 @@ class Relational:
     def _extend(self, table: str, held: pa.Table | None, missing: list[str], uncoded: list[str]) -> pa.Table:
         if missing or held is None:
             read = self._read(table, missing)
+            read = read.select(missing) if missing else read
             held = (
                 read
                 if held is None
@@ -132,6 +144,13 @@ class Relational:
         first = [self.rows.graph.table(table).columns[0].name]
         read = self.rows.read(table, [name for name in columns if name != ROW] or first)
         return read.append_column(ROW, pa.array(np.arange(read.num_rows))) if ROW in columns else read
+
+    def read(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """These columns of all rows: those that queries read, where they have all of them, or else read for this."""
+        held = self._loaded.get(table)
+        if held is not None and {*columns} <= {*held.column_names}:
+            return held.select(columns)
+        return self.rows.read(table, columns)
 
     def dictionary(self, table: str, column: str) -> pa.Array:
         """The distinct values of a column in order: what its codes mean."""
@@ -187,9 +206,9 @@ class Relational:
         if schema.keys:
             self.source(schema.name, (column.name for column in schema.columns))
             until = f"CASE WHEN {_keyless(schema)} THEN {END} ELSE coalesce({_replaced(schema)}, {END}) END"
-        clocks = f"{happened} AS _h, {learnt} AS _known, {gone} AS _gone, {until} AS _until"
+        clocks = f"{happened} AS _h, {learnt} AS _learnt, {gone} AS _gone, {until} AS _until"
         inner = f"SELECT {', '.join(chosen)}, {clocks} FROM {source}"
-        shown = "greatest(_known, coalesce(_h, _known))"
+        shown = "greatest(_learnt, coalesce(_h, _learnt))"
         keep = f"NOT _gone AND {shown} < _until" + (f" AND _until = {END}" if final else "")
         keep += " AND _h IS NOT NULL" if schema.happened else ""
         return f"SELECT {', '.join(chosen)}, _h, {shown} AS _from, _until FROM ({inner}) WHERE {keep}"

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.engine.execute import execute
-from penstock.engine.relational import Relational
 from penstock.language import lower_features
 from penstock.plan import Age, Aggregate, Alive, Attach, Field, Node, Peers, Select, Spine, Stream, Sweep
 from penstock.schema import Dtype, Kind
 from penstock.settings import Settings
 from penstock.window import Lookback
 from tests import strategies as make
+from tests.engines import relational
 from tests.oracle import Oracle
 
 SETTINGS = Settings(memory=1 << 30, threads=1, cache=None)
@@ -33,7 +33,7 @@ def ask(rows: make.MemoryRows, spine: Sequence[tuple[Any, int]], plan: Node, set
     """A plan's answer for a spine of pairs."""
     entity, cutoff = [e for e, _ in spine], [t for _, t in spine]
     table = pa.table({"entity": pa.array(entity, pa.int64()), "cutoff": pa.array(cutoff, pa.timestamp("us"))})
-    return execute(plan, table, Relational(rows, settings)).table
+    return execute(plan, table, relational(rows, settings)).table
 
 
 def swept(*aggregates: Aggregate) -> Node:

@@ -111,7 +111,8 @@ def _answer(
 
 
 @kernel(WALK, FLOATS, SLOTS, OUT_CODES, OUT_FLOATS, OUT_FLOATS_2, OUT_FLOATS_2)
-def _extremes(walk: Any, values: Any, slots: Any, exponents: Any, signed: Any, table: Any, out: Any) -> None:
+def fill(walk: Any, values: Any, slots: Any, exponents: Any, signed: Any, table: Any, out: Any) -> None:
+    """`extremes`, in rooms that are given."""
     _fill_exponents(exponents)
     for key in range(walk.first_key, walk.last_key):
         first, last = walk.event_starts[key], walk.event_starts[key + 1]
@@ -136,11 +137,12 @@ def extremes(walk: Walk, values: Array, slots: Array, out: Array) -> None:
 
     ``slots[function, window]`` is the row of ``out`` to write to, or -1.
     """
-    exponents, signed, table = room(_room, walk.longest)
-    _extremes(walk, values, slots, exponents, signed, table, out)
+    exponents, signed, table = room(room_for, walk.longest)
+    fill(walk, values, slots, exponents, signed, table, out)
 
 
-def _room(events: int) -> Arrays:
+def room_for(events: int) -> Arrays:
+    """The rooms that `fill` takes for keys of so many events."""
     blocks = max(min(events, _MANY), events // _WIDTH)
     table = np.empty((max(1, blocks.bit_length()), blocks))
     return np.zeros(blocks + 1, np.int32), np.empty(events), table

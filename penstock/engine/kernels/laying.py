@@ -10,7 +10,7 @@ from penstock.engine.kernels.compiled import CODES, INT, INTS, OUT_CODES, OUT_IN
 @kernel(INTS, CODES, INT, OUT_CODES)
 def find(values: Any, places: Any, lowest: int, codes: Any) -> None:
     """The place of each value, where ``places`` has an entry for every whole number from ``lowest`` on; else -1."""
-    highest = lowest + len(places) - 1
+    highest = lowest + (len(places) - 1)  # the sum may be the largest number there is
     for row in range(len(values)):
         value = values[row]
         codes[row] = places[value - lowest] if lowest <= value <= highest else -1

@@ -71,7 +71,8 @@ def _ages(rows: Any, happened: Any, cutoff: Any, out: Any, slot: int) -> None:
 
 
 @kernel(WALK, FLAGS, INTS, INTS, SLOTS, OUT_CODES, OUT_CODES, OUT_INTS_2)
-def _places(walk: Any, valid: Any, happened: Any, cutoff: Any, asked: Any, seen: Any, where: Any, out: Any) -> None:
+def fill(walk: Any, valid: Any, happened: Any, cutoff: Any, asked: Any, seen: Any, where: Any, out: Any) -> None:
+    """`places`, in rooms that are given."""
     if len(valid) == 0:
         _note(valid, 0, walk.longest, seen, where)
     for key in range(walk.first_key, walk.last_key):
@@ -95,9 +96,10 @@ def places(walk: Walk, valid: Array, happened: Array, cutoff: Array, asked: Arra
 
     ``valid`` says which events have a value (empty: all); ``asked`` is a table of `COUNT` and its like.
     """
-    seen, where = room(_room, walk.longest)
-    _places(walk, valid, happened, cutoff, asked, seen, where, out)
+    seen, where = room(room_for, walk.longest)
+    fill(walk, valid, happened, cutoff, asked, seen, where, out)
 
 
-def _room(events: int) -> Arrays:
+def room_for(events: int) -> Arrays:
+    """The rooms that `fill` takes for keys of so many events."""
     return np.empty(events + 1, np.int32), np.empty(events, np.int32)

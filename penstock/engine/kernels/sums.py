@@ -156,7 +156,8 @@ def _asks_for_spread(slots: Any) -> bool:
 
 
 @kernel(WALK, FLOATS, SLOTS, OUT_FLOATS_2, OUT_FLOATS_2)
-def _sums(walk: Any, values: Any, slots: Any, running: Any, out: Any) -> None:
+def fill(walk: Any, values: Any, slots: Any, running: Any, out: Any) -> None:
+    """`sums`, in rooms that are given."""
     squared = _asks_for_spread(slots)
     for key in range(walk.first_key, walk.last_key):
         first, last = walk.event_starts[key], walk.event_starts[key + 1]
@@ -177,9 +178,10 @@ def sums(walk: Walk, values: Array, slots: Array, out: Array) -> None:
     ``slots[function, window]`` is the row of ``out`` to write to, or -1. Sums are rounded once: whole numbers up to
     2**53 are exact. A result too large for a float is NaN.
     """
-    (running,) = room(_room, walk.longest)
-    _sums(walk, values, slots, running, out)
+    (running,) = room(room_for, walk.longest)
+    fill(walk, values, slots, running, out)
 
 
-def _room(events: int) -> Arrays:
+def room_for(events: int) -> Arrays:
+    """The rooms that `fill` takes for keys of so many events."""
     return (np.empty((events + 1, 8)),)
