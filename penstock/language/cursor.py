@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -18,13 +18,17 @@ DEEPEST = 40
 
 @dataclass
 class Cursor:
-    """Reads tokens one by one; notes every place that only Penstock's own dialect allows."""
+    """Reads tokens one by one; notes every place that only Penstock's own dialect allows.
+
+    ``names`` are values that are given by name, and may stand where a constant may.
+    """
 
     text: str
     tokens: list[Token]
     place: int = 0
     depth: int = 0
     extensions: list[Extension] = field(default_factory=list)
+    names: Collection[str] = ()
 
     @classmethod
     def on(cls, text: str) -> Cursor:

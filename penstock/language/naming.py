@@ -57,7 +57,7 @@ def check_wildcards(scope: Scope, expression: Expr) -> None:
                 f"{node} stands for whole rows, which can only be counted",
                 node,
                 f"Use COUNT({node}, …), or name a column of {node.table}.",
-                candidates=(column.name for column in scope.table(node.table).columns),
+                candidates=scope.table(node.table).offered,
             )
 
 
@@ -129,7 +129,7 @@ def _column(scope: Scope, column: Column) -> Column:
             _part(scope, column, 1),
             f"Name one of the columns of {table}.",
             name=column.column,
-            candidates=names,
+            candidates=scope.table(table).offered,
         )
     return replace(column, table=table, column=name)
 

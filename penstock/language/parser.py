@@ -59,6 +59,7 @@ def parse_expression(text: str, names: Collection[str] = ()) -> Expr:
     COUNT(orders.*, -7, 0, days) / COUNT(orders.*, -30, 0, days)
     """
     at = Cursor.on(text)
+    at.names = names
     if names:
         at.tokens = [_as_name(one, after, names) for one, after in pairwise([*at.tokens, at.here])]
     found = phrases.expression(at)

@@ -117,8 +117,9 @@ def _relation(at: Cursor, start: Token, left: Expr, op: str) -> Expr:
     value = at.here
     right = _sum(at)
     span = at.since(start)
-    if isinstance(right, Name):
-        at.fail(f"expected a constant, found {value.text!r}", span=value.span, hint=_constant_hint(value))
+    if isinstance(right, Name) and right.name not in at.names:
+        hint = f"Compare with {', '.join(at.names)}, or put a text in quotes: '{value.text}'." if at.names else ""
+        at.fail(f"expected a constant, found {value.text!r}", span=value.span, hint=hint or _constant_hint(value))
     if is_condition(right):
         at.fail("a condition cannot be compared", span=right.span, hint="Use NOT, AND and OR instead.")
     if not isinstance(right, Constant):

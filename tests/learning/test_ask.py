@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ from penstock import language
 from penstock.errors import PenstockError, RefusedError
 from penstock.features.definitions import FeatureSet
 from penstock.language import Query
+from penstock.learning.predictions import Predictions
+from penstock.settings import Settings
 from tests.small import DAY, QUIET, START, changed, shop
 
 
@@ -228,10 +232,18 @@ def test_one_kept_answer_serves_everybody_and_no_other_question(tmp_path: Path):
     assert len(answers(tmp_path)) == 5
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Predictions]:
+    """A cache in which one answer is kept, and that answer."""
+    settings = replace(Settings.from_environment(), cache=tmp_path_factory.mktemp("once"))
+    return settings.cache, ps.connect(shop(), settings=settings).predict(QUIET)
+
+
 @pytest.mark.parametrize("harm", ["cut", "changed", "unspeakable", "no predictions"])
-def test_a_damaged_or_outdated_answer_is_trained_anew(tmp_path: Path, harm: str):
+def test_a_damaged_or_outdated_answer_is_trained_anew(once: tuple[Path, Predictions], tmp_path: Path, harm: str):
+    place, whole = once
+    shutil.copytree(place, tmp_path / "penstock-cache")
     db = ps.connect(shop())
-    whole = db.predict(QUIET)
     (folder,) = answers(tmp_path)
     kept = folder / "answer.json"
     text = kept.read_text("utf-8")
@@ -242,11 +254,13 @@ def test_a_damaged_or_outdated_answer_is_trained_anew(tmp_path: Path, harm: str)
     elif harm == "unspeakable":
         rewritten(kept, "orders", "srorders")
     else:
-        for path in folder.glob("predictions-*"):
+        for path in (found := list(folder.glob("predictions-*"))):
             path.write_bytes(path.read_bytes()[:-20] + b"0" * 20)
+        assert found
     again = db.predict(QUIET)
     assert again.to_arrow().equals(whole.to_arrow())
     assert again.evaluation.metrics == whole.evaluation.metrics
+    assert answers(tmp_path) == [folder], "what was kept was of this question"
 
 
 def rewritten(kept: Path, old: str, new: str) -> None:

@@ -12,7 +12,7 @@ from penstock.errors import RequestError
 from penstock.features.historical.spine import found, plain
 from penstock.features.views.bound import BoundEntity
 from penstock.features.views.entities import composed
-from penstock.lake.canonical import canonical
+from penstock.lake.canonical import canonical, items_of, listed
 from penstock.schema import Dtype
 from penstock.window import instant
 
@@ -34,11 +34,14 @@ def coerced(column: pa.ChunkedArray, dtype: Dtype, name: str) -> pa.Array:
     """A column's values in a dtype; ``name`` is for messages.
 
     Whole numbers may be written as fractions or as texts that say exactly that number, fractions as whole numbers or as
-    texts; instants as dates or texts. NaN is NULL. Everything else is refused: ``SPINE_VALUE``.
+    texts; instants as dates or texts. NaN is NULL. Lists are as they are. Everything else is refused: ``SPINE_VALUE``.
 
     >>> coerced(pa.chunked_array([["7", None]]), Dtype.INT, "id").to_pylist()
     [7, None]
     """
+    items = items_of(column.type)
+    if dtype is Dtype.LIST and items is not None:
+        return _whole(listed(column, items))
     values = canonical(plain(column))
     if values.values.null_count == len(values.values):
         return pa.nulls(len(values.values), ARROW[dtype])

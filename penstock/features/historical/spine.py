@@ -24,10 +24,18 @@ def to_table(spine: object) -> pa.Table:
     Raises ``SourceError`` for what is none of these.
     """
     if isinstance(spine, str | Path):
-        opened = lake.SourceRows.of(spine)
-        table = opened.graph.tables[0]
-        return opened.read(table.name, [column.name for column in table.columns])
-    return lake.to_arrow(_columns(spine) if isinstance(spine, list) else spine)
+        return _of_file(spine)
+    return lake.to_arrow(_columns(spine) if isinstance(spine, list) else spine, "spine")
+
+
+def _of_file(path: str | Path) -> pa.Table:
+    """The first table at a path: columns whose types the file says as they are, others as they are inferred."""
+    opened = lake.open_source(path)
+    name, told = next(iter(opened.tables().items()))
+    if all(column.arrow is not None for column in told.columns):
+        return opened.read(name, [column.name for column in told.columns])
+    rows = lake.SourceRows.of(path)
+    return rows.read(name, [column.name for column in rows.graph.table(name).columns])
 
 
 def _columns(rows: Sequence[object]) -> dict[str, list[object]]:
@@ -69,7 +77,7 @@ def time_column(spine: pa.Table, time: str | None) -> str:
     if len(named) == 1 or named[:1] == list(TIMES[:1]) or named == list(TIMES):
         return named[0]
     what = f"several columns of times: {', '.join(times)}" if times else "no column of times"
-    hint = "Say which column holds the instants: time = …"
+    hint = "Say which column holds the instants: --time COLUMN, in Python time=…"
     raise RequestError("SPINE_TIME", f"the spine has {what}", candidates=times or spine.column_names, hint=hint)
 
 

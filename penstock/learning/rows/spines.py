@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock import lake
 from penstock.engine.relational import ARROW
 from penstock.errors import RequestError
+from penstock.features.historical.spine import cutoffs, plain, to_table
 from penstock.language import Query, Task
 from penstock.plan import Aggregate
 from penstock.schema import Table
-from penstock.window import instant
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ def read_spine(spine: object, query: Query | None = None) -> pa.Table:
     Takes Arrow, pandas or Polars tables, a dict of columns, a list of dicts, or the path of a Parquet or CSV file.
     With a query, the columns of a public benchmark's tables are known by what they hold (`renaming`).
     """
-    table = _table(spine)
+    table = to_table(spine)
     if query is not None:
         names = renaming(table, query)
         table = table.rename_columns([names.get(name, name) for name in table.column_names])
@@ -54,7 +51,9 @@ def read_spine(spine: object, query: Query | None = None) -> pa.Table:
             )
         if table[name].null_count:
             raise RequestError("SPINE_NULL", f"{table[name].null_count} rows of the spine have no {name}")
-    return table.set_column(table.column_names.index("cutoff"), "cutoff", _instants(table["cutoff"]))
+    return table.set_column(
+        table.column_names.index("cutoff"), "cutoff", cutoffs(table, "cutoff").cast(pa.timestamp("us"))
+    )
 
 
 def given(query: Query, train: object, validation: object, test: object) -> Given:
@@ -65,7 +64,7 @@ def given(query: Query, train: object, validation: object, test: object) -> Give
         if spine is None:
             read.append(None)
             continue
-        raw = _table(spine)
+        raw = to_table(spine)
         if names := renaming(raw, query):
             told = ", ".join(f"{name} as {meant}" for name, meant in names.items())
             notes.append(f"Of the given spines, these columns were read: {told}.")
@@ -99,8 +98,7 @@ def about(spine: pa.Table, table: Table) -> pa.Table:
     key = table.column(table.keys[0])
     entity = spine["entity"]
     try:
-        plain = entity.cast(entity.type.value_type) if pa.types.is_dictionary(entity.type) else entity
-        return spine.set_column(spine.column_names.index("entity"), "entity", plain.cast(ARROW[key.dtype]))
+        return spine.set_column(spine.column_names.index("entity"), "entity", plain(entity).cast(ARROW[key.dtype]))
     except pa.ArrowException as error:
         message = f"an entity of the spine cannot be a {table.name}.{key.name}, which is {key.dtype.value}: {error}"
         raise RequestError("SPINE_ENTITY", message) from error
@@ -121,40 +119,10 @@ def with_target(spine: pa.Table, kind: pa.DataType) -> pa.Table:
     """The spine with its targets as this type. Raises ``RequestError`` where one cannot be."""
     target = spine["target"]
     try:
-        plain = target.cast(target.type.value_type) if pa.types.is_dictionary(target.type) else target
-        if pa.types.is_floating(plain.type):
-            plain = pc.if_else(pc.is_nan(plain), pa.scalar(None, plain.type), plain)
-        return spine.set_column(spine.column_names.index("target"), "target", plain.cast(kind))
+        told = plain(target)
+        if pa.types.is_floating(told.type):
+            told = pc.if_else(pc.is_nan(told), pa.scalar(None, told.type), told)
+        return spine.set_column(spine.column_names.index("target"), "target", told.cast(kind))
     except pa.ArrowException as error:
         message = f"a target of the spine does not fit the query, whose targets are {kind}: {error}"
         raise RequestError("SPINE_TARGET", message, hint="Leave target out to have it computed.") from error
-
-
-def _table(spine: Any) -> pa.Table:
-    if isinstance(spine, pa.Table):
-        return spine
-    if isinstance(spine, str | Path):
-        opened = lake.SourceRows.of(spine)
-        name = opened.graph.tables[0].name
-        return opened.read(name, [column.name for column in opened.graph.tables[0].columns])
-    if isinstance(spine, dict):
-        return pa.table(spine)
-    if isinstance(spine, list):
-        return pa.Table.from_pylist(spine)
-    return lake.to_arrow(spine)
-
-
-def _instants(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    try:
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            texts = column.combine_chunks().dictionary_encode()
-            read = pa.array([instant(text) for text in texts.dictionary.to_pylist()], pa.int64())
-            return pa.chunked_array([read.take(texts.indices).cast(pa.timestamp("us"))])
-        if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-            column = column.cast(pa.timestamp("us", "UTC"))
-        return column.cast(pa.timestamp("us"))
-    except (pa.ArrowException, RequestError) as error:
-        hint = "Write cutoffs as timestamps, or as text like 2024-01-31 12:00:00."
-        raise RequestError(
-            "SPINE_CUTOFF", f"a cutoff is no time: {getattr(error, 'message', error)}", hint=hint
-        ) from error

@@ -16,6 +16,7 @@ from penstock.features.views.declared import Definitions, Entity, Service, View
 from penstock.features.views.entities import EntityRows
 from penstock.schema import Column, Dtype, Graph, Kind, Link, Table
 from penstock.settings import Settings
+from tests.engines import relational
 
 SETTINGS = Settings(memory=1 << 30, threads=1, cache=None)
 DAY = 86_400_000_000
@@ -77,7 +78,7 @@ class Store:
     def relational(self) -> Relational:
         """The engine's view of the rows."""
         rows = EntityRows(self.held, self.bound.joins, self.bound.graph)
-        return Relational(rows, self.settings)
+        return relational(rows, self.settings)
 
     def ask(self, spine: object, features: str | Sequence[str], **how: Any) -> pa.Table:
         """The spine with the features' values."""

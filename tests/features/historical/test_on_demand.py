@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from penstock.errors import RequestError
+from penstock.errors import QueryError, RequestError
 from penstock.features.views.declared import Entity, LatestView, OnDemandFunction, OnDemandView
+from penstock.language import calculation
 from penstock.schema import Dtype
 from tests.features.historical.held import D, Store, schema
 
@@ -42,6 +43,19 @@ def test_arithmetic_over_features_and_the_spine() -> None:
     assert found["inverse"].to_pylist() == [2.5, None, None]
     assert found["big"].to_pylist() == [False, True, True]
     assert found.schema.field("amount").type == pa.int64()
+
+
+def test_values_are_compared_with_values() -> None:
+    told = {"more": "v > amount", "same": "w = word", "other": "NOT w = word", "later": "asked < due"}
+    dtypes = {"amount": Dtype.FLOAT, "word": Dtype.STRING, "asked": Dtype.TIMESTAMP, "due": Dtype.TIMESTAMP}
+    made = store(OnDemandView("made", told, {"v": "stats:v", "w": "stats:w"}, dtypes))
+    spine = SPINE | {"amount": [3.5, 0, 1], "word": ["a"] * 3, "asked": ["2026-01-01"] * 3, "due": ["2026-01-02"] * 3}
+    found = made.ask(spine, "made:*")
+    assert [found[name].to_pylist() for name in told] == [
+        [True, False, False], [True, False, False], [False, True, True], [True] * 3,
+    ]  # fmt: skip
+    with pytest.raises(QueryError, match="Compare with amount, or put a text in quotes: 'word'"):
+        calculation("amount = word", {"amount": Dtype.STRING})
 
 
 def test_one_that_rests_on_another() -> None:

@@ -170,6 +170,23 @@ def test_a_spine_may_be_any_table(sort: Callable[[pa.Table, Path], object], tmp_
     assert found["v"].to_pylist() == [0, None, 0]
 
 
+def test_a_file_that_says_its_types_stays_as_it_is(tmp_path: Path) -> None:
+    given = pa.table(
+        {
+            "id": pa.array([7, 8], pa.int16()),
+            "cutoff": pa.array([D[2] * 1000 + 1] * 2, pa.timestamp("ns", "America/New_York")),
+            "weight": pa.array([float("nan"), float("inf")], pa.float32()),
+            "word": pa.array(["a", None]).dictionary_encode(),
+            "large": pa.array([2**64 - 1, 0], pa.uint64()),
+        }
+    )
+    found = store(Dtype.INT, [7]).ask(_parquet(given, tmp_path), "stats:v")
+    assert found.schema.types[:-1] == given.schema.types
+    assert found.drop_columns("v").drop_columns("weight").equals(given.drop_columns("weight"))
+    assert repr(found["weight"].to_pylist()) == "[nan, inf]"
+    assert found["v"].to_pylist() == [0, None]
+
+
 @pytest.mark.parametrize("spine", [7, [], {}, [1, 2], np.arange(3), pa.table({}), "nowhere.csv"], ids=str)
 def test_what_is_no_spine_is_said_to_be_none(spine: object) -> None:
     with pytest.raises(PenstockError):
