@@ -84,7 +84,7 @@ class Datasets:
     def check(self, name: str, *, replace: bool = False) -> None:
         """Whether a table can be kept by this name. Raises ``RequestError`` as `save` does."""
         if (self._place(name) / _ABOUT).exists() and not replace:
-            hint = "Choose another name, or say that it is to be replaced."
+            hint = "Choose another name, or say that it is to be replaced: --replace, in Python replace=True."
             raise RequestError("DATASET_EXISTS", f"there is a training set {name!r} already", name=name, hint=hint)
 
     def load(self, name: str) -> pa.Table:

@@ -17,7 +17,12 @@ from penstock.project import Project
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
-CLOCKS = re.findall(r"```toml\n(\[tables\.readings\]\n.*?)```", PAGE, re.DOTALL)[0]
+CLOCKS = re.findall(r"```toml\n(\[tables\.readings\]\n.*?)```", PAGE, re.DOTALL)[0].replace("sensor_id", "id")
+KEYS = {
+    "event": 'key = ["id", "event_time"]',
+    "record": 'key = ["id", "event_time", "created"]',
+    "none": "",
+}
 SOURCE = 'name = "clocks"\n[sources.files]\nurl = "data"\n'
 VIEW = '[entities.sensor]\nkey = "id"\n[features.now]\nentity = "sensor"\ntable = "readings"\ncolumns = ["v"]\n'
 DAYS = [dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=n - 1) for n in range(8)]
@@ -68,11 +73,13 @@ def test_a_source_that_says_when_it_knew(tmp_path: Path, case: str, kind: str) -
     assert values(loaded(tmp_path), *asked) == expected
 
 
-def test_created_may_be_in_the_key(tmp_path: Path) -> None:
-    rows, asked, expected = CASES["h13"]
+@pytest.mark.parametrize("key", ["record", "none"])
+@pytest.mark.parametrize("case", ["h10", "h11", "h13"])
+def test_created_may_be_in_the_key_and_there_may_be_none(tmp_path: Path, case: str, key: str) -> None:
+    rows, asked, expected = CASES[case]
     written(tmp_path, rows)
-    tables = CLOCKS.replace("known =", 'key = ["id", "event_time", "created"]\nknown =')
-    assert values(loaded(tmp_path, tables), *asked) == expected
+    assert KEYS["event"] in CLOCKS
+    assert values(loaded(tmp_path, CLOCKS.replace(KEYS["event"], KEYS[key])), *asked) == expected
 
 
 KEYED = '[tables.readings]\nkey = ["id", "event_time"]\ntime = "event_time"\n'

@@ -65,12 +65,21 @@ class Carrier:
             for made in objects:
                 if made.kind in kinds:
                     self._attempt(made, step)
-        for table in self.tables.values():
+        for table in self._used():
             if not table.origin.streamed:
                 self.carried.tables[table.name] = table.section()
             for made in table.feeding:
                 self._attempt(made, partial(self._stream, table))
         return self.carried
+
+    def _used(self) -> list[TableMade]:
+        """The tables that views are on; sources that give no others are taken out."""
+        used = [table for table in self.tables.values() if table.keys]
+        for name, said in list(self.carried.sources.items()):
+            said["tables"] = list(dict.fromkeys(table.from_ for table in used if table.source == name))
+            if not said["tables"]:
+                del self.carried.sources[name]
+        return used
 
     def _stream(self, table: TableMade, made: Made) -> None:
         if made.kind == "KafkaSource":
@@ -140,7 +149,7 @@ class Carrier:
         self.schemas[name] = kept
         told: Section = {"entity": entity, "table": table.name, "columns": [one.name for one in kept]}
         told |= {"ttl": f"{_seconds(ttl)} seconds"} if ttl else {}
-        self.carried.features[name] = told | _pushed_by(about(made), made.said.get("source"))
+        self.carried.features[name] = told | _named_by(about(made), made.said.get("source"), table)
         if any(isinstance(one, Made) and about(one) for one in listed(made, "schema")):
             self._left(made, "what its fields say of themselves: only views have descriptions and tags")
 
@@ -162,24 +171,25 @@ class Carrier:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        from penstock.lake.canonical import dtype_of
+        from penstock.lake.canonical import declared_dtype, items_of
 
-        path = Path(os.path.normpath(self.folder / table.url))
+        place = Path(os.path.normpath(self.folder / table.url))
+        files = [place] if place.is_file() else sorted((place / table.from_).rglob("*.parquet"))
         try:
-            schema = pq.read_schema(path) if path.is_file() else pa.schema([])
+            schema = pq.read_schema(files[0]) if files else pa.schema([])
         except (OSError, pa.ArrowInvalid):
             schema = pa.schema([])
         if not schema.names:
             raise Unfit("it has no schema, and its file cannot be read for one")
         ours = {theirs: name for name, theirs in table.renames.items()}
-        found = [(one, dtype_of(one.type) or Dtype.FLOAT) for one in schema]
+        found = [(one, Dtype.LIST if items_of(one.type) else declared_dtype(one.type)) for one in schema]
         return [
             Feature(ours.get(one.name, one.name), None if dtype is Dtype.OTHER else dtype, str(one.type))
             for one, dtype in found
         ]
 
     def _table(self, origin: Origin) -> TableMade:
-        made = self.tables.get(id(origin.batch))
+        made = self.tables.get(id(origin.batch)) or self._twin(origin)
         if made is None:
             url, from_ = placed(origin, self.root, self.folder, self.store) if not origin.streamed else ("", "")
             renames, time, created = columns_of(origin)
@@ -190,6 +200,13 @@ class Carrier:
         if origin.pushed is not None and origin.pushed not in made.feeding:
             made.feeding.append(origin.pushed)
         return made
+
+    def _twin(self, origin: Origin) -> TableMade | None:
+        """The table of a source that says the same of itself, for that is the same source."""
+        same = (
+            one for one in self.tables.values() if not origin.streamed and one.origin.batch.said == origin.batch.said
+        )
+        return next(same, None)
 
     def _source(self, name: str, url: str, table: str) -> str:
         """The name of the source at a URL; it gives the tables that views are on, and no others."""
@@ -222,6 +239,9 @@ class Carrier:
             "expressions": found.texts,
         }
         self.carried.features[name] = told | about(made)
+        for one in (*fields(made), *fields(made, "features")):
+            if one.dtype is Dtype.INT and found.texts[one.name].startswith("("):
+                self._left(made, f"that {one.name} is {one.told}: what is calculated is a float")
 
     def _inputs(self, made: Made) -> tuple[dict[str, str], dict[str, str]]:
         """What a view on demand reads: features by the names that its function has for them, and of the request."""
@@ -297,9 +317,12 @@ def _names(mapping: object) -> Iterator[str]:
     yield from mapping
 
 
-def _pushed_by(told: Section, source: object) -> Section:
-    """What is said of a view, with the name by which rows are pushed to it as a tag."""
-    if not isinstance(source, Made) or source.kind != "PushSource" or not source.name:
-        return told
+def _named_by(told: Section, source: object, table: TableMade) -> Section:
+    """What is said of a view, with the names that its source has for clients as tags: where rows come in and from."""
+    more: dict[str, object] = {}
+    if isinstance(source, Made) and source.kind == "PushSource" and source.name:
+        more["push_source"] = source.name
+    if table.origin.called != table.name:
+        more["data_source"] = table.origin.called
     tags = told.get("tags")
-    return told | {"tags": {**(tags if isinstance(tags, dict) else {}), "push_source": source.name}}
+    return told | {"tags": {**(tags if isinstance(tags, dict) else {}), **more}} if more else told

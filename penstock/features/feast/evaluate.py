@@ -28,6 +28,11 @@ _MADE = DEFINED | {
     "ClickhouseSource", "MsSqlServerSource", "RaySource", "OracleSource", "MongoDBSource", "CustomSource",
 }  # fmt: skip
 _TYPES = frozenset({"Array", "Set", "Struct"})
+STARRED = _MADE | _TYPES | {
+    "Bool", "Bytes", "Decimal", "Float32", "Float64", "Int32", "Int64", "Invalid", "Json", "Map", "String", "TimeUuid",
+    "UnixTimestamp", "Uuid", "ValueType",
+}  # fmt: skip
+"""What ``from feast… import *`` may bring."""
 _LARGEST = 1_000_000_000
 _LONGEST = 10_000
 

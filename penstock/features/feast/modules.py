@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
-from penstock.features.feast.evaluate import PACKAGE, Scope, is_definition
+from penstock.features.feast.evaluate import PACKAGE, STARRED, Scope, is_definition
 from penstock.features.feast.values import Function, LeftOut, Made, Named, Unread, UnreadableError, Where
 
 _SKIPPED = {"__pycache__", "venv", "node_modules", "site-packages"}
@@ -102,7 +102,7 @@ class Modules:
         file = None if module.partition(".")[0] == PACKAGE else self._file(module, scope.file, statement.level)
         for one in statement.names:
             if one.name == "*":
-                found = {} if file is None else self.read(file).names
+                found = self.read(file).names if file is not None else _starred(module, scope)
                 scope.names |= {name: value for name, value in found.items() if not name.startswith("_")}
             else:
                 scope.names[one.asname or one.name] = self._imported(module, one.name, file, scope, statement.level)
@@ -130,6 +130,13 @@ class Modules:
                     if str(path) in self.files:
                         return str(path)
         return None
+
+
+def _starred(module: str, scope: Scope) -> dict[str, object]:
+    """What a star brings of a package: of Feast all that it may have, and nothing in the place of what is there."""
+    if module.partition(".")[0] != PACKAGE:
+        return {}
+    return {name: Named(f"{module}.{name}") for name in STARRED if name not in scope.names}
 
 
 def _assign(scope: Scope, target: ast.expr, value: object) -> None:

@@ -27,7 +27,6 @@ _DTYPES: Mapping[str, Dtype] = {
     "TIME_UUID": Dtype.STRING,
     "UNIXTIMESTAMP": Dtype.TIMESTAMP,
     "UNIX_TIMESTAMP": Dtype.TIMESTAMP,
-    "STRING_LIST": Dtype.LIST,
 }
 """What each type of Feast is here: those of `feast.types` and of `ValueType`, in capitals."""
 
@@ -129,10 +128,20 @@ def fields(made: Made, name: str = "schema") -> Iterator[Feature]:
 
 
 def _dtype(told: object) -> tuple[Dtype | None, str]:
+    """The dtype that a type of Feast is here (None: none), and what Feast calls it."""
     if isinstance(told, Named):
-        return _DTYPES.get(told.last.upper()), told.last
+        name = told.last.upper()
+        items = name.removesuffix("_LIST")
+        return (_DTYPES.get(name) if items == name else Dtype.LIST if items in _DTYPES else None), told.last
     if isinstance(told, list) and told and isinstance(told[0], Named):
         inner = told[1] if len(told) > 1 else None
-        strings = told[0].last == "Array" and isinstance(inner, Named) and inner.last == "String"
-        return (Dtype.LIST if strings else None), told[0].last
+        known = told[0].last == "Array" and isinstance(inner, Named) and inner.last.upper() in _DTYPES
+        return (Dtype.LIST if known else None), _shown(told)
     return None, "a type that cannot be read"
+
+
+def _shown(told: object) -> str:
+    if isinstance(told, list):
+        head, *rest = map(_shown, told)
+        return f"{head}({', '.join(rest)})" if rest else head
+    return told.last if isinstance(told, Named) else str(told)

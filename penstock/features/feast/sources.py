@@ -31,9 +31,14 @@ class Origin:
         return self.batch is self.pushed
 
     @property
+    def called(self) -> str:
+        """What Feast calls the batch source: its name, else its table or the path of its file."""
+        return self.batch.name or text(self.batch, "table") or text(self.batch, "path") or self.batch.kind
+
+    @property
     def name(self) -> str:
-        """What it is called: its name, else that of its file or table."""
-        told = self.batch.name or text(self.batch, "table") or text(self.batch, "path") or self.batch.kind
+        """What its table is called: as the source is, in one word."""
+        told = self.called
         plain = Path(told.rstrip("/")).stem if "path" in self.batch.said and told == self.batch.said["path"] else told
         return re.sub(r"\W+", "_", plain).strip("_") or "rows"
 

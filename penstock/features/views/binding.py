@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from penstock import language
 from penstock.errors import QueryError, RequestError
 from penstock.expression import Expr
 from penstock.features.views.bound import Bound, BoundEntity, BoundFeature, BoundOnDemand, BoundView
+from penstock.features.views.broken import Sieve
 from penstock.features.views.calculated import calculated
 from penstock.features.views.chosen import members
 from penstock.features.views.declared import (
@@ -20,47 +22,88 @@ from penstock.features.views.declared import (
     RoleView,
     Service,
     View,
+    what_of,
 )
 from penstock.features.views.implied import completed
 from penstock.features.views.meaning import fingerprint, joined, plain
+from penstock.features.views.origins import Origins
 from penstock.features.views.roots import Rooted, rooted, stream_of
-from penstock.features.views.values import dtype_of, list_of, misplaced
+from penstock.features.views.values import dtype_of, items_of, list_of, misplaced, must_not_be_listed
 from penstock.plan import Latest
 from penstock.schema import Dtype, Graph
 
 
-def bind(definitions: Definitions, graph: Graph) -> Bound:
-    """The definitions as they fit the tables.
+def bind(definitions: Definitions, graph: Graph, recipes: Mapping[str, str] = MappingProxyType({})) -> Bound:
+    """The definitions as they fit the tables; those that do not are ``broken``, with their errors.
 
-    Raises ``RequestError`` (``FEATURE_…``, or ``PQL_…`` for an expression) with the place of the definition, what
-    exists and what to try.
+    ``recipes`` say of derived tables how their rows are made: features that rest on one have another version when it
+    is made otherwise. An error is a ``RequestError`` (``FEATURE_…``, or ``PQL_…`` for an expression) with the place of
+    the definition, what exists and what to try; what rests on a broken definition is broken, too (``FEATURE_BROKEN``).
     """
+    sieve = Sieve.of(definitions.broken)
+    told = completed(_nameable_of(definitions, sieve), graph, sieve)
+    found = rooted(told, plain(graph), sieve)
+    views = _stored(told, _Fitting(found, recipes), sieve)
+    on_demand = calculated(
+        {one.name: one for one in told.views.values() if isinstance(one, OnDemandView)}, views, sieve
+    )
+    bound = Bound(found.graph, found.joins, found.entities, views, on_demand, {}, sieve.broken, dict(recipes))
+    services = dict(_services(told, bound, sieve))
+    return replace(bound, services=services, broken=sieve.broken)
+
+
+def _nameable_of(definitions: Definitions, sieve: Sieve) -> Definitions:
+    """The definitions that can be named; the others are held back."""
     for one in (*definitions.entities.values(), *definitions.views.values(), *definitions.services.values()):
-        _check_names(one)
-    told = completed(definitions, graph)
-    found = rooted(told, plain(graph))
-    fitting = _Fitting(found)
-    views = {one.name: fitting.view(one) for one in told.views.values() if isinstance(one, LatestView | ExpressionView)}
+        with sieve.over(what_of(one), one.name):
+            _check_names(one)
+    return replace(
+        definitions,
+        entities={name: one for name, one in definitions.entities.items() if not sieve.holds("entity", name)},
+        views={name: one for name, one in definitions.views.items() if not sieve.holds("view", name)},
+        services={name: one for name, one in definitions.services.items() if not sieve.holds("service", name)},
+    )
+
+
+def _stored(told: Definitions, fitting: _Fitting, sieve: Sieve) -> dict[str, BoundView]:
+    """The views that stores keep, then their roles."""
+    views: dict[str, BoundView] = {}
+    for view in told.views.values():
+        if isinstance(view, LatestView | ExpressionView) and not sieve.holds("view", view.name):
+            with sieve.over("view", view.name):
+                message = view.about.said(f"{view.name}: its entity {view.entity} is broken")
+                sieve.must_be_sound("entity", view.entity, message)
+                views[view.name] = fitting.view(view)
     for view in told.views.values():
         if isinstance(view, RoleView):
-            views[view.name] = _role(view, views, told)
-    on_demand = calculated({one.name: one for one in told.views.values() if isinstance(one, OnDemandView)}, views)
-    bound = Bound(found.graph, found.joins, found.entities, views, on_demand, told.services)
+            with sieve.over("view", view.name):
+                sieve.must_be_sound("view", view.view, view.about.said(f"{view.name}: its view {view.view} is broken"))
+                views[view.name] = _role(view, views, told)
+    return views
+
+
+def _services(told: Definitions, bound: Bound, sieve: Sieve) -> Iterator[tuple[str, Service]]:
+    """The services of which all features are there."""
     for service in told.services.values():
-        _check_service(service, bound)
-    return bound
+        with sieve.over("service", service.name):
+            _check_service(service, told, bound, sieve)
+            yield service.name, service
 
 
-def _check_service(service: Service, bound: Bound) -> None:
+def _check_service(service: Service, told: Definitions, bound: Bound, sieve: Sieve) -> None:
     """All that a service names is there."""
     about = service.about
     if not service.features:
         raise RequestError("FEATURE_NONE", about.said(f"service {service.name} has no features"))
+    for ref in service.features:
+        view, colon, _ = ref.partition(":")
+        if colon:
+            sieve.must_be_sound("view", view, about.said(f"service {service.name}: its view {view} is broken"))
     try:
         members(bound, service)
     except RequestError as error:
         message = about.said(f"service {service.name}: {error.message}")
-        hint = "A service lists features, and no other services." if error.name in bound.services else error.hint
+        hint = "A service lists features, and no other services." if error.name in told.services else error.hint
         raise RequestError(error.code, message, name=error.name, candidates=error.candidates, hint=hint) from error
 
 
@@ -90,20 +133,32 @@ class _Fitting:
     """Stored views in the making."""
 
     found: Rooted
+    recipes: Mapping[str, str]
 
     def view(self, view: LatestView | ExpressionView) -> BoundView:
         """A view with its features bound."""
         entity = self.found.entities[view.entity]
-        made = self._latest(view) if isinstance(view, LatestView) else self._expressions(view, entity)
-        features = tuple(self._feature(entity, name, expression) for name, expression in made)
+        told = self._latest(view) if isinstance(view, LatestView) else self._expressions(view, entity)
+        features = tuple(self._feature(entity, name, expression) for name, expression in told)
         ttl = view.ttl if isinstance(view, LatestView) else None
         version = fingerprint(sorted((one.name, one.fingerprint) for one in features))
-        return BoundView(view.name, entity, features, view.name, ttl or None, view.about, version)
+        recipes = sorted({recipe for one in features for recipe in self._made_by(entity, one.expression)})
+        made = fingerprint(*recipes) if recipes else ""
+        return BoundView(view.name, entity, features, view.name, ttl or None, view.about, version, made)
 
     def _feature(self, entity: BoundEntity, name: str, expression: Expr) -> BoundFeature:
         about = entity.dtypes, entity.table, entity.column, entity.exists, joined(self.found.joins, expression)
         dtype = dtype_of(expression)
-        return BoundFeature(name, expression, dtype, fingerprint(about, expression, dtype), list_of(expression))
+        made, items = self._made_by(entity, expression), items_of(expression, self.found.graph)
+        version = fingerprint(about, expression, dtype, *made, *([items] if items else []))
+        return BoundFeature(name, expression, dtype, version, items or list_of(expression))
+
+    def _made_by(self, entity: BoundEntity, expression: Expr) -> list[tuple[str, str]]:
+        """The derived tables that a feature rests on, with how they are made."""
+        if not self.recipes:
+            return []
+        read = Origins.of(self.found.graph, self.found.joins, expression, entity.exists).tables
+        return [(table, self.recipes[table]) for table in sorted(read) if table in self.recipes]
 
     def _latest(self, view: LatestView) -> Iterator[tuple[str, Expr]]:
         stream = stream_of(self.found, view)
@@ -115,8 +170,7 @@ class _Fitting:
         for name, column in view.features.items():
             if not table.has(column):
                 message = view.about.said(f"{view.name}:{name}: {view.table} has no column {column!r}", name)
-                there = [one.name for one in table.columns]
-                raise RequestError("FEATURE_COLUMN", message, name=column, candidates=there)
+                raise RequestError("FEATURE_COLUMN", message, name=column, candidates=table.offered)
             told = table.column(column)
             if told.dtype is Dtype.OTHER:
                 message = view.about.said(f"{view.name}:{name}: {view.table}.{column} holds values of an unknown type")
@@ -126,16 +180,20 @@ class _Fitting:
     def _expressions(self, view: ExpressionView, entity: BoundEntity) -> Iterator[tuple[str, Expr]]:
         for name, text in view.features.items():
             try:
-                yield name, language.feature(text, self.found.graph, entity.table)
+                expression = language.feature(text, self.found.about(entity), entity.table)
+                must_not_be_listed(expression, self.found.graph)
+                yield name, expression
             except QueryError as error:
                 raise misplaced(error, view.about.said(f"{view.name}:{name}: {error.message}", name)) from error
 
 
 def _role(view: RoleView, views: Mapping[str, BoundView], told: Definitions) -> BoundView:
     """The features of another view, of an entity that other columns name."""
-    if view.view not in views or isinstance(told.views[view.view], RoleView):
-        why = "is worked out on demand" if isinstance(told.views.get(view.view), OnDemandView) else "is no stored view"
-        why = "is a role itself" if isinstance(told.views.get(view.view), RoleView) else why
+    of = told.views.get(view.view)
+    if isinstance(of, RoleView):
+        raise _role_of_role(view, of, views)
+    if view.view not in views:
+        why = "is worked out on demand" if isinstance(of, OnDemandView) else "is no stored view"
         there = [name for name in views if not isinstance(told.views[name], RoleView)]
         message = view.about.said(f"{view.name}: {view.view!r} {why}, so it plays no role")
         raise RequestError("FEATURE_ROLE", message, name=view.view, candidates=there)
@@ -149,6 +207,17 @@ def _role(view: RoleView, views: Mapping[str, BoundView], told: Definitions) -> 
         message = view.about.said(f"{view.name}: two keys of {base.entity.name} would be the same column")
         raise RequestError("FEATURE_ROLE", message, candidates=keys)
     return replace(base, name=view.name, entity=replace(base.entity, keys=keys), about=view.about)
+
+
+def _role_of_role(view: RoleView, of: RoleView, views: Mapping[str, BoundView]) -> RequestError:
+    """A role of a role is a role of the first view, and says so itself: which columns name its entity."""
+    message = view.about.said(f"{view.name}: {of.name!r} is a role itself, of {of.view}")
+    first = views.get(of.view)
+    keys = first.entity.keys if first is not None else tuple(of.keys)
+    columns = {key: view.keys.get(of.keys.get(key, key), view.keys.get(key, "…")) for key in keys}
+    said = ", ".join(f'{key} = "{column}"' for key, column in columns.items())
+    hint = f'Take the view that it is a role of: view = "{of.view}", keys = {{ {said} }}.'
+    return RequestError("FEATURE_ROLE", message, name=of.name, hint=hint)
 
 
 __all__ = ["Bound", "BoundOnDemand", "Graph", "bind"]

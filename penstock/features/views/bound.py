@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from penstock.expression import Expr
+from penstock.features.views.broken import BrokenDefinition, What
 from penstock.features.views.declared import About, OnDemandFunction, Service
 from penstock.plan import Input
-from penstock.schema import Dtype, Graph
+from penstock.schema import Dtype, Graph, Link
 
 if TYPE_CHECKING:
     from penstock.features.views.entities import Joins
@@ -25,7 +26,8 @@ class BoundEntity:
 
     ``table`` and ``column`` are the table of the graph whose key column stands for the whole key. ``virtual`` ones are
     in no source: `EntityRows` makes them up from the rows that name them; ``composed`` ones hold several columns as one
-    text. ``exists`` is the table whose rows say that such an entity is there (None: any row about it says so).
+    text. ``exists`` is the table whose rows say that such an entity is there (None: any row about it says so), ``own``
+    the link by which they do where the table is virtual.
     """
 
     name: str
@@ -35,6 +37,7 @@ class BoundEntity:
     column: str
     exists: str | None = None
     virtual: bool = False
+    own: Link | None = None
 
     @property
     def composed(self) -> bool:
@@ -62,7 +65,8 @@ class BoundView:
     """A view: its entity (in a role: with the role's columns for keys) and its features.
 
     ``kept`` is the name under which a store keeps it: its own, or that of the view whose role it is. ``ttl`` is that of
-    a view of latest values, in microseconds.
+    a view of latest values, in microseconds. ``made`` says how the derived tables that it reads are made (empty: it
+    reads none).
     """
 
     name: str
@@ -72,6 +76,7 @@ class BoundView:
     ttl: int | None = None
     about: About = field(default=About(), compare=False)
     fingerprint: str = ""
+    made: str = ""
 
     @cached_property
     def by_name(self) -> Mapping[str, BoundFeature]:
@@ -129,7 +134,11 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Bound:
-    """All definitions of a project, fitted to its tables. ``graph`` has the virtual tables of entities."""
+    """The sound definitions of a project, fitted to its tables; ``broken`` are the others, with their errors.
+
+    ``graph`` has the virtual tables of entities. ``recipes`` are fingerprints of how derived tables are made, which
+    versions of features rest on.
+    """
 
     graph: Graph
     joins: Joins
@@ -137,6 +146,34 @@ class Bound:
     views: Mapping[str, BoundView]
     on_demand: Mapping[str, BoundOnDemand]
     services: Mapping[str, Service]
+    broken: tuple[BrokenDefinition, ...] = ()
+    recipes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all views, stored ones first."""
+        return (*self.views, *self.on_demand)
+
+    @property
+    def broken_views(self) -> Mapping[str, BrokenDefinition]:
+        """The views among what is broken, by name."""
+        return {one.name: one for one in self.broken if one.what == "view"}
+
+    @property
+    def broken_files(self) -> tuple[str, ...]:
+        """The files of which nobody can tell what they declare."""
+        return tuple(one.name for one in self.broken if one.what == "file")
+
+    def must_be_sound(self) -> None:
+        """Raise the error of the first definition that is broken, if any is."""
+        for one in self.broken:
+            raise one.error.with_traceback(None)
+
+    def must_not_be_broken(self, what: What, name: str) -> None:
+        """Raise the error of what is called so, if it is broken."""
+        for one in self.broken:
+            if (one.what, one.name) == (what, name):
+                raise one.error.with_traceback(None)
 
 
 __all__ = [

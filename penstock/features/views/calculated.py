@@ -10,46 +10,63 @@ from penstock import language
 from penstock.errors import QueryError, RequestError
 from penstock.expression import Expr
 from penstock.features.views.bound import BoundFeature, BoundOnDemand, BoundView, Input
+from penstock.features.views.broken import Sieve
 from penstock.features.views.declared import OnDemandView
 from penstock.features.views.meaning import code, fingerprint
 from penstock.features.views.values import dtype_of, misplaced
 from penstock.schema import Dtype
 
 
-def calculated(declared: Mapping[str, OnDemandView], stored: Mapping[str, BoundView]) -> dict[str, BoundOnDemand]:
+def calculated(
+    declared: Mapping[str, OnDemandView], stored: Mapping[str, BoundView], sieve: Sieve
+) -> dict[str, BoundOnDemand]:
     """The on-demand views, in the order in which they are declared.
 
-    Raises ``RequestError`` for what they cannot rest on: what is not there (``FEATURE_UNKNOWN``), or themselves
-    (``FEATURE_CIRCLE``).
+    Held back are those that rest on what is not there (``FEATURE_UNKNOWN``), is broken (``FEATURE_BROKEN``), or on
+    themselves (``FEATURE_CIRCLE``).
     """
     known: dict[str, BoundView | BoundOnDemand] = dict(stored)
     made: dict[str, BoundOnDemand] = {}
-    for name in _ordered(declared):
-        known[name] = made[name] = _bound(declared[name], known, declared)
-    return {name: made[name] for name in declared}
+    for name in _ordered(declared, sieve):
+        with sieve.over("view", name):
+            known[name] = made[name] = _bound(declared[name], known, declared, sieve)
+    return {name: made[name] for name in declared if name in made}
 
 
-def _ordered(declared: Mapping[str, OnDemandView]) -> list[str]:
-    """The views, each after those that it rests on."""
-    below = {
-        name: [called for ref in view.inputs.values() if (called := ref.partition(":")[0]) in declared]
-        for name, view in declared.items()
-    }
-    try:
-        return list(TopologicalSorter(below).static_order())
-    except CycleError as error:
-        circle = error.args[1][::-1]
-        message = declared[circle[0]].about.said(" needs ".join(circle))
-        raise RequestError("FEATURE_CIRCLE", message, name=circle[0], hint="Take one of these inputs out.") from None
+def _ordered(declared: Mapping[str, OnDemandView], sieve: Sieve) -> list[str]:
+    """The views, each after those that it rests on; circles are held back."""
+    below = {name: set(_below(view)) & declared.keys() for name, view in declared.items()}
+    while True:
+        try:
+            return list(TopologicalSorter(below).static_order())
+        except CycleError as error:
+            circle = error.args[1][::-1]
+        for at, name in enumerate(circle[:-1]):
+            told = [*circle[at:-1], *circle[: at + 1]]
+            message = declared[name].about.said(" needs ".join(told))
+            hint = "Take one of these inputs out."
+            sieve.hold("view", name, RequestError("FEATURE_CIRCLE", message, name=name, hint=hint))
+        below = {name: needs - {*circle} for name, needs in below.items() if name not in circle}
+
+
+def _below(view: OnDemandView) -> list[str]:
+    return [ref.partition(":")[0] for ref in view.inputs.values()]
 
 
 def _bound(
-    view: OnDemandView, known: Mapping[str, BoundView | BoundOnDemand], declared: Mapping[str, OnDemandView]
+    view: OnDemandView,
+    known: Mapping[str, BoundView | BoundOnDemand],
+    declared: Mapping[str, OnDemandView],
+    sieve: Sieve,
 ) -> BoundOnDemand:
     twice = view.inputs.keys() & view.requested.keys()
     if twice:
         message = f"{view.name}: {', '.join(sorted(twice))} is an input and comes with the request, too"
         raise RequestError("FEATURE_TWICE", view.about.said(message), hint="Call one of them something else.")
+    for called, ref in view.inputs.items():
+        name = ref.partition(":")[0]
+        message = f"{view.name}: {name}, which has the input {called}, is broken"
+        sieve.must_be_sound("view", name, view.about.said(message))
     inputs = {called: _input(view, called, ref, known, declared) for called, ref in view.inputs.items()}
     found = {called: known[name].feature(feature) for called, (name, feature) in inputs.items()}
     dtypes = {called: one.dtype for called, one in found.items()} | dict(view.requested)

@@ -31,10 +31,14 @@ def resolve(bound: Bound, features: str | Sequence[str]) -> tuple[Chosen, ...]:
 
 
 def view_of(bound: Bound, name: str) -> BoundView | BoundOnDemand:
-    """The view called so, stored or on demand. Raises ``RequestError`` (``FEATURE_UNKNOWN``)."""
+    """The view called so, stored or on demand.
+
+    Raises ``RequestError``: ``FEATURE_UNKNOWN``, or of a view that is broken why it is.
+    """
     found = bound.views.get(name) or bound.on_demand.get(name)
     if found is None:
-        raise _unknown(f"there is no view {name!r}", name, _views(bound))
+        bound.must_not_be_broken("view", name)
+        raise _unknown(f"there is no view {name!r}", name, bound.names, bound)
     return found
 
 
@@ -116,7 +120,7 @@ def _of_view(bound: Bound, name: str, feature: str) -> Iterator[Chosen]:
     elif feature in there:
         yield Chosen(name, feature)
     else:
-        raise _unknown(f"{name} has no feature {feature!r}", feature, list(there))
+        raise _unknown(f"{name} has no feature {feature!r}", feature, list(there), bound)
 
 
 def _alone(bound: Bound, name: str) -> Chosen:
@@ -124,8 +128,16 @@ def _alone(bound: Bound, name: str) -> Chosen:
     found = [Chosen(view.name, name) for view in _all(bound) if name in view.by_name]
     if len(found) == 1:
         return found[0]
+    if not found and name in bound.names:
+        hint = f"All of its features are {name}:*"
+        there = [f"{name}:{one}" for one in view_of(bound, name).by_name]
+        raise RequestError("FEATURE_UNKNOWN", f"{name} is a view, not a feature", candidates=there, hint=hint)
     if not found:
-        raise _unknown(f"there is no feature or service {name!r}", name, _names(bound))
+        bound.must_not_be_broken("view", name)
+        bound.must_not_be_broken("service", name)
+        raise _unknown(
+            f"there is no feature or service {name!r}", name, _names(bound), bound, tuple(bound.broken_views)
+        )
     message = f"{len(found)} views have a feature {name}"
     hint = f"Say which: {found[0]}."
     raise RequestError("FEATURE_AMBIGUOUS", message, name=name, candidates=map(str, found), hint=hint)
@@ -136,17 +148,18 @@ def _all(bound: Bound) -> Iterator[BoundView | BoundOnDemand]:
     yield from bound.on_demand.values()
 
 
-def _views(bound: Bound) -> list[str]:
-    return [view.name for view in _all(bound)]
-
-
 def _names(bound: Bound) -> list[str]:
     """What can be asked for: services first, then features."""
     return [*bound.services, *(f"{view.name}:{one.name}" for view in _all(bound) for one in view.features)]
 
 
-def _unknown(message: str, name: str, there: Sequence[str]) -> RequestError:
+def _unknown(message: str, name: str, there: Sequence[str], bound: Bound, broken: tuple[str, ...] = ()) -> RequestError:
+    """The error for a name that there is not; ``broken`` views might have it, as files that cannot be read might."""
     hint = "Features are named view:feature, view:* or by a service's name."
+    if not bound.names and not bound.broken:
+        hint = "None are declared yet: begin with a file features/NAME.pql, or with [features.NAME] in penstock.toml."
+    if suspects := (*bound.broken_files, *broken):
+        hint = f"It may be declared in {' or '.join(suspects)}, which is broken: penstock features list"
     return RequestError("FEATURE_UNKNOWN", message, name=name, candidates=there, hint=hint)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
+from penstock.features.views.broken import BrokenDefinition, What
 from penstock.schema import Dtype
 
 if TYPE_CHECKING:
@@ -132,10 +133,16 @@ class Service:
     about: About = About()
 
 
+def what_of(one: Entity | View | Service) -> What:
+    """What a definition is, in one word."""
+    return "entity" if isinstance(one, Entity) else "service" if isinstance(one, Service) else "view"
+
+
 @dataclass(frozen=True)
 class Definitions:
-    """All that a project declares, by name."""
+    """All that a project declares, by name; ``broken`` is what cannot be read, and is in none of the others."""
 
     entities: Mapping[str, Entity] = field(default_factory=dict)
     views: Mapping[str, View] = field(default_factory=dict)
     services: Mapping[str, Service] = field(default_factory=dict)
+    broken: tuple[BrokenDefinition, ...] = ()

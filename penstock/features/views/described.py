@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from penstock.errors import RequestError
 from penstock.features.phrases import phrase
 from penstock.features.views.bound import Bound, BoundEntity, BoundFeature, BoundOnDemand, BoundView, Chosen
+from penstock.features.views.broken import What
 from penstock.features.views.chosen import needed, view_of
+from penstock.features.views.declared import Service
 from penstock.plan import Latest
 
 Told: TypeAlias = dict[str, object]
+_WHATS: tuple[What, ...] = ("view", "service", "entity", "file")
 SHORT = 8
 """How many characters of a version people are shown."""
 
@@ -31,10 +35,27 @@ def entities_of(bound: Bound, view: BoundView | BoundOnDemand) -> tuple[BoundEnt
     return tuple(dict.fromkeys(bound.views[one.view].entity for one in below))
 
 
-def listed(bound: Bound) -> list[Told]:
-    """Every view: its kind, entity, features, version, owner and description."""
-    stored = [_summary(bound, view) for view in bound.views.values()]
-    return [*stored, *(_summary(bound, view) for view in bound.on_demand.values())]
+def listed(bound: Bound) -> Told:
+    """All that is declared: views, services, and under ``errors`` what is broken.
+
+    Of a view its kind, entity, number of features, version, owner, description and ``state``: sound or broken.
+    """
+    sound = [{**_summary(bound, view_of(bound, name)), "state": "sound"} for name in bound.names]
+    return {
+        "views": [*sound, *({"view": name, "state": "broken"} for name in bound.broken_views)],
+        "services": [_service(one) for one in bound.services.values()],
+        "errors": [one.to_dict() for one in bound.broken],
+    }
+
+
+def _service(service: Service) -> Told:
+    about = service.about
+    return {
+        "service": service.name,
+        "features": list(service.features),
+        "owner": about.owner,
+        "description": about.description,
+    }
 
 
 def _summary(bound: Bound, view: BoundView | BoundOnDemand) -> Told:
@@ -50,7 +71,16 @@ def _summary(bound: Bound, view: BoundView | BoundOnDemand) -> Told:
 
 
 def shown(bound: Bound, name: str) -> Told:
-    """All there is to say of a view, its features among it. Raises ``RequestError`` (``FEATURE_UNKNOWN``)."""
+    """All there is to say of a view, its features among it.
+
+    Raises ``RequestError``: ``FEATURE_UNKNOWN``, or why whatever is called so is broken.
+    """
+    for what in _WHATS if name not in bound.names else ():
+        bound.must_not_be_broken(what, name)
+    if name in bound.services and name not in bound.names:
+        hint = f"Its features: penstock features describe {name}"
+        message = f"{name} is a service, not a view"
+        raise RequestError("FEATURE_UNKNOWN", message, name=name, candidates=bound.services[name].features, hint=hint)
     view = view_of(bound, name)
     told = _summary(bound, view)
     told |= {"tags": dict(view.about.tags), "place": view.about.place}

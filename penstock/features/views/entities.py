@@ -24,13 +24,15 @@ KEY = "key"
 class Virtual:
     """A virtual table: ``joins`` maps each table that names its rows to the columns that do.
 
-    ``also`` are further joins, of tables that name two of its rows.
+    ``also`` are further joins, of tables that name two of its rows. ``own`` is the table whose rows the entities are,
+    by a key of several columns.
     """
 
     name: str
     dtype: Dtype
     joins: Mapping[str, tuple[str, ...]]
     also: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    own: str | None = None
 
     @property
     def composed(self) -> bool:
@@ -48,11 +50,39 @@ class Virtual:
         Its name says what it is composed of, so that whatever is told by links is told apart by that.
         """
         joined = self.joins[table] if columns is None else columns
-        return joined[0] if len(joined) == 1 else f"key of {self.name} by {', '.join(joined)}"
+        return joined[0] if len(joined) == 1 else composed_name(self.name, joined)
 
     def made(self, table: str) -> dict[str, tuple[str, ...]]:
         """The columns that a table gets for it, and which columns they are composed of."""
         return {self.column(table, columns): columns for name, columns in self.ways if name == table and columns[1:]}
+
+    def part(self, column: str) -> str:
+        """The column of this table that holds a column of the key of its ``own`` table."""
+        return f"{column} of {self.name}"
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The columns that hold the key's parts, and what the ``own`` table calls them."""
+        return {} if self.own is None else {self.part(column): column for column in self.joins[self.own]}
+
+    def row(self, graph: Graph) -> Link | None:
+        """The link to the row of the ``own`` table, by which its columns and its parents are reached."""
+        if self.own is None:
+            return None
+        return Link(self.name, tuple(map(self.part, graph.table(self.own).keys)), self.own)
+
+
+def composed_name(table: str, columns: Sequence[str]) -> str:
+    """The name of a column that composes these into a key of a virtual table."""
+    return f"key of {table} by {', '.join(columns)}"
+
+
+def twin_of(table: str) -> str:
+    """The name of the virtual table that has the keys, of several columns, of a table as one text each.
+
+    Where a store looks up rows of the table, it does so by these.
+    """
+    return f"keys of {table}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +96,7 @@ class Joins:
         tables = [self._with_columns(table) for table in graph.tables]
         links = [*graph.links]
         for one in self.virtual.values():
-            tables.append(Table(one.name, (Column(KEY, one.dtype, Kind.ID),), KEY))
+            tables.append(Table(one.name, (Column(KEY, one.dtype, Kind.ID), *_parts(one, graph)), KEY))
             links += [Link(table, one.column(table, columns), one.name) for table, columns in one.ways]
         return replace(graph, tables=tuple(tables), links=tuple(dict.fromkeys(links)))
 
@@ -95,7 +125,7 @@ class EntityRows:
     def read(self, table: str, columns: Sequence[str]) -> pa.Table:
         """These columns of all rows, virtual ones included."""
         if table in self.joins.virtual:
-            return pa.table({name: self._keys(self.joins.virtual[table]) for name in columns})
+            return self._virtual(self.joins.virtual[table], columns)
         made = self.joins.made(table)
         plain = self.rows.read(table, [name for name in dict.fromkeys(columns) if name not in made])
         arrays = [self._composed(table, made[name]) if name in made else plain[name] for name in columns]
@@ -105,12 +135,32 @@ class EntityRows:
         read = self.rows.read(table, list(columns))
         return composed([read[name] for name in columns])
 
+    def _virtual(self, virtual: Virtual, columns: Sequence[str]) -> pa.Table:
+        """Each key once, with its parts where a row of the ``own`` table has it (else NULL)."""
+        keys, parts = self._keys(virtual), virtual.parts
+        asked = [name for name in dict.fromkeys(columns) if name in parts]
+        found: dict[str, pa.ChunkedArray] = {}
+        if asked and virtual.own is not None:
+            own = self._composed(virtual.own, virtual.joins[virtual.own])
+            place = pc.index_in(keys, value_set=own.combine_chunks())
+            read = self.rows.read(virtual.own, [parts[name] for name in asked])
+            found = {name: read[parts[name]].take(place) for name in asked}
+        return pa.table([found.get(name, keys) for name in columns], names=list(columns))
+
     def _keys(self, virtual: Virtual) -> pa.ChunkedArray:
         """Each key that any row names, once, in order."""
         found = [self.read(table, [virtual.column(table, columns)])[0] for table, columns in virtual.ways]
         kept = [pc.unique(column).drop_null() for column in found]
         keys = pc.unique(pa.chunked_array([piece.cast(kept[0].type) for piece in kept]))
         return pa.chunked_array([keys.take(pc.array_sort_indices(keys))])
+
+
+def _parts(virtual: Virtual, graph: Graph) -> tuple[Column, ...]:
+    """The columns that hold the parts of a key, for whoever reaches the own table's row by them."""
+    if virtual.own is None:
+        return ()
+    own = graph.table(virtual.own)
+    return tuple(replace(own.column(column), name=name) for name, column in virtual.parts.items())
 
 
 def composed(columns: Sequence[pa.ChunkedArray | pa.Array]) -> pa.ChunkedArray | pa.Array:

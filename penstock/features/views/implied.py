@@ -5,21 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 
 from penstock.errors import QueryError, RequestError
+from penstock.features.views.broken import Sieve
 from penstock.features.views.declared import Definitions, Entity, ExpressionView, LatestView
 from penstock.language import parse_expression
 from penstock.language.tree import Column
 from penstock.schema import Graph
 
 
-def completed(definitions: Definitions, graph: Graph) -> Definitions:
-    """The definitions with every entity that a view names. Raises ``RequestError`` where that is nowhere."""
+def completed(definitions: Definitions, graph: Graph, sieve: Sieve) -> Definitions:
+    """The definitions with every entity that a view names; a view whose entity is nowhere is held back."""
     entities, views = dict(definitions.entities), dict(definitions.views)
     for view in definitions.views.values():
         if isinstance(view, LatestView | ExpressionView) and view.entity not in entities:
-            found = _implied(view, definitions, graph)
-            entities.setdefault(found.name, found)
-            views[view.name] = replace(view, entity=found.name)
-    return replace(definitions, entities=entities, views=views)
+            del views[view.name]
+            with sieve.over("view", view.name):
+                message = view.about.said(f"{view.name}: its entity {view.entity} is broken")
+                sieve.must_be_sound("entity", view.entity, message)
+                found = _implied(view, definitions, graph)
+                entities.setdefault(found.name, found)
+                views[view.name] = replace(view, entity=found.name)
+    return replace(
+        definitions, entities=entities, views={name: views[name] for name in definitions.views if name in views}
+    )
 
 
 def _implied(view: LatestView | ExpressionView, definitions: Definitions, graph: Graph) -> Entity:

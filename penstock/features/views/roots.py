@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from penstock.errors import RequestError
 from penstock.features.views.bound import BoundEntity
+from penstock.features.views.broken import Sieve
 from penstock.features.views.declared import Definitions, Entity, LatestView
 from penstock.features.views.entities import KEY, Joins, Virtual
+from penstock.features.views.twins import twins
 from penstock.plan import Stream
 from penstock.schema import Column, Dtype, Graph, Link, Table
 
@@ -19,35 +21,88 @@ _NO_KEYS = (Dtype.LIST, Dtype.OTHER)
 
 @dataclass(frozen=True)
 class Rooted:
-    """Entities with the graph that has a table for each of them."""
+    """Entities with the graph that has a table for each of them, and one for each key that parents are looked up by.
+
+    ``asked`` is what expressions may speak of.
+    """
 
     graph: Graph
     joins: Joins
     entities: Mapping[str, BoundEntity]
+    asked: Graph
+
+    def about(self, entity: BoundEntity) -> Graph:
+        """What expressions about an entity may speak of: also of the row that it is, by a key of several columns."""
+        virtual = self.joins.virtual.get(entity.table)
+        row = None if virtual is None else virtual.row(self.graph)
+        return self.asked if row is None else replace(self.asked, links=(*self.asked.links, row))
 
 
-def rooted(definitions: Definitions, graph: Graph) -> Rooted:
-    """Every entity in the graph. Raises ``RequestError`` where tables, keys or their dtypes do not fit."""
-    virtual: dict[str, Virtual] = {}
-    links: list[Link] = [*graph.links]
-    entities: dict[str, BoundEntity] = {}
-    taken = {table.name for table in graph}
+def rooted(definitions: Definitions, graph: Graph, sieve: Sieve) -> Rooted:
+    """Every entity in the graph. Entities, and views of newest values, that do not fit its tables are held back."""
+    found = _Standing({}, (), {})
     for entity in definitions.entities.values():
-        _check_keys(entity)
-        views = [one for one in _latest(definitions) if one.entity == entity.name]
-        table = _own_table(entity, graph)
-        if table is not None and len(table.keys) == 1:
-            links += _links(entity, table, views, graph)
-            entities[entity.name] = _real(entity, table, graph)
-            continue
-        made = _virtual(entity, table, views, graph, _free(entity.name, taken))
-        taken.add(made.name)
-        virtual[made.name] = made
-        dtypes = _agreeing(entity, made.ways, graph)
-        exists = None if table is None else table.name
-        entities[entity.name] = BoundEntity(entity.name, entity.keys, dtypes, made.name, KEY, exists, virtual=True)
-    joins = Joins(virtual)
-    return Rooted(joins.graph(replace(graph, links=tuple(dict.fromkeys(links)))), joins, entities)
+        with sieve.over("entity", entity.name):
+            _check_keys(entity)
+            found = found.with_all(_fitting(entity, definitions, graph, found, sieve))
+    whole = replace(graph, links=tuple(dict.fromkeys((*graph.links, *found.links))))
+    taken = {*(table.name for table in graph), *found.virtual}
+    joins = Joins({**found.virtual, **{one.name: one for one in twins(whole) if one.name not in taken}})
+    return Rooted(joins.graph(whole), joins, found.entities, Joins(found.virtual).graph(whole))
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """Entities as they stand in the graph, with the virtual tables and the links that they need."""
+
+    virtual: Mapping[str, Virtual]
+    links: tuple[Link, ...]
+    entities: Mapping[str, BoundEntity]
+
+    def with_all(self, other: _Standing) -> _Standing:
+        """Both together."""
+        virtual, entities = {**self.virtual, **other.virtual}, {**self.entities, **other.entities}
+        return _Standing(virtual, (*self.links, *other.links), entities)
+
+
+def _fitting(entity: Entity, definitions: Definitions, graph: Graph, others: _Standing, sieve: Sieve) -> _Standing:
+    """An entity with those of its views whose tables hold its key; the others are held back, one by one."""
+    taken = {*(table.name for table in graph), *others.virtual}
+    views = [one for one in _latest(definitions) if one.entity == entity.name]
+    try:
+        return _standing(entity, views, graph, taken)
+    except RequestError:
+        return _without_misfits(entity, views, graph, taken, sieve)
+
+
+def _without_misfits(
+    entity: Entity, views: Sequence[LatestView], graph: Graph, taken: Collection[str], sieve: Sieve
+) -> _Standing:
+    """An entity with as many of its views as it can have, in their order. Raises where it cannot stand alone either."""
+    found: _Standing | None = None
+    kept: tuple[LatestView, ...] = ()
+    for view in views:
+        with sieve.over("view", view.name):
+            found = _standing(entity, (*kept, view), graph, taken)
+            kept = (*kept, view)
+    return found or _standing(entity, (), graph, taken)
+
+
+def _standing(entity: Entity, views: Sequence[LatestView], graph: Graph, taken: Collection[str]) -> _Standing:
+    for view in views:
+        _table(view, view.table, graph)
+    table = _own_table(entity, graph)
+    if table is not None and len(table.keys) == 1:
+        links = _links(entity, table, views, graph)
+        return _Standing({}, tuple(links), {entity.name: _real(entity, table, graph)})
+    made = _virtual(entity, table, views, graph, _free(entity.name, taken))
+    dtypes = _agreeing(entity, made.ways, graph)
+    if table is None:
+        bound = BoundEntity(entity.name, entity.keys, dtypes, made.name, KEY, virtual=True)
+    else:
+        made, own = replace(made, own=table.name), Link(table.name, made.column(table.name), made.name)
+        bound = BoundEntity(entity.name, entity.keys, dtypes, made.name, KEY, table.name, virtual=True, own=own)
+    return _Standing({made.name: made}, (), {entity.name: bound})
 
 
 def stream_of(found: Rooted, view: LatestView) -> Stream:
@@ -147,8 +202,9 @@ def _like_keys(entity: Entity, view: LatestView, graph: Graph) -> tuple[str, ...
         return entity.keys
     message = f"{view.name}: {view.table} has no link to {entity.name} and no {' and '.join(entity.keys)}"
     hint = 'Say which columns of the table hold the key: keys = ["…"].'
-    there = [column.name for column in table.columns]
-    raise RequestError("FEATURE_LINK", view.about.said(message), name=entity.keys[0], candidates=there, hint=hint)
+    raise RequestError(
+        "FEATURE_LINK", view.about.said(message), name=entity.keys[0], candidates=table.offered, hint=hint
+    )
 
 
 # ------------------------------------------------------------ entities that a virtual table stands for
@@ -206,8 +262,8 @@ def _checked(entity: Entity, name: str, columns: tuple[str, ...], graph: Graph) 
     table = _table(entity, name, graph)
     for column in columns:
         if not table.has(column):
-            there = [one.name for one in table.columns]
-            raise _wrong(entity, "FEATURE_COLUMN", f"{name} has no column {column!r}", there, called=column)
+            message = f"{name} has no column {column!r}"
+            raise _wrong(entity, "FEATURE_COLUMN", message, table.offered, called=column)
     if len(columns) != len(entity.keys):
         message = f"its key is {' and '.join(entity.keys)}, and {name} joins by {' and '.join(columns)}"
         raise _wrong(entity, "FEATURE_ENTITY_KEY", message, hint="Name as many columns, in the same order.")

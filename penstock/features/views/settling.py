@@ -22,6 +22,7 @@ def fitting(features: FeatureSet, definitions: Definitions, graph: Graph) -> Fea
     entity = f"{quoted(features.table)}.{quoted(features.key)}"
     alone = ExpressionView("made", entity, {"key": entity})
     bound = bind(replace(definitions, views={alone.name: alone}, services={}), graph)
+    bound.must_not_be_broken("view", alone.name)
     table = bound.views[alone.name].entity.table
     return features.only(one.name for one in features.features if _fits(one.name, bound.graph, table))
 

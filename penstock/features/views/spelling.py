@@ -190,6 +190,7 @@ def age(told: str | float | dt.timedelta | None) -> int | None:
         found = _length(told)
     else:
         found = None if isinstance(told, bool) or not 0 <= told < 1e12 else round(told * 1_000_000)
+        found = None if found == 0 and told else found  # a length of less than a microsecond is not: any age
     if found is None or not 0 <= found < 2**62:
         hint = 'Write seconds, or a text such as "36 hours" or "1.5 days".'
         raise RequestError("FEATURE_TTL", f"{told!r} is no length of time", hint=hint)
@@ -200,7 +201,8 @@ def _length(text: str) -> int | None:
     match = re.fullmatch(r"\s*([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([a-z]+?)s?\s*", text)
     if match is None or match[2] not in _MICROSECONDS:
         return None
-    return round(Decimal(match[1]) * _MICROSECONDS[match[2]])
+    length = Decimal(match[1]) * _MICROSECONDS[match[2]]
+    return None if length and not round(length) else round(length)
 
 
 def dtypes(told: Mapping[str, str]) -> dict[str, Dtype]:

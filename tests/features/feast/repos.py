@@ -136,7 +136,7 @@ NASTY = {
 
         from feast import Entity, FeatureService, FeatureView, Field, FileSource, LabelView, SnowflakeSource
         from feast.data_format import DeltaFormat
-        from feast.types import Array, Float32, Int64, String
+        from feast.types import Array, Bytes, Float32, Int64, String
 
         plain = Entity(name="plain", join_keys=["plain_id"])
         KIND = "x"
@@ -145,7 +145,7 @@ NASTY = {
         elsewhere = SnowflakeSource(name="s", database="DB", schema="PUBLIC", table="ROWS", timestamp_field="at")
         secret = FileSource(path=os.environ["ROWS"], timestamp_field="at")
         fields = [Field(name="v", dtype=Int64), Field(name="tags", dtype=Array(String)),
-                  Field(name="vector", dtype=Array(Float32))]
+                  Field(name="vector", dtype=Array(Float32)), Field(name="blobs", dtype=Array(Bytes))]
 
         for size in (1, 2):
             view = FeatureView(name="in_a_loop", entities=[plain], source=source, schema=fields)

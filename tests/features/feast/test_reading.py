@@ -64,6 +64,13 @@ def test_arithmetic_on_demand_is_pql(tmp_path):
     }
 
 
+def test_what_is_calculated_is_a_float_and_is_said_to_be(tmp_path):
+    whole = DRIVERS.replace('Field(name="half", dtype=Float64)', 'Field(name="half", dtype=Int64)')
+    assert whole != DRIVERS
+    _, found = read(tmp_path, {"definitions.py": whole})
+    assert "that half is Int64: what is calculated is a float" in {one.reason for one in found.left_out}
+
+
 def test_modules_paths_mappings_and_roles(tmp_path):
     told, found = read(tmp_path, LOCATIONS)
     assert not found.left_out
@@ -96,8 +103,8 @@ def test_no_code_is_run_and_what_it_would_make_is_named(tmp_path, monkeypatch):
     assert "on_unnamed" in why
     assert why["ratio"] == "its function is more than arithmetic of columns"
     assert why["bad_service"] == "snow was not carried over"
-    assert why["good:vector"] == "Array is no kind of value here"
-    assert told["features"]["good"]["columns"] == ["v", "tags"]
+    assert why["good:blobs"] == "Array(Bytes) is no kind of value here"
+    assert told["features"]["good"]["columns"] == ["v", "tags", "vector"]
     assert told["services"] == {"good_service": {"features": ["good:v", "good:tags"]}}
     assert set(told["entities"]) == {"plain"}
     assert set(told["features"]) == {"good"}
@@ -124,6 +131,7 @@ def test_a_schema_that_is_not_written_is_that_of_the_file(tmp_path):
     """
     told, found = read(tmp_path, {"views.py": text})
     assert told["features"]["view"]["columns"] == ["v"]
+    assert told["features"]["view"]["tags"] == {"data_source": "data/rows.parquet"}
     assert told["tables"]["rows"]["mode"] == "compare"
     assert reasons(found) == {"view:b": "binary is no kind of value here"}
 
@@ -190,3 +198,27 @@ def test_hostile_text_does_not_stop_it(tmp_path):
     }
     told, _ = read(tmp_path, files)
     assert told["entities"] == {"a": {"key": ["a"]}}
+
+
+STARS = """
+    from feast import *
+    from feast.types import *
+    k = Entity(name="k")
+    fields = [Field(name="v", dtype=Int64), Field(name="l", dtype=Array(Bool))]
+    rows = FeatureView(name="rows", entities=[k], schema=fields,
+                       source=FileSource(path="data/rows", timestamp_field="at"))
+    more = FeatureView(name="more", entities=[k], source=FileSource(path="data/rows", timestamp_field="at"))
+    gone = FeatureView(name="gone", entities=[k], schema=[Field(name="v", dtype=Map)],
+                       source=FileSource(path="data/gone.parquet", timestamp_field="at"))
+"""
+
+
+def test_stars_folders_and_sources_said_twice(tmp_path):
+    folder = tmp_path / "repo" / "data" / "rows"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table({"k": [1], "at": pa.array([0], pa.timestamp("us")), "v": [1]}), folder / "1.parquet")
+    told, found = read(tmp_path, {"views.py": STARS})
+    assert {name: view["columns"] for name, view in told["features"].items()} == {"rows": ["v", "l"], "more": ["v"]}
+    assert set(told["tables"]) == set(told["sources"]) == {"rows"}
+    assert told["features"]["more"]["table"] == "rows"
+    assert reasons(found)["gone"] == "none of its features has a kind that there is here"

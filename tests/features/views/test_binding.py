@@ -217,7 +217,7 @@ MISTAKES: list[tuple[list[Entity | View | Service], str, str]] = [
     ([of("COUNT(trips.*, -30, 0)")], "PQL_JOIN_MISSING_FOREIGN_KEY", "line 3"),
     ([LAST, RoleView("r", "lost", {})], "FEATURE_ROLE", "'lost' is no stored view"),
     ([LAST, RoleView("r", "last", {"id": "x"})], "FEATURE_ROLE", "'id' is no key of customer"),
-    ([LAST, RoleView("r", "last", {}), RoleView("s", "r", {})], "FEATURE_ROLE", "'r' is a role itself"),
+    ([LAST, RoleView("r", "last", {}), RoleView("s", "r", {})], "FEATURE_ROLE", "'r' is a role itself, of last"),
     ([OnDemandView("d", {"x": "1 + a"}, {}, {"a": Dtype.INT}), RoleView("r", "d", {})], "FEATURE_ROLE", "on demand"),
     ([OnDemandView("d", {"x": "a + b"}, {}, {"a": Dtype.INT})], "PQL_INPUT_UNKNOWN", "d:x: b is no input"),
     ([OnDemandView("d", {"x": "orders.amount"}, {}, {"a": Dtype.INT})], "PQL_INPUT_UNKNOWN", "orders.amount is no"),
@@ -246,6 +246,16 @@ def test_a_mistake_is_told_with_its_place(declared, code, words):
     assert caught.value.code == code
     assert words in caught.value.message
     assert isinstance(caught.value, RequestError)
+
+
+def test_a_role_of_a_role_is_told_which_role_it_is():
+    place = LatestView("at_place", "place", "trips", {"km": "km"}, ("origin",))
+    first = RoleView("origin", "at_place", {"place_id": "origin_id"})
+    with pytest.raises(RequestError, match=r'view = "at_place", keys = { place_id = "home_id" }'):
+        town(place, first, RoleView("home", "origin", {"origin_id": "home_id"}))
+    with pytest.raises(RequestError, match=r'view = "at_place", keys = { place_id = "home_id" }'):
+        town(place, first, RoleView("home", "origin", {"place_id": "home_id"}))
+    assert town(place, first, RoleView("home", "at_place", {"place_id": "home_id"})).views["home"].kept == "at_place"
 
 
 def test_a_service_in_a_service_and_an_entity_without_tables_are_told_what_to_do():
@@ -288,7 +298,7 @@ def test_an_undeclared_entity_whose_name_is_taken_by_another_is_told():
 
 def test_a_project_that_nothing_was_brought_into_yet_is_told():
     with pytest.raises(RequestError, match="No table has been brought in yet: penstock run"):
-        bind(Definitions({"customer": CUSTOMER}, {"last": LAST}), Graph(()))
+        bind(Definitions({"customer": CUSTOMER}, {"last": LAST}), Graph(())).must_be_sound()
 
 
 def test_a_service_may_name_a_view_like_a_table_and_an_entity():

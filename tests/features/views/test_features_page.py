@@ -52,5 +52,5 @@ def test_the_pages_mistake_is_told_as_it_says(folder):
     write(folder, "features/recent.pql", FILES["features/recent.pql"].replace("SUM(orders.amount", "SUM(orders.amuont"))
     (told,) = re.findall(r"```text\n(.*?)\n```", PAGE, re.DOTALL)
     with pytest.raises(PenstockError) as caught:
-        _ = penstock.open(folder).features.bound
+        penstock.open(folder).features.bound.must_be_sound()
     assert str(caught.value) == told

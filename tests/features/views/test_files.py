@@ -197,6 +197,8 @@ MISTAKES = [
     ({"toml": "[features.x]\ncolumns = ['a', 'a']\ntable = 't'\nentity = 'e'"}, "FEATURE_TWICE", "a column twice"),
     ({"toml": LATEST + "ttl = '1 fortnight'"}, "FEATURE_TTL", "[features.x] ttl: '1 fortnight'"),
     ({"toml": LATEST + "ttl = -1"}, "FEATURE_TTL", "-1 is no length"),
+    ({"toml": LATEST + "ttl = 0.0000001"}, "FEATURE_TTL", "1e-07 is no length"),
+    ({"toml": LATEST + "ttl = '0.0000001 seconds'"}, "FEATURE_TTL", "'0.0000001 seconds' is no length"),
     ({"toml": LATEST + "ttl = true"}, "FEATURE_TTL", "True is no length"),
     ({"toml": LATEST + "ttl = nan"}, "FEATURE_TTL", "nan is no length"),
     ({"toml": LATEST + "ttl = []"}, "PROJECT_VALUE", "no length of time"),
@@ -250,7 +252,7 @@ def test_the_line_that_is_wrong_is_underlined(tmp_path):
 def test_an_expression_that_does_not_fit_is_told_with_its_line(tmp_path):
     found = read(tmp_path, a_pql=LINE + "x = COUNT(orders.*,\n   -9, 0)\ny = SUM(orders.amuont, -9, 0)")
     with pytest.raises(PenstockError) as caught:
-        bind(found, GRAPH)
+        bind(found, GRAPH).must_be_sound()
     assert caught.value.message == "features/a.pql, line 4: a:y: orders has no column 'amuont'"
     assert caught.value.suggestion == "amount"
     assert "SUM(orders.amuont, -9, 0)\n             ~~~~~~" in str(caught.value)

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from penstock.errors import PenstockError, RequestError
+from penstock.errors import RequestError
 from penstock.features.views.binding import bind
 from penstock.features.views.bound import Bound
 from penstock.features.views.chosen import output_names, resolve
@@ -44,15 +44,16 @@ ON_DEMAND = {"inputs": {"a": "v:km"}, "expressions": {"b": "a / 2"}}
     {"driver": {"key": "driver_id"}}, {"v": ON_DEMAND, "w": {"inputs": {"a": "v:b"}, "expressions": {"c": "a"}}}, {}
 )
 def test_sections_are_understood_or_refused(entities, features, services):
-    """What is understood can be asked for, whatever it says."""
+    """What is understood can be asked for, whatever it says; and each section is either that or broken, never both."""
     file = ProjectFile(Path("nowhere"), "x", entities=entities, features=features, services=services)
-    try:
-        bound = bind(definitions_of(Site(file, lambda: 0)), GRAPH)
-    except PenstockError as error:
-        assert error.code.startswith(("PROJECT_", "FEATURE_", "PQL_"))
-        assert isinstance(error, RequestError)
-    else:
-        _asked_for(bound)
+    bound = bind(definitions_of(Site(file, lambda: 0)), GRAPH)
+    for one in bound.broken:
+        assert one.error.code.startswith(("PROJECT_", "FEATURE_", "PQL_"))
+        assert isinstance(one.error, RequestError)
+    _asked_for(bound)
+    broken = {(one.what, one.name) for one in bound.broken}
+    assert sorted((*bound.names, *(name for what, name in broken if what == "view"))) == sorted(features)
+    assert sorted((*bound.services, *(name for what, name in broken if what == "service"))) == sorted(services)
 
 
 def _asked_for(bound: Bound) -> None:

@@ -69,7 +69,7 @@ def test_on_demand_features_come_from_what_they_are_worked_out_of():
 
 
 def test_views_are_listed_with_what_they_are():
-    kinds = {one["view"]: (one["kind"], one["entity"], one["features"]) for one in listed(BOUND)}
+    kinds = {one["view"]: (one["kind"], one["entity"], one["features"]) for one in listed(BOUND)["views"]}
     assert kinds == {
         "recent": ("expressions", "customer", 3),
         "trip": ("latest", "driver", 1),

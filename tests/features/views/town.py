@@ -42,8 +42,10 @@ CUSTOMER = Entity("customer", ("customer_id",), "customers")
 
 
 def town(*declared: Entity | View | Service, graph: Graph = GRAPH) -> Bound:
-    """These definitions, with the town's entities, fitted to its tables."""
-    return bind(definitions((DRIVER, STOCK, PLACE, CUSTOMER, *declared)), graph)
+    """These definitions, with the town's entities, fitted to its tables. Raises the first error where any is broken."""
+    bound = bind(definitions((DRIVER, STOCK, PLACE, CUSTOMER, *declared)), graph)
+    bound.must_be_sound()
+    return bound
 
 
 def definitions(declared: Iterable[Entity | View | Service]) -> Definitions:
@@ -68,5 +70,8 @@ def site(folder: Path, **files: str) -> Site:
 
 
 def read(folder: Path, **files: str) -> Definitions:
-    """The definitions of a project with these files."""
-    return definitions_of(site(folder, **files))
+    """The definitions of a project with these files. Raises the error of the first that is broken."""
+    found = definitions_of(site(folder, **files))
+    for one in found.broken:
+        raise one.error
+    return found
