@@ -94,8 +94,8 @@ def misnamed(one: Wanted, known: Collection[str]) -> RequestError | None:
 
 
 def roles_of(intake: Intake, before: Roles) -> Roles:
-    """A table's roles as the project has them now: time and links may be said, or corrected, at any moment."""
-    return replace(before, happened=intake.happened, links=dict(intake.links) or None)
+    """A table's roles as the project has them now: clocks and links may be said, or corrected, at any moment."""
+    return replace(before, happened=intake.happened, known=intake.known, links=dict(intake.links) or None)
 
 
 def _is_plain(name: str) -> bool:

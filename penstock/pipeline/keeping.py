@@ -6,33 +6,27 @@ from collections.abc import Mapping
 from contextlib import closing
 from hashlib import blake2b
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, RequestError
 from penstock.features.views.bound import Bound
+from penstock.features.views.broken import left_alone
 from penstock.lake.kept import content_of
 from penstock.lake.versioned import VersionedTable
-from penstock.pipeline.featurefiles import bound_of
 from penstock.pipeline.journal import Outcome
 from penstock.pipeline.site import Site
 from penstock.pipeline.stages import Progress, Stage
-from penstock.schema import Graph
 from penstock.settings import VERSION, Settings
 
 NAME = "online store"
 
 
-def features_of(site: Site, graph: Graph) -> Bound | PenstockError:
-    """The declared features, fitted to tables, or why they do not fit."""
-    try:
-        return bound_of(site, graph)
-    except PenstockError as error:
-        return error
+def keep_stage(site: Site, features: Bound, kept: Mapping[str, VersionedTable]) -> Stage:
+    """The stage that brings every sound view into step; skipped where store and lake are as it left them.
 
-
-def keep_stage(site: Site, features: Bound | PenstockError, kept: Mapping[str, VersionedTable]) -> Stage:
-    """The stage that brings every view into step; skipped where store and lake are as it left them."""
-    if isinstance(features, PenstockError):
-        return Stage("features", NAME, "keep what is served in step", broken=features)
+    Where a view is broken the others are brought into step, and then the stage fails: what the store holds of the
+    broken one stays.
+    """
     tables = tuple(table.name for table in features.graph if table.name in kept)
+    wanting = left_alone(features.broken)
 
     def do(progress: Progress) -> Outcome:
         from penstock.online.stores import open_store
@@ -41,22 +35,31 @@ def keep_stage(site: Site, features: Bound | PenstockError, kept: Mapping[str, V
         settings = Settings.from_environment()
         with closing(open_store(site.online_url)) as store:
             done = sync(features, site.lake, store, settings=settings, now=site.now, progress=progress)
+        if wanting is not None:
+            raise wanting
         told = {one.view: one.how for one in done}
         return Outcome(None, sum(one.rows for one in done), any(one.how != "nothing" for one in done), told)
 
-    sentence = f"keep {len(features.views)} feature views in step with the lake"
-    state = _state(features, kept, tables) if _held(site, features) else ""
-    return Stage("features", NAME, sentence, tables, state, do=do)
+    count = len(features.views)
+    sentence = f"keep {count} feature view{'' if count == 1 else 's'} in step with the lake"
+    try:
+        touched = not _held(site, features)
+    except RequestError as error:
+        return Stage("features", NAME, sentence, tables, broken=error)
+    state = _state(features, kept, tables) if kept.keys() >= set(tables) else ""
+    return Stage("features", NAME, sentence, tables, state, touched, wanting=wanting, do=do)
 
 
 def _held(site: Site, features: Bound) -> bool:
-    """Whether the store holds every view as it is declared."""
+    """Whether the store holds every view as it is declared. Raises ``RequestError`` for a place that can be none."""
     from penstock.online.catalogue import all_live
     from penstock.online.stores import open_store
 
     try:
         with closing(open_store(site.online_url)) as store:
             held = {name: state.version for name, state in all_live(store).items()}
+    except RequestError:
+        raise
     except PenstockError:
         return False  # the stage itself will say so
     return held == {view.kept: features.views[view.kept].fingerprint for view in features.views.values()}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from penstock.inference.kinds import plain_kind
-from penstock.lake.canonical import dtype_of
+from penstock.lake.canonical import declared_dtype, items_of
 from penstock.lake.versioned import DELETED, KNOWN, Lake, Roles
 from penstock.pipeline.site import aside
 from penstock.schema import Column, Dtype, Graph, Kind, Link, Table
@@ -45,5 +45,7 @@ def known_graph(tables: Mapping[str, tuple[pa.Schema, Roles]]) -> Graph:
 
 
 def _column(field: pa.Field, identifies: bool) -> Column:
-    dtype = dtype_of(field.type) or Dtype.FLOAT
-    return Column(field.name, dtype, Kind.ID if identifies else plain_kind(dtype))
+    items = items_of(field.type)
+    dtype = Dtype.LIST if items else declared_dtype(field.type)
+    kept = None if items is Dtype.STRING else items
+    return Column(field.name, dtype, Kind.ID if identifies else plain_kind(dtype), items=kept)

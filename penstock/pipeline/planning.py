@@ -109,15 +109,19 @@ def _step(stage: Stage, walk: Walk, before: Mapping[tuple[str, str], Run], runni
     if obstacle is not None:
         broken = walk.broken_by(stage.name) if obstacle.code == "CHANGE_BREAKS" else ()  # the verdict tells the rest
         return Step(stage, "refused", f"breaks {', '.join(broken)}" if broken else str(obstacle))
+    if changed := walk.redefined(stage):
+        return Step(stage, "runs", changed)
     fed = sorted(set(stage.needs) & set(running))
     if fed:
         return Step(stage, "runs", f"if {', '.join(fed)} bring{'s' if len(fed) == 1 else ''} something new")
     done = before.get((stage.kind, stage.name))
-    if stage.fingerprint and done is not None and done.fingerprint == stage.fingerprint:
+    if done is not None and stage.is_done(done.fingerprint):
         return Step(stage, "unchanged", "")
     if done is None:
         return Step(stage, "runs", "for the first time")
-    changed = "its source, settings, contract or inputs changed, or the lake did"
+    if stage.touched:
+        return Step(stage, "runs", "what it made is not as its last run left it")
+    changed = "its source, settings, contract or inputs changed"
     return Step(stage, "runs", changed if stage.fingerprint else "what is new only reading tells")
 
 
@@ -158,3 +162,4 @@ def _strangers(walk: Walk, made: Collection[str]) -> Iterator[str]:
         if labels.entity not in there:
             yield f"[labels.{name}] entity: nothing makes a table {labels.entity}"
     yield from walk.unanswerable()
+    yield from walk.unfit()

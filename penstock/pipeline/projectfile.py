@@ -83,6 +83,7 @@ class StreamSettings:
     key: tuple[str, ...] = ()
     time: str | None = None
     links: Mapping[str, str] = field(default_factory=dict)
+    known: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,13 @@ class OnlineSettings:
     A project whose file has the section keeps its store in step with every run.
 
     ``store`` is a folder (LMDB), ``redis://…``, ``postgresql://…``, or ``live``: the sources themselves are asked.
+    ``timeout`` is how many seconds `penstock serve` waits for what is asked before it answers 503: by default 2 for a
+    store's server, 30 for sources.
     """
 
     store: str = ".penstock/online"
     log: int = 100
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def run(
             share = _part(progress, min(done / about, 1.0), 1 / about)
             share(str(stage), 0.0)
             known = before.get((stage.kind, stage.name))
-            if known is not None and not anew and stage.fingerprint and stage.fingerprint == known.fingerprint:
+            if known is not None and not anew and stage.is_done(known.fingerprint):
                 journal.note_unchanged(known, batch, now())
             else:
                 _do(stage, journal, batch, share, now)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from penstock.errors import RequestError
 from penstock.lake.ingest import Check
 from penstock.lake.reserved import DEAD, DEAD_KEY
 from penstock.lake.versioned import Lake, Roles, open_lake
@@ -78,11 +79,19 @@ class Site:
     def online_url(self) -> str:
         """Where the online store is, with its secrets; a path is made absolute.
 
-        Raises ``RequestError`` for a secret that is not set.
+        Raises ``RequestError`` for a secret that is not set, and for a path that can be no folder.
         """
         place = Place(self.file.path.name, "online", "store")
-        whole = filled(self.online.store, place).removeprefix("lmdb:")
-        return whole if "://" in whole or whole == LIVE else os.path.normpath(self.file.folder / whole)
+        whole = filled(self.online.store, place).removeprefix("lmdb:").strip()
+        if "://" in whole or whole == LIVE:
+            return whole
+        folder = Path(os.path.normpath(self.file.folder / whole))
+        file = next((path for path in (folder, *folder.parents) if path.is_file()), None)
+        if file is not None or not whole:
+            why = f"is kept in a folder, and {file} is a file" if whole else "has to be somewhere, and this is empty"
+            hint = f'Name a folder: store = "{OnlineSettings().store}"; or redis://…, postgresql://…, {LIVE}.'
+            raise RequestError("PROJECT_VALUE", f"{place}: a store {why}", hint=hint)
+        return str(folder)
 
     def gate(self, contract: Contract | None) -> Check | None:
         """What looks at a table's staged rows before they are committed."""

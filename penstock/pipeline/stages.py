@@ -20,7 +20,8 @@ class Stage:
     """One thing to do: what it makes, in a sentence, from which tables, and how.
 
     ``fingerprint`` tells all that the result rests on, so that a stage whose newest run ended well with the same one
-    is skipped; empty where only doing it can tell (a server's tables). ``broken`` says why it cannot be done at all.
+    is skipped; empty where only doing it can tell (a server's tables). ``touched`` says that the lake is not as that
+    run left it: then it is done. ``broken`` says why it cannot be done at all, ``wanting`` why a part of it cannot.
     """
 
     kind: Kind
@@ -28,8 +29,14 @@ class Stage:
     sentence: str
     needs: tuple[str, ...] = ()
     fingerprint: str = ""
+    touched: bool = False
     broken: PenstockError | None = None
+    wanting: PenstockError | None = None
     do: Callable[[Progress], Outcome] = field(repr=False, compare=False, default=lambda progress: Outcome())
+
+    def is_done(self, fingerprint: str) -> bool:
+        """Whether a run that ended well with this fingerprint need not be done again."""
+        return bool(self.fingerprint) and not self.touched and self.fingerprint == fingerprint
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}: {self.sentence}"

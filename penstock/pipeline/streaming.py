@@ -22,4 +22,5 @@ def _stream(file: ProjectFile, told: StreamSettings) -> Stream:
     url = filled(told.url, place)
     if url.startswith("folder:"):
         url = f"folder:{file.located(url.removeprefix('folder:'), place)}"
-    return Stream(told.name, url, told.table or told.name, told.key, told.time, links=dict(told.links) or None)
+    links = dict(told.links) or None
+    return Stream(told.name, url, told.table or told.name, told.key, told.time, links=links, known=told.known)

@@ -10,7 +10,9 @@ from hashlib import blake2b
 import pyarrow as pa
 
 from penstock.errors import PenstockError, system_error
+from penstock.features.views.binding import bind
 from penstock.features.views.bound import Bound
+from penstock.features.views.declared import Definitions
 from penstock.lake.ingest.feeds.listing import listing
 from penstock.lake.kept import content_of
 from penstock.lake.versioned import KNOWN, OWN_COLUMNS, Roles, VersionedTable
@@ -20,10 +22,13 @@ from penstock.pipeline.change import Changes, Dependant, Use, Verdict, judged
 from penstock.pipeline.comparing import compared
 from penstock.pipeline.dependants import dependants, of_itself
 from penstock.pipeline.derive import Derivation, Lineage, Origin, lineage_of, load
+from penstock.pipeline.derive.recipes import recipes_of
+from penstock.pipeline.featurefiles import bound_of, definitions_of
 from penstock.pipeline.intakes import Look, Wanted, looks, misnamed, roles_of, wanted
 from penstock.pipeline.journal import Run
-from penstock.pipeline.keeping import NAME, features_of, keep_stage
+from penstock.pipeline.keeping import NAME, keep_stage
 from penstock.pipeline.knowngraph import graph_of, known_graph
+from penstock.pipeline.redefined import Known, Redefining
 from penstock.pipeline.site import Site, aside
 from penstock.pipeline.stages import KINDS, Kind, Stage
 from penstock.pipeline.work import derive_stage, ingest_stage
@@ -99,7 +104,8 @@ class Walk:
 
     def concerns(self, stage: Stage, tables: Collection[str]) -> bool:
         """Whether a stage makes one of these tables, or keeps one from being made."""
-        unread = stage.broken is not None and stage.kind == "derive" and bool({*self.files()} & {*tables})
+        files = {*self.files()}
+        unread = stage.kind == "derive" and stage.name not in files and bool(files & {*tables})
         return unread or (bool({*stage.needs} & {*tables}) if stage.kind == "features" else stage.name in tables)
 
     def stages(self, kinds: Collection[Kind] = KINDS) -> Iterator[Stage]:
@@ -122,26 +128,68 @@ class Walk:
 
     def _deriving(self) -> Iterator[Stage]:
         derivations = self._known if self.still else self.derivations(self.kept())
-        if isinstance(derivations, PenstockError):
+        coming = tuple(sorted(self.brought() - self._before.keys()))
+        if isinstance(derivations, PenstockError) and self.still and _waits(derivations, coming):
+            for name in self.files():
+                yield Stage("derive", name, "derive from tables, of which some are yet to be brought in", coming)
+        elif isinstance(derivations, PenstockError):
             yield Stage("derive", "tables", "read the definitions of derived tables", broken=derivations)
-            return
+        else:
+            yield from self._derived(derivations)
+
+    def _derived(self, derivations: tuple[Derivation, ...]) -> Iterator[Stage]:
+        made = (self._redefined if self.still else self._redefining(derivations, self.kept())).all
         for derivation in derivations:
-            contract = self.contracts.get(derivation.name)
-            yield self._unless_touched(derive_stage(self.site, derivation, contract, self._state(derivation, contract)))
+            contract, changed = self.contracts.get(derivation.name), made.get(derivation.name)
+            stage = derive_stage(self.site, derivation, contract, self._state(derivation, contract))
+            broken = None if changed is None else changed.error()
+            yield self._unless_touched(stage if broken is None else replace(stage, broken=broken))
+
+    def redefined(self, stage: Stage) -> str:
+        """What the next run makes otherwise of a derived table's columns, and of features on them; empty for others."""
+        return str(self._redefined.all.get(stage.name, "")) if stage.kind == "derive" else ""
+
+    @cached_property
+    def _redefined(self) -> Redefining:
+        return self._redefining(self._derivations, self._before)
+
+    def _redefining(self, derivations: tuple[Derivation, ...], tables: Mapping[str, VersionedTable]) -> Redefining:
+        return Redefining(self._definitions, tables, self._data(tables), derivations, self._features)
 
     def _keeping(self) -> Stage:
         """The stage of the online store; before all tables are there nobody can say whether features fit them."""
-        features = self._features if self.still else features_of(self.site, graph_of(self.site.lake))
-        if self.still and isinstance(features, PenstockError) and not set(self.names()) <= set(self._before):
+        if not self.still:
+            return keep_stage(self.site, bound_of(self.site, graph_of(self.site.lake)), self.kept())
+        if self._to_be.broken and not self._is_all_there:
             return Stage("features", NAME, "keep what is served in step", self.names())
-        return keep_stage(self.site, features, self.kept())
+        return keep_stage(self.site, self._to_be, self.kept())
+
+    @cached_property
+    def _to_be(self) -> Bound:
+        """The declared features as they will fit once the derived tables' files have been run."""
+        return self._redefined.after()
+
+    @property
+    def _is_all_there(self) -> bool:
+        """Whether every table of a source has been brought in."""
+        return {one.intake.table for one in self.wanted} <= set(self._before)
+
+    def unfit(self) -> Iterator[str]:
+        """The definitions of features that are broken, and why; nothing before all tables are there.
+
+        Left out is what the stage of the online store tells.
+        """
+        told = ("view", "file") if self.site.keeps_online else ()
+        for one in self._to_be.broken if self._is_all_there else ():
+            if one.what not in told:
+                yield f"{one}: {one.error.message}"
 
     def _unless_touched(self, stage: Stage) -> Stage:
         """The stage; never to be skipped where the lake is no longer at the version that its newest run left."""
         done, table = self._done.get((stage.kind, stage.name)), self._before.get(stage.name)
         newest = None if table is None else table.newest()
         at = None if newest is None else newest.number
-        return stage if done is not None and done.version == at else replace(stage, fingerprint="")
+        return replace(stage, touched=done is None or done.version != at)
 
     @cached_property
     def _done(self) -> Mapping[tuple[str, str], Run]:
@@ -181,7 +229,9 @@ class Walk:
         return judged(changes, one.intake.table, known, self._downstream, set(one.settings.drops) - retyped)
 
     def obstacle(self, stage: Stage) -> PenstockError | None:
-        """Why a table cannot be brought in as things are; None where nothing is in the way."""
+        """Why a stage cannot do all of its work as things are; None where nothing is in the way."""
+        if stage.kind == "features":
+            return stage.wanting
         one = self._by_name.get(stage.name) if stage.kind == "ingest" else None
         try:
             return None if one is None else self.verdict(one).error()
@@ -208,17 +258,26 @@ class Walk:
 
     @cached_property
     def _dependants(self) -> tuple[Dependant, ...]:
-        bound = None if isinstance(self._features, PenstockError) else self._features
-        return dependants(self._derivations, self.contracts, self.site.file.queries, self._graph, bound)
+        return dependants(self._derivations, self.contracts, self.site.file.queries, self._graph, self._features)
 
     @cached_property
-    def _features(self) -> Bound | PenstockError:
-        """The declared features as they fitted when the walk began, or why they do not."""
-        return features_of(self.site, self._graph)
+    def _features(self) -> Bound:
+        """The declared features as they fitted when the walk began."""
+        return bind(self._definitions, known_graph(self._data(self._before)), recipes_of(self._before))
+
+    @cached_property
+    def _definitions(self) -> Definitions:
+        """What the files declare; Python files among them are run to read them, once a walk."""
+        return definitions_of(self.site)
 
     @cached_property
     def _graph(self) -> Graph:
         return known_graph({name: (table.schema, self._roles(table)) for name, table in self._before.items()})
+
+    def _data(self, tables: Mapping[str, VersionedTable]) -> Known:
+        """The tables that features are made from, with the roles that the next run gives them."""
+        kept = {name: table for name, table in tables.items() if not aside(name, table.roles)}
+        return {name: (table.schema, self._roles(table)) for name, table in kept.items()}
 
     def _roles(self, table: VersionedTable) -> Roles:
         """A table's roles as the next run makes them."""
@@ -226,7 +285,7 @@ class Walk:
         if one is None:
             return table.roles
         roles = roles_of(one.intake, table.roles)
-        there = {roles.happened or KNOWN, *linking(roles.links or {})} <= set(table.schema.names)
+        there = {roles.happened or KNOWN, roles.known or KNOWN, *linking(roles.links or {})} <= set(table.schema.names)
         return roles if there else table.roles
 
     def _read(self, names: tuple[str, ...]) -> Mapping[str, VersionedTable]:
@@ -263,6 +322,12 @@ class Walk:
         kept = self.kept() if self.still else self._read(derivation.reads)
         told += [str(content_of(kept[name])) for name in derivation.reads if name in kept]
         return blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
+
+
+def _waits(error: PenstockError, coming: Collection[str]) -> bool:
+    """Whether a derived table only lacks a table that a run brings in before it."""
+    lacking = (error.name or "").casefold()
+    return error.code == "DERIVE_UNKNOWN_TABLE" and lacking in {name.casefold() for name in coming}
 
 
 def without_own(schema: pa.Schema) -> pa.Schema:

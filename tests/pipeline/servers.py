@@ -11,7 +11,7 @@ from penstock.project import Project, open_project
 from tests.lake.ingest.test_sources import on_mysql, on_postgres
 from tests.pipeline.shop import write
 
-WAITS = 60
+WAITS = 180
 
 
 @dataclass(frozen=True)

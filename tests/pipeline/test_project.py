@@ -375,6 +375,18 @@ def test_nothing_is_unchanged_where_the_lake_has_lost_it(folder):
     assert project.rows("customers").num_rows == 60
 
 
+def test_a_plan_right_after_a_run_has_nothing_to_do(folder):
+    file = folder / "penstock.toml"
+    view = '[features.plans]\nentity = "customers.customer_id"\ntable = "customers"\ncolumns = ["plan"]\n'
+    file.write_text(f'{file.read_text()}\n{view}[online]\nstore = ".penstock/online"\n')
+    write(folder, "tables/ids.sql", "SELECT order_id, customer_id FROM orders")
+    for _ in range(2):
+        assert {run.state for run in opened(folder).run()} <= {"done", "unchanged"}
+        assert {step.prospect for step in opened(folder).plan().steps} == {"unchanged"}
+    shutil.rmtree(folder / ".penstock" / "online")
+    assert [str(step.stage.kind) for step in opened(folder).plan().steps if step.prospect == "runs"] == ["features"]
+
+
 def test_a_derived_table_without_a_key_breaks_no_question(folder):
     write(folder, "tables/ids.sql", "SELECT order_id, customer_id FROM orders")
     project = opened(folder)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from penstock.errors import RequestError, SchemaError
 from penstock.features.views.binding import bind
 from penstock.features.views.bound import Bound
-from penstock.features.views.declared import Definitions, Entity, Service, View
+from penstock.features.views.broken import Sieve, What
+from penstock.features.views.declared import Definitions, Entity, Service, what_of
+from penstock.pipeline.derive.recipes import recipes_of
 from penstock.pipeline.derive.written import text_of
 from penstock.pipeline.featurefiles.pql import pql_view
 from penstock.pipeline.featurefiles.python import python_declared
@@ -18,54 +21,83 @@ from penstock.pipeline.site import Site
 from penstock.schema import Graph
 
 FOLDER = "features"
-_One = TypeVar("_One", bound=Declared)
 
 
 def definitions_of(site: Site) -> Definitions:
     """The features of a project: of ``penstock.toml``, and of ``*.pql`` and ``*.py`` in its folder ``features``.
 
-    Reading a Python file runs it; files whose names begin with ``_`` are passed over. Raises ``RequestError`` for
-    what is not understood, with its place, and for a name that is declared twice, with both places.
+    Reading a Python file runs it; files whose names begin with ``_`` are passed over. What is not understood is
+    ``broken``, with its place; so is a name that is declared twice, with both places.
     """
-    entities: dict[str, Entity] = {}
-    views: dict[str, View] = {}
-    services: dict[str, Service] = {}
-    for one in _all(site):
-        if isinstance(one, Entity):
-            _add(entities, one, "an entity")
-        elif isinstance(one, Service):
-            _add(services, one, "a service")
-        else:
-            _add(views, one, "a view")
-    return Definitions(entities, views, services)
+    found = _Found()
+    for what, name, read in declared_in(site.file):
+        found.add(what, name, partial(_of_section, read))
+    folder = site.file.folder / FOLDER
+    for path in sorted(path for path in folder.glob("*") if not path.name.startswith(("_", "."))):
+        file = f"{FOLDER}/{path.name}"
+        if path.suffix == ".pql" and path.is_file():
+            found.add("view", path.stem, partial(_of_pql, path, file))
+        elif path.suffix == ".py" and path.is_file():
+            found.add("file", file, partial(_of_python, path, file))
+    return found.definitions
 
 
 def bound_of(site: Site, graph: Graph) -> Bound:
-    """The features of a project as they fit its tables. Raises as `definitions_of` and `bind`."""
-    return bind(definitions_of(site), graph)
+    """The features of a project as they fit its tables, whose derived ones are made as the lake has them."""
+    return bind(definitions_of(site), graph, recipes_of(site.lake.tables()))
 
 
-def _all(site: Site) -> Iterator[Declared]:
-    yield from declared_in(site.file)
-    folder = site.file.folder / FOLDER
-    for path in sorted(path for path in folder.glob("*") if not path.name.startswith(("_", "."))):
-        if path.suffix in (".pql", ".py") and path.is_file():
-            yield from _of_file(path, f"{FOLDER}/{path.name}")
+def _of_section(read: Callable[[], Declared]) -> list[Declared]:
+    return [read()]
 
 
-def _of_file(path: Path, file: str) -> Iterator[Declared]:
+def _of_pql(path: Path, file: str) -> list[Declared]:
+    return [pql_view(path, _text(path), file)]
+
+
+def _of_python(path: Path, file: str) -> list[Declared]:
+    return list(python_declared(path, _text(path), file))
+
+
+def _text(path: Path) -> str:
     try:
-        text = text_of(path)
+        return text_of(path)
     except SchemaError as error:
         raise RequestError("FEATURE_TEXT", f"{FOLDER}/{error.message}", hint=error.hint) from error
-    if path.suffix == ".py":
-        yield from python_declared(path, text, file)
-    else:
-        yield pql_view(path, text, file)
 
 
-def _add(into: dict[str, _One], one: _One, what: str) -> None:
-    if one.name in into:
-        message = f"{into[one.name].about.place} and {one.about.place} both declare {what} {one.name}"
-        raise RequestError("FEATURE_TWICE", message, name=one.name, hint="Rename one of them, or take it out.")
-    into[one.name] = one
+@dataclass(frozen=True)
+class _Found:
+    """What was declared so far, by what it is and its name, and what is broken."""
+
+    declared: dict[tuple[What, str], Declared] = field(default_factory=dict)
+    sieve: Sieve = field(default_factory=Sieve)
+
+    def add(self, what: What, name: str, read: Callable[[], list[Declared]]) -> None:
+        """What a section or a file declares."""
+        found: list[Declared] = []
+        with self.sieve.over(what, name):
+            found = read()
+        for one in found:
+            self._one(what_of(one), one)
+
+    def _one(self, what: What, one: Declared) -> None:
+        before = self.declared.setdefault((what, one.name), one)
+        if before is not one:
+            message = f"{before.about.place} and {one.about.place} both declare {_ARTICLES[what]} {what} {one.name}"
+            hint = "Rename one of them, or take it out."
+            self.sieve.hold(what, one.name, RequestError("FEATURE_TWICE", message, name=one.name, hint=hint))
+
+    @property
+    def definitions(self) -> Definitions:
+        """All of it; of what is broken in one place, nothing."""
+        sound = {place: one for place, one in self.declared.items() if not self.sieve.holds(*place)}
+        return Definitions(
+            {name: one for (_, name), one in sound.items() if isinstance(one, Entity)},
+            {name: one for (_, name), one in sound.items() if not isinstance(one, Entity | Service)},
+            {name: one for (_, name), one in sound.items() if isinstance(one, Service)},
+            self.sieve.broken,
+        )
+
+
+_ARTICLES: Mapping[What, str] = {"entity": "an", "view": "a", "service": "a"}

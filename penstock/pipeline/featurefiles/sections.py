@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from penstock.errors import RequestError
+from penstock.features.views.broken import What
 from penstock.features.views.declared import (
     About,
     Entity,
@@ -75,15 +77,19 @@ class _Service(_Told):
     features: tuple[str, ...]
 
 
-def declared_in(file: ProjectFile) -> Iterator[Declared]:
-    """All that the project's file declares. Raises ``RequestError`` with the section and key that is not understood."""
-    for section, told, read in (
-        ("entities", file.entities, _entity),
-        ("features", file.features, _view),
-        ("services", file.services, _service),
-    ):
+def declared_in(file: ProjectFile) -> Iterator[tuple[What, str, Callable[[], Declared]]]:
+    """What each section of the project's file declares: what it is, its name, and what reads it.
+
+    Reading raises ``RequestError`` with the section and key that is not understood.
+    """
+    sections: tuple[tuple[What, str, Mapping[str, object], Callable[[str, object, Place], Declared]], ...] = (
+        ("entity", "entities", file.entities, _entity),
+        ("view", "features", file.features, _view),
+        ("service", "services", file.services, _service),
+    )
+    for what, section, told, read in sections:
         for name, one in told.items():
-            yield read(name, one, Place(FILE, section).within(name))
+            yield what, name, partial(read, name, one, Place(FILE, section).within(name))
 
 
 def _entity(name: str, told: object, place: Place) -> Entity:

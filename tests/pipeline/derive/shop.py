@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from penstock.lake.sql import Sql
 from penstock.lake.versioned import Lake, Roles, VersionedTable, open_lake
 from penstock.pipeline.derive import Derivation, Derived, derive, load
+from tests.plainsql import plain_sql
 
 SECOND = 1_000_000
 ORDERS = pa.schema(
@@ -94,14 +94,14 @@ class Shop:
         """All row versions, oldest known first; instants as seconds."""
         table = self.table(name)
         order = ", ".join(f'"{key}"' for key in table.roles.key) or "1, 2"
-        with Sql({name: table.scan()}, rows="log") as sql:
+        with plain_sql({name: table.scan()}, "log") as sql:
             shown = "* REPLACE (epoch_us(_known) / 1e6 AS _known)"
             found = sql.arrow(f'SELECT {shown} FROM "{name}" ORDER BY {order}, _known NULLS FIRST')
         return found.to_pylist()
 
     def ask(self, query: str, *tables: str, version: int | None = None) -> list[tuple[Any, ...]]:
         """A query's rows over current rows, in order."""
-        with Sql({name: self.table(name).scan(version) for name in tables}) as sql:
+        with plain_sql({name: self.table(name).scan(version) for name in tables}) as sql:
             return ordered(sql.arrow(query))
 
 

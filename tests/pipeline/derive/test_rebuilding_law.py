@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from penstock.pipeline.derive import derive
 from tests.pipeline.derive.shop import SECOND, Shop
+from tests.plainsql import plain_sql
 
 TABLES = {
     "plain": """-- key: order_id
@@ -78,9 +79,7 @@ def test_a_table_brought_up_to_date_holds_what_its_query_gives(
 
 
 def _log(scan: Any) -> list[Any]:
-    from penstock.lake.sql import Sql
-
-    with Sql({"t": scan}, rows="log") as sql:
+    with plain_sql({"t": scan}, "log") as sql:
         return sql.arrow("SELECT * FROM t").to_batches()
 
 
