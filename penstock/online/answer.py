@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
+import msgspec
 import pyarrow as pa
 
 
@@ -17,9 +17,10 @@ class Status(IntEnum):
     NOT_FOUND = 3
     OUTSIDE_MAX_AGE = 4
 
+    __hash__ = int.__hash__
 
-@dataclass(frozen=True)
-class Online:
+
+class Online(msgspec.Struct, frozen=True):
     """Values in the request's order: ``values[i][j]`` is feature ``names[i]`` of the j-th entity.
 
     Values are plain Python: int, float, bool, str, list, ``datetime`` (UTC, without a zone), None. ``times`` are

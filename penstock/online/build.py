@@ -1,6 +1,8 @@
 """A holding's rows out of a database: the joins of training, for some keys or all, without what no one can ask again.
 
-The engine takes whole columns into memory, as it does for training; what is made of them goes by parts of keys.
+Rows of which only what they say themselves is kept are laid by key without a join, and columns are then taken for those
+that stay. The engine takes whole columns into memory, as it does for training; what is made of them goes by parts of
+keys.
 """
 
 from __future__ import annotations
@@ -14,11 +16,15 @@ import pyarrow as pa
 
 from penstock.engine.compile import identifier
 from penstock.engine.flatten import Flat, flatten
+from penstock.engine.laid import key_column, lay
 from penstock.engine.relational import ARROW, TYPES, Relational
 from penstock.engine.streams import hold_inner, starts
 from penstock.online.holdings import Holding
 from penstock.plan import Aggregate, Peers
 from penstock.window import END
+
+_AT_ONCE = 8
+"""So many columns are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,17 @@ def built(holding: Holding, relational: Relational, keys: pa.Array | None = None
     Keys without rows are given too, with none.
     """
     chosen = keys_of(holding, relational) if keys is None else keys.cast(ARROW[holding.key])
-    return asked_later(holding, _flattened(holding, relational, chosen), at)
+    column = key_column(relational, holding.stream, chosen.type) if is_plain(holding) else None
+    if column is None:
+        return asked_later(holding, _flattened(holding, relational, chosen), at)
+    numbered = asked_later(holding, _laid(holding, relational, chosen, column), at)
+    return replace(numbered, columns=_taken(holding, relational, numbered.columns[0].to_numpy()))
+
+
+def is_plain(holding: Holding) -> bool:
+    """Whether all that is kept of a row stands in the row itself, and its key and its clocks tell its place."""
+    own = all(one.where is None and (one.field is None or not one.field.hops) for one in holding.columns)
+    return own and not holding.order_by
 
 
 def keys_of(holding: Holding, relational: Relational) -> pa.Array:
@@ -101,13 +117,35 @@ def one_array(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) and whole.num_chunks else whole
 
 
+def _laid(holding: Holding, relational: Relational, keys: pa.Array, column: str) -> KeyRows:
+    """The rows whose ``column`` is one of the keys, without joins; the one column is their numbers in the table."""
+    (rows,) = lay(relational, holding.stream, column, keys, 1)
+    shown_from = rows.happened if rows.shown_from is None else rows.shown_from
+    shown_until = np.full(len(rows.row), END) if rows.shown_until is None else rows.shown_until
+    return KeyRows(keys, rows.begins, rows.happened, shown_from, shown_until, (pa.chunked_array([rows.row]),))
+
+
+def _taken(holding: Holding, relational: Relational, rows: np.ndarray) -> tuple[pa.ChunkedArray, ...]:
+    """What the columns say in rows of these numbers; a few whole columns are in memory at a time."""
+    table, places = holding.stream.table, pa.array(rows)
+    names = list(dict.fromkeys(one.field.column for one in holding.columns if one.field is not None))
+    found: dict[str, pa.ChunkedArray] = {}
+    for first in range(0, len(names), _AT_ONCE):
+        read = relational.read(table, names[first : first + _AT_ONCE])
+        found |= {name: column.take(places) for name, column in zip(read.column_names, read.columns, strict=True)}
+    marks = pa.chunked_array([np.ones(len(rows))])
+    return tuple(marks if one.field is None else found[one.field.column] for one in holding.columns)
+
+
 def _flattened(holding: Holding, relational: Relational, keys: pa.Array) -> KeyRows:
     inner = hold_inner(relational, holding.stream, _filters(holding))
     held = relational.hold(pa.table({"code": pa.array(np.arange(len(keys))), "key": keys}))
     try:
+        whole = holding.newest and not relational.rows.graph.table(holding.stream.table).keys
         flat = flatten(
-            relational, holding.stream, held, holding.columns, final=False, order_by=holding.order_by, inner=inner
-        )
+            relational, holding.stream, held, holding.columns, final=False, order_by=holding.order_by, inner=inner,
+            whole=whole,
+        )  # fmt: skip
     finally:
         for name in (held, *inner.values()):
             relational.drop(name)

@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from penstock.errors import StoreError
+from penstock.online.beside import SPACE, space_of
 from penstock.online.following import TableState
 from penstock.online.holdings import Holding, Kept
 from penstock.online.store import FIRST, OnlineStore
@@ -78,12 +79,14 @@ class Building:
     """A build under way: the view as it will be, in how many parts of keys it is made, and how many are done.
 
     ``bounds`` are, by the holdings' fingerprints, the keys (in hex) that the parts from the second on begin with.
+    ``resumed``: another process began it, and may have left pieces of crowds that nobody names.
     """
 
     state: ViewState
     parts: int
     done: int = 0
     bounds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    resumed: bool = False
 
 
 def live(store: OnlineStore, view: str) -> ViewState | None:
@@ -131,8 +134,8 @@ def unnamed(store: OnlineStore) -> list[str]:
     """The spaces that no note names: what views that are gone have left."""
     there = store.spaces()  # before the notes: a space is named before it is made
     told = [*all_live(store).values(), *(one.state for one in all_building(store).values())]
-    named = {name for state in told for name in (*state.names, *state.former)}
-    return [name for name in there if name not in named and name.startswith(("h-", "t-"))]
+    named = {name for state in told for name in (*state.names, *state.former, *map(space_of, state.spaces))}
+    return [name for name in there if name not in named and name.startswith(("h-", "t-", SPACE))]
 
 
 def _read(text: str | None, kind: type[T]) -> T | None:

@@ -60,6 +60,8 @@ def coerced(values: Sequence[object], dtype: Dtype, name: str, *, code: str = "E
 
 def listed(values: object) -> list[Any]:
     """A column as a list: of a sequence, an Arrow array or a NumPy array."""
+    if isinstance(values, list):
+        return values.copy()
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values.to_pylist()  # type: ignore[no-any-return]
     if isinstance(values, np.ndarray):
@@ -171,16 +173,16 @@ def asked_rows(columns: Mapping[str, Sequence[object]]) -> int:
     ``REQUEST_TOO_MANY`` for too many rows.
     """
     for name, column in columns.items():
-        if isinstance(column, str | bytes) or not hasattr(column, "__len__"):
+        if isinstance(column, (str, bytes)) or not hasattr(column, "__len__"):
             hint = "Give a list, also of one."
             raise RequestError(
                 "ENTITY_COLUMN", f"{name} is a single value, and no column of them", name=name, hint=hint
             )
-    lengths = {name: len(column) for name, column in columns.items()}
-    rows = next(iter(lengths.values()), 0)
-    if any(length != rows for length in lengths.values()):
-        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+    lengths = set(map(len, columns.values()))
+    if len(lengths) > 1:
+        told = ", ".join(f"{name} has {len(column)}" for name, column in columns.items())
         raise RequestError("ENTITY_LENGTHS", f"the columns of a request differ in length: {told}")
+    rows = lengths.pop() if lengths else 0
     if rows > MOST:
         message = f"a request names {rows:,} entities, and {MOST:,} are the most"
         raise RequestError("REQUEST_TOO_MANY", message, hint="Ask in several requests.")
@@ -192,8 +194,10 @@ def entity_keys(
 ) -> list[Any]:
     """The key of each entity, as the key column of its table has it; None where a part of it is NULL.
 
-    A column that is missing is an error (``ENTITY_MISSING``), or with ``lenient`` NULL in all rows.
+    A column that is missing is NULL in all rows; where none of the key's is there, that is an error
+    (``ENTITY_MISSING``), or with ``lenient`` NULL too.
     """
+    lenient = lenient or any(name in columns for name in entity.keys)
     parts = []
     for name, dtype in zip(entity.keys, entity.dtypes, strict=True):
         if name in columns:
@@ -201,7 +205,7 @@ def entity_keys(
         elif lenient:
             parts.append([None] * rows)
         else:
-            told = f"the request says no {name}, which {entity.name} is known by"
+            told = f"the request says no {' and no '.join(entity.keys)}, which {entity.name} is known by"
             raise RequestError("ENTITY_MISSING", told, name=name, candidates=columns)
     return composed_keys(parts, entity.dtypes) if entity.composed else parts[0]
 

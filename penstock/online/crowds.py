@@ -161,15 +161,32 @@ def written(
 ) -> tuple[Change, ...]:
     """What to write so that a part of a key is these rows (None: gone) where it is ``kept`` now: with its pieces.
 
-    All that is written of holdings goes through here, or `joined`.
+    All that is written of holdings goes through here, or `begun` or `joined`.
     """
-    few = rows is None or len(rows) <= 8 * (records.CLOCKS + len(holding.columns)) * MOST
+    few = rows is None or _is_few(holding, rows)
     if holding.newest or (few and (kept is None or not is_crowd(kept))):
         return () if rows == kept else (Change(space.name, key, number, rows),)
     if rows is None or few:
         return _replaced(space, key, number, kept, rows, {})
     crowd, pieces = crowd_of(holding, rows)
     return _replaced(space, key, number, kept, crowd.to_bytes(), pieces)
+
+
+def begun(holding: Holding, space: Space, key: bytes, rows: bytes) -> tuple[bytes, tuple[Change, ...]]:
+    """What a part holds that was not there before and has these rows, and the pieces to be written with it."""
+    if _is_few(holding, rows):
+        return rows, ()
+    crowd, pieces = crowd_of(holding, rows)
+    return crowd.to_bytes(), _come(space, key, pieces, pieces)
+
+
+def _is_few(holding: Holding, rows: bytes) -> bool:
+    return len(rows) <= 8 * (records.CLOCKS + len(holding.columns)) * MOST
+
+
+def _come(space: Space, key: bytes, names: Iterable[int], pieces: Mapping[int, bytes]) -> tuple[Change, ...]:
+    """Write the pieces of these names."""
+    return tuple(Change(space.pieces, _address(key, name), 0, pieces[name]) for name in names)
 
 
 def _replaced(
@@ -181,8 +198,7 @@ def _replaced(
     part = Change(space.name, key, number, data)
     before, after = _named(kept), _named(data)
     gone = (Change(space.pieces, _address(key, name), 0, None) for name in before - after)
-    come = (Change(space.pieces, _address(key, name), 0, pieces[name]) for name in pieces.keys() - before)
-    return (part, *gone, *come) if before or after else (part,)
+    return (part, *gone, *_come(space, key, pieces.keys() - before, pieces)) if before or after else (part,)
 
 
 def _named(part: bytes | None) -> frozenset[int]:
@@ -229,9 +245,21 @@ def pieces(store: OnlineStore, space: Space, key: bytes, names: Iterable[int]) -
     return [parts[0].data for parts in found]
 
 
+def unnamed(store: OnlineStore, space: Space, addresses: Sequence[bytes]) -> list[Change]:
+    """What to write so that of these entries of the space beside only those are left that a part names."""
+    keys = list(dict.fromkeys(address[:-8] for address in addresses))
+    named = {
+        _address(key, name)
+        for key, parts in zip(keys, store.read(space.name, keys), strict=True)
+        for part in parts
+        for name in _named(part.data)
+    }
+    return [Change(space.pieces, one, 0, None) for one in addresses if one not in named]
+
+
 def _address(key: bytes, name: int) -> bytes:
     return key + name.to_bytes(8, "big")
 
 
 __all__ = ["MOST", "NUMERIC", "PIECE", "Block", "Crowd", "GoneError", "blocks_of", "is_crowd", "joined", "pieces",
-           "written"]  # fmt: skip
+           "unnamed", "written"]  # fmt: skip

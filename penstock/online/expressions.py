@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from penstock.engine.compile import is_truth
 from penstock.expression import FUNCTIONS, Among, Arithmetic, Call, Compare, Constant, Expr, IsNull, Logic, Match, Not
-from penstock.plan import Aggregate
+from penstock.plan import Aggregate, Field, Input
 from penstock.schema import Dtype
 from penstock.window import instant
 
@@ -226,10 +226,17 @@ def _matcher(expression: Match) -> Callable[[Any], bool]:
         return _like(wanted)
     if expression.pattern == "CONTAINS":
         element = _element(expression.operand, wanted)
+        if isinstance(expression.operand, Field | Input):
+            return lambda value: element in map(_item, value) if isinstance(value, list) else wanted in value
         return lambda value: element in value if isinstance(value, list) else wanted in value
     if expression.pattern == "STARTS WITH":
         return lambda value: value.startswith(wanted)
     return lambda value: value.endswith(wanted)
+
+
+def _item(value: Any) -> Any:
+    """What a list of a column or of an input holds, as a text."""
+    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int) else value
 
 
 def _element(operand: Expr, wanted: Any) -> Any:

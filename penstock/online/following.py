@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from penstock.errors import SourceError
-from penstock.inference.facts import ColumnFacts
-from penstock.lake.canonical import canonical
-from penstock.lake.rows import as_dtype
+from penstock.lake.rows import as_told
 from penstock.lake.sql import Sql
 from penstock.lake.streams import Now, positions, read_now
-from penstock.lake.versioned import KNOWN, Lake, Scan, VersionedTable
+from penstock.lake.versioned import Lake, Scan, Version, VersionedTable
 from penstock.lake.versioned.scan import quoted
 from penstock.schema import Graph
 from penstock.settings import Settings
@@ -25,7 +22,7 @@ from penstock.window import BEGINNING
 
 @dataclass(frozen=True)
 class TableState:
-    """How far a table was followed: to a version, and beyond it through its tail to what was known at ``tail``.
+    """How far a table was followed: to a version, and beyond it through its tail to what came by the number ``tail``.
 
     ``columns`` maps names to field ids, and ``roles`` are key and clock: where these change, any row may have.
     """
@@ -48,13 +45,13 @@ class LogRows:
 
     def read(self, table: str, columns: Sequence[str]) -> pa.Table:
         """These columns of all row versions, in an order that never changes."""
-        once = list(dict.fromkeys(columns))
+        once, told = list(dict.fromkeys(columns)), self.graph.table(table)
         rows, tail = self._scanned(table, once), self.logs[table][1]
         if not columns:
             return pa.table({"_": pa.nulls(len(rows) + len(tail))}).select([])
         if len(tail):
             rows = pa.concat_tables([rows, tail.select(once)], promote_options="permissive")
-        return pa.table([self._as_told(table, name, rows[name]) for name in columns], names=list(columns))
+        return pa.table([as_told(told, name, rows[name]) for name in columns], names=list(columns))
 
     def _scanned(self, table: str, columns: Sequence[str]) -> pa.Table:
         scan = self.logs[table][0]
@@ -66,11 +63,6 @@ class LogRows:
     def _sql(self) -> Sql:
         """One for all reads: opening it costs more than most of them."""
         return Sql({name: scan for name, (scan, _) in self.logs.items()}, "log", self.settings)
-
-    def _as_told(self, table: str, name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
-        read = canonical(values)
-        facts = ColumnFacts(name, read.dtype, lambda: read.values)
-        return as_dtype(table, self.graph.table(table).column(name), facts)
 
 
 @dataclass(frozen=True)
@@ -106,14 +98,43 @@ class Following:
         added = added_since(now.table, before)
         if added is None or any(here.columns.get(name) != number for name, number in before.columns.items()):
             return None
-        recent = now.tail.filter(pc.greater(now.tail[KNOWN].cast(pa.int64()), before.tail))
+        recent = now.tail.filter(pa.array(now.came > before.tail))
         return LogRows(self.graph, self.settings, {table: (added, recent)})
+
+    def come_by(self, at: int) -> LogRows:
+        """The row versions that had come by an instant, of tables whose source says itself when rows were known.
+
+        Of other tables all: when they came and when they were known is one there.
+        """
+        logs = {
+            name: (
+                _come_by(now.table, at),
+                now.tail.filter(pa.array(now.came <= at)) if now.table.roles.known else now.tail,
+            )
+            for name, now in self.tables.items()
+        }
+        return LogRows(self.graph, self.settings, logs, f"{self.rows.fingerprint} come by {at}")
 
     def count(self, table: str) -> int:
         """How many row versions a table has."""
         now = self.tables[table]
         newest = now.table.newest()
         return len(now.tail) + (0 if newest is None else newest.rows)
+
+
+def _come_by(table: VersionedTable, at: int) -> Scan:
+    """The rows of versions that were committed by an instant; a stream's rows had come before their version did."""
+    now = table.scan()
+    if table.roles.known is None:
+        return now
+    there = [one.number for one in table.versions() if _came(one) <= at]
+    return replace(now, files=table.scan(there[-1]).files if there else (), several=None, later=False)
+
+
+def _came(version: Version) -> int:
+    """The instant by which the rows of a version had come."""
+    streamed = positions.told(version.facts)
+    return version.instant if streamed is None else streamed[2].get(positions.KNOWN, version.instant)
 
 
 def added_since(table: VersionedTable, before: TableState) -> Scan | None:
@@ -147,8 +168,7 @@ def _state(now: Now) -> TableState:
 
 
 def _streamed(now: Now) -> int:
-    """The instant at which the newest row that came by the stream was known, in the tail or committed."""
-    known = pc.max(now.tail[KNOWN].cast(pa.int64())).as_py()
+    """The number by which the newest row came by the stream, in the tail or committed."""
     flushed = positions.told(now.table.facts())
     committed = BEGINNING if flushed is None else flushed[2].get(positions.KNOWN, BEGINNING)
-    return committed if known is None else max(known, committed)
+    return max(int(now.came.max(initial=BEGINNING)), committed)

@@ -31,8 +31,15 @@ def to_bytes(rows: Sequence[Sequence[object]]) -> bytes:
 
 def from_bytes(data: bytes | memoryview) -> list[list[Any]]:
     """The rows of one key again. Raises ``StoreError`` (``STORE_DAMAGED``) for other bytes."""
+    [rows] = each_from_bytes([data])
+    return rows or []
+
+
+def each_from_bytes(found: Sequence[bytes | memoryview | None]) -> list[list[list[Any]] | None]:
+    """The rows of each key; None where there are no bytes. Raises ``StoreError`` as `from_bytes` does."""
+    decode = _DECODER.decode
     try:
-        return _DECODER.decode(data)
+        return [None if data is None else decode(data) for data in found]
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise StoreError("STORE_DAMAGED", "a kept row cannot be read", hint="Make the store again.") from error
 
@@ -110,6 +117,8 @@ def plain(column: pa.Array | pa.ChunkedArray) -> list[Any]:
     >>> plain(pa.array([1_000_000], pa.timestamp("us")))
     [1000000]
     """
+    if pa.types.is_list(column.type) and pa.types.is_timestamp(column.type.value_type):
+        column = column.cast(pa.list_(pa.int64()))
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
     values: list[Any] = column.to_pylist()

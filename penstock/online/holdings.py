@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from penstock.aggregates import AGGREGATES, Family
@@ -18,6 +18,7 @@ from penstock.engine.streams import by_order, over, wanted
 from penstock.errors import RequestError
 from penstock.expression import Expr
 from penstock.features.views.bound import BoundView
+from penstock.features.views.entities import composed_name, twin_of
 from penstock.language import lower_features
 from penstock.plan import Age, Aggregate, Anchor, Attach, Field, Latest, Peers, Stream, Sweep
 from penstock.schema import Dtype, Graph, Link, Table
@@ -35,7 +36,8 @@ class Holding:
     ``columns`` are the values kept of each row (never as codes). Rows are in the order of `penstock.engine.flatten`,
     ties broken by the table's key and ``order_by``. ``newest``: only the last row that shows is ever asked for.
     ``reach`` is how many microseconds back any window looks; None: to the beginning. ``key`` is the dtype of the keys.
-    ``tallied`` are the columns of which it is asked how often each value comes.
+    ``tallied`` are the columns of which it is asked how often each value comes. ``made`` says how the derived tables
+    below the view are made: rows of another making are another holding, built beside.
     """
 
     view: str
@@ -46,11 +48,12 @@ class Holding:
     newest: bool = False
     reach: int | None = None
     tallied: tuple[Wanted, ...] = ()
+    made: str = field(default="", repr=False)
 
     @cached_property
     def fingerprint(self) -> str:
         """Equal for holdings of one view that keep the same."""
-        return hashlib.blake2b(f"{FORMAT} {self!r}".encode(), digest_size=10).hexdigest()
+        return hashlib.blake2b(f"{FORMAT} {self!r}{self.made}".encode(), digest_size=10).hexdigest()
 
     @property
     def space(self) -> str:
@@ -79,11 +82,15 @@ class Swept:
 
 @dataclass(frozen=True)
 class Looked:
-    """Columns of the entity's own row (no ``hops``) or of a parent's, whose key the row before it says by the link."""
+    """Columns of the entity's own row (no ``hops``) or of a parent's, whose key the row before it says in ``by``.
+
+    ``by`` is None where the entity's key is asked for.
+    """
 
     holding: Holding
     hops: tuple[Link, ...]
     leaves: tuple[Field | Age, ...]
+    by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -133,9 +140,9 @@ def _has_latest(expression: Expr) -> bool:
 
 def _exists(view: BoundView, graph: Graph, table: str) -> Holding:
     """The newest row of the table that says which entities there are."""
-    return Holding(
-        view.kept, stream_of(graph, view.entity.table, table), (), _key(graph, view.entity.table), newest=True
-    )
+    entity = view.entity
+    stream = stream_of(graph, entity.table, table) if entity.own is None else Stream(entity.table, (entity.own,))
+    return Holding(view.kept, stream, (), _key(graph, entity.table), newest=True, made=view.made)
 
 
 def stream_of(graph: Graph, root: str, table: str) -> Stream:
@@ -157,19 +164,43 @@ def _looked(view: BoundView, graph: Graph, leaves: list[Field | Age]) -> Iterato
     """A look-up for each table on the ways to the leaves, nearer ones first; each keeps the columns that lead on."""
     fields = {leaf: leaf.field if isinstance(leaf, Age) else leaf for leaf in leaves}
     ways = {field.hops[:depth] for field in fields.values() for depth in range(len(field.hops) + 1)}
-    for hops in sorted(ways, key=lambda way: (len(way), str(way))):
-        name = hops[-1].to if hops else view.entity.table
-        table = graph.table(name)
-        if len(table.keys) != 1:
-            message = f"{view.name} reads rows of {name}, whose key is not one column: a store cannot look them up"
-            raise RequestError(
-                "ONLINE_CANNOT", message, name=view.name, hint="Leave it to training, or derive a table."
-            )
+    keyed = {way: _by_key(view, graph, way) for way in ways if way or not view.entity.virtual}
+    _must_be_rows(view, fields.values())
+    for hops in sorted(keyed, key=lambda way: (len(way), str(way))):
+        stream, by = keyed[hops]
+        table = graph.table(stream.table)
         here = tuple(leaf for leaf, field in fields.items() if field.hops == hops)
-        onward = (way[len(hops)] for way in ways if len(way) > len(hops) and way[: len(hops)] == hops)
-        names = [*(fields[leaf].column for leaf in here), *(column for link in onward for column in link.columns)]
-        columns = tuple(Wanted(own_field(table, column), coded=False) for column in dict.fromkeys(names))
-        yield Looked(Holding(view.kept, Stream(name), columns, _key(graph, name), newest=True), hops, here)
+        onward = [way for way in keyed if len(way) > len(hops) and way[: len(hops)] == hops]
+        led = [name for way in onward if (name := keyed[way[: len(hops) + 1]][1]) is not None]
+        names = dict.fromkeys([*(fields[leaf].column for leaf in here), *led])
+        columns = tuple(Wanted(own_field(table, column), coded=False) for column in names)
+        holding = Holding(view.kept, stream, columns, _key(graph, stream.root), newest=True, made=view.made)
+        yield Looked(holding, hops, here, by)
+
+
+def _must_be_rows(view: BoundView, fields: Iterable[Field]) -> None:
+    if view.entity.virtual and any(not field.hops for field in fields):
+        message = f"{view.name} reads the key of {view.entity.name} itself: whoever asks for it has it"
+        raise RequestError("ONLINE_CANNOT", message, name=view.name, hint="Leave it out.")
+
+
+def _by_key(view: BoundView, graph: Graph, hops: tuple[Link, ...]) -> tuple[Stream, str | None]:
+    """The rows at the end of a way by their keys, and which column of the row before says the key (None: who asks)."""
+    entity = view.entity
+    if not hops:
+        return Stream(entity.table), None
+    link = hops[-1]
+    if entity.own is not None and len(hops) == 1 and link.to == entity.own.table and link.table == entity.table:
+        return Stream(entity.table, (entity.own,)), None
+    table, twin = graph.table(link.to), twin_of(link.to)
+    if len(table.keys) == 1:
+        return Stream(table.name), link.columns[0]
+    by = composed_name(twin, link.columns)
+    if not graph.table(link.table).has(by):
+        message = f"{view.name} reads rows of {table.name} by {link}, and such columns are no key that a store keeps"
+        hint = "A key's columns are whole numbers, texts, truth values or times, of the same dtype at both ends."
+        raise RequestError("ONLINE_CANNOT", message, name=view.name, hint=hint)
+    return Stream(twin, (Link(table.name, composed_name(twin, table.keys), twin),)), by
 
 
 def own_field(table: Table, column: str) -> Field:
@@ -187,7 +218,8 @@ def _recalled(view: BoundView, graph: Graph, latest: Iterable[Latest]) -> Iterat
         columns = tuple(
             Wanted(own_field(table, column), coded=False) for column in dict.fromkeys(leaf.column for leaf in leaves)
         )
-        yield Recalled(Holding(view.kept, stream, columns, _key(graph, stream.root), newest=True), tuple(leaves))
+        holding = Holding(view.kept, stream, columns, _key(graph, stream.root), newest=True, made=view.made)
+        yield Recalled(holding, tuple(leaves))
 
 
 def _swept(view: BoundView, graph: Graph, step: Sweep) -> Iterator[Swept]:
@@ -200,7 +232,8 @@ def _swept(view: BoundView, graph: Graph, step: Sweep) -> Iterator[Swept]:
         columns = tuple(dict.fromkeys(replace(one, coded=False) for one in asked if one is not None))
         ties, key = tuple(replace(one, coded=False) for one in order_by), _swept_key(graph, stream)
         reach = reach_of(window for window, _ in overs)
-        holding = Holding(view.kept, rows, columns, key, ties, reach=reach, tallied=_tallied(aggregates, stream))
+        tallied = _tallied(aggregates, stream)
+        holding = Holding(view.kept, rows, columns, key, ties, reach=reach, tallied=tallied, made=view.made)
         yield Swept(holding, tuple(aggregates), stream, stream.anchor)
 
 

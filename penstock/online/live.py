@@ -7,32 +7,33 @@ their tables whole.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.engine.relational import ARROW, Relational
+from penstock.engine.relational import ARROW, Relational, opened
 from penstock.engine.streams import starts
+from penstock.errors import RequestError
 from penstock.features.views.bound import Bound
 from penstock.features.views.entities import EntityRows, Joins
-from penstock.inference.facts import ColumnFacts
-from penstock.lake.canonical import canonical
-from penstock.lake.rows import as_dtype
+from penstock.lake.rows import as_told
 from penstock.lake.source import Source
-from penstock.lake.where import AnyOf, read_where
+from penstock.lake.where import AnyOf, read_where, release
 from penstock.online import heads, records
 from penstock.online.answering.held import Events, Keys, Row, showing
 from penstock.online.build import KeyRows, built
-from penstock.online.changed import identity, is_whole, ways_up
+from penstock.online.changed import identity, is_whole, read_by, ways_up
 from penstock.online.holdings import Holding
 from penstock.online.reading import FeatureReader, Part
 from penstock.online.texts import decoded
-from penstock.plan import Stream
+from penstock.plan import Rows, Stream
 from penstock.schema import Graph, Link
 from penstock.settings import Settings
 
@@ -40,17 +41,68 @@ from penstock.settings import Settings
 class LiveReader(FeatureReader):
     """Features of entities as they are now, from a source database; ``now`` tells the instant in microseconds.
 
-    It reads as `penstock.online.reading.OnlineReader` does, and gives the same.
+    It reads as `penstock.online.reading.OnlineReader` does, and gives the same. ``must_be_live`` raises
+    ``RequestError`` for a table that the source cannot give.
     """
 
-    def __init__(self, bound: Bound, source: Source, now: Callable[[], int], settings: Settings) -> None:
+    def __init__(
+        self,
+        bound: Bound,
+        source: Source,
+        now: Callable[[], int],
+        settings: Settings,
+        must_be_live: Callable[[str], None] = lambda _: None,
+    ) -> None:
         super().__init__(bound, now)
-        self.source, self.settings = source, settings
+        self.source, self.engine, self.must_be_live = source, Engine(settings), must_be_live
+        self._sound: set[str] = set()
 
     def rows(self, parts: Sequence[Part], instant: int) -> tuple[Sequence[LiveRows], int]:
-        """The source's own rows."""
-        found = LiveRows(self.source, self.bound.graph, self.bound.joins, self.settings)
+        """The source's own rows. Raises ``RequestError`` for a view that rests on a table that it cannot give."""
+        for part in parts:
+            if part.view.kept not in self._sound:
+                self._must_be_live(part)
+                self._sound.add(part.view.kept)
+        found = LiveRows(self.source, self.bound.graph, self.bound.joins, self.engine)
         return [found] * len(parts), instant
+
+    def _must_be_live(self, part: Part) -> None:
+        for table in {name for one in part.kept.holdings for name in read_by(one, self.bound.graph, self.bound.joins)}:
+            try:
+                self.must_be_live(table)
+            except RequestError as error:
+                message = f"{part.view.kept} cannot be answered live: {error.message}"
+                raise RequestError(error.code, message, name=part.view.kept, hint=error.hint) from error
+
+    def close(self) -> None:
+        """Let go of the source's connections, and of the engine."""
+        release(self.source)
+        self.engine.close()
+
+
+@dataclass
+class Engine:
+    """One engine for all reads of a process, which opening costs more than most reads."""
+
+    settings: Settings
+    _root: tuple[int, Any] | None = field(default=None, repr=False)
+    _left: list[Any] = field(default_factory=list, repr=False)
+    _turn: Any = field(default_factory=Lock, repr=False)
+
+    def over(self, rows: Rows) -> Relational:
+        """The engine over some rows, for one read: close its connection after that."""
+        with self._turn:
+            if self._root is None or self._root[0] != os.getpid():
+                self._left.append(self._root)  # what was forked off has none of its threads
+                self._root = os.getpid(), opened(self.settings)
+            return Relational(rows, self.settings, given=self._root[1].cursor())
+
+    def close(self) -> None:
+        """Let go of it."""
+        with self._turn:
+            if self._root is not None and self._root[0] == os.getpid():
+                self._root[1].close()
+                self._root = None
 
 
 @dataclass
@@ -60,7 +112,7 @@ class LiveRows:
     source: Source
     graph: Graph
     joins: Joins
-    settings: Settings
+    engine: Engine
     texts: Texts = field(default_factory=lambda: Texts({}))
 
     def newest(self, holding: Holding, keys: Keys, at: int) -> list[Row | None]:
@@ -90,7 +142,7 @@ class LiveRows:
     def _built(self, holding: Holding, keys: Keys, at: int) -> KeyRows:
         asked = _distinct(keys)
         rows = EntityRows(self._narrowed(holding, asked), self.joins, self.graph)
-        relational = Relational(rows, self.settings)
+        relational = self.engine.over(rows)
         try:
             return built(holding, relational, asked, at=at)
         finally:
@@ -146,17 +198,12 @@ class SomeRows:
 
     def fetch(self, table: str, columns: Sequence[str], any_of: AnyOf | None) -> pa.Table:
         """Columns of some rows, as they are now."""
-        raw = read_where(self.source, table, columns, any_of)
-        return pa.table([self._as_told(table, name, raw[name]) for name in columns], names=list(columns))
+        raw, told = read_where(self.source, table, columns, any_of), self.graph.table(table)
+        return pa.table([as_told(told, name, raw[name]) for name in columns], names=list(columns))
 
     def _columns(self, table: str) -> list[str]:
         made = self.joins.made(table)
         return [column.name for column in self.graph.table(table).columns if column.name not in made]
-
-    def _as_told(self, table: str, name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
-        read = canonical(values)
-        facts = ColumnFacts(name, read.dtype, lambda: read.values)
-        return as_dtype(table, self.graph.table(table).column(name), facts)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import le
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +14,9 @@ import pyarrow as pa
 from penstock.engine.execute import Progress
 from penstock.features.views.bound import Bound
 from penstock.lake.versioned import Lake
-from penstock.online.build import KeyRows, built, keys_of
+from penstock.online.build import KeyRows, built, is_plain, keys_of
 from penstock.online.catalogue import BUILDING, Building, building, fresh, written
+from penstock.online.crowds import unnamed
 from penstock.online.holdings import Holding, Kept
 from penstock.online.keys import packed
 from penstock.online.rebuild import LakeNow, first_parts
@@ -91,14 +93,16 @@ def loaded(job: Job) -> Building:
     for number in range(plan.done, plan.parts):
         job.progress(f"{job.view}: first load", number / plan.parts)
         plan = loading.part(plan, number)
-    return plan
+    return loading.swept(plan) if plan.resumed else plan
 
 
 def _begun(job: Job, look: LakeNow) -> Building:
     with job.store.feeding():
         there = building(job.store, job.view)
         if there is not None and there.state.holds(job.kept):
-            return there
+            resumed = replace(there, resumed=True)
+            job.store.write([], {BUILDING + job.view: written(resumed)})
+            return resumed
         state = replace(fresh(job.kept), followed=look.following.state)
         plan = Building(state, _parts(job, look))
         job.store.write([], {BUILDING + job.view: written(plan)})
@@ -106,19 +110,18 @@ def _begun(job: Job, look: LakeNow) -> Building:
 
 
 def _parts(job: Job, look: LakeNow) -> int:
-    """How many parts keep what one part takes within a quarter of the memory, with a sorted copy of it."""
+    """How many parts keep what one part takes within a quarter of the memory, with the copies made of it on the way."""
     following = look.following
-    needed = sum(following.count(name) * (5 + len(now.table.schema)) * 8 * 3 for name, now in following.tables.items())
+    copies = 2 if all(is_plain(one) for one in job.kept.holdings) else 3
+    needed = sum(
+        following.count(name) * (5 + len(now.table.schema)) * 8 * copies for name, now in following.tables.items()
+    )
     return max(1, -(-needed // max(1, job.settings.memory // 4)))
-
-
-def _place(name: bytes) -> tuple[int, bytes]:
-    return len(name), name
 
 
 @dataclass(frozen=True)
 class Ordered:
-    """Keys in the order in which LMDB has them: one written after the other fills its pages best."""
+    """Keys in the order of their bytes, as LMDB has them: what is written behind all there is fills its pages best."""
 
     keys: pa.Array
     names: list[bytes]
@@ -128,10 +131,12 @@ class Ordered:
         """These keys, put in order.
 
         >>> Ordered.of(pa.array(["b", "aa", "c"])).keys.to_pylist()
-        ['b', 'c', 'aa']
+        ['aa', 'b', 'c']
         """
         names = packed(keys)
-        order = sorted(range(len(names)), key=lambda place: _place(names[place]))
+        if all(map(le, names, names[1:])):
+            return cls(keys, names)
+        order = sorted(range(len(names)), key=names.__getitem__)
         return cls(keys.take(pa.array(order, pa.int64())), [names[place] for place in order])
 
     def bounds(self, parts: int) -> list[bytes]:
@@ -144,7 +149,7 @@ class Ordered:
         >>> Ordered.of(pa.array([1, 2, 3])).part([b"i" + bytes([128, *[0] * 6, 3])], 0).to_pylist()
         [1, 2]
         """
-        begins = [0, *(bisect_left(self.names, _place(bound), key=_place) for bound in bounds)]
+        begins = [0, *(bisect_left(self.names, bound) for bound in bounds)]
         ends = [*begins[1:], len(self.names)]
         return self.keys[begins[number] : ends[number]] if number < len(begins) else self.keys[:0]
 
@@ -167,10 +172,21 @@ class _Loading:
             space = plan.state.spaces[holding.fingerprint]
             for first in range(0, len(rows.keys), KEYS_A_WRITE):
                 some = rows.between(first, min(first + KEYS_A_WRITE, len(rows.keys)))
-                changes = first_parts(holding, space, some, self._texts(plan.state.texts))
-                self._write(plan, changes)
+                self._write(plan, first_parts(holding, space, some, self._texts(plan.state.texts)))
                 self.job.tally.add(some)
         done = replace(plan, done=number + 1)
+        self._write(plan, [], done)
+        return done
+
+    def swept(self, plan: Building) -> Building:
+        """Remove pieces that no part names: their part was written, then its rows changed, and it was written anew."""
+        for holding in self.job.kept.holdings:
+            space = plan.state.spaces[holding.fingerprint]
+            some = self.job.store.keys(space.pieces, None, KEYS_A_WRITE) if space.span else []
+            while some:
+                self._write(plan, [unnamed(self.job.store, space, some)])
+                some = self.job.store.keys(space.pieces, some[-1], KEYS_A_WRITE)
+        done = replace(plan, resumed=False)
         self._write(plan, [], done)
         return done
 
@@ -210,14 +226,16 @@ class _Loading:
         self._write(plan, [], spanned)
         return spanned
 
-    def _write(self, plan: Building, changes: list[Change], after: Building | None = None) -> None:
-        """Write, if the build is still as this process knows it."""
+    def _write(self, plan: Building, writes: Iterable[Sequence[Change]], after: Building | None = None) -> None:
+        """Write one after the other, and note where it stands, if the build is still as this process knows it."""
         store, name = self.job.store, BUILDING + self.job.view
         with store.feeding():
             if store.note(name) != written(plan):
                 raise OvertakenError
-            if changes or after is not None:
-                store.write(changes, {} if after is None else {name: written(after)})
+            for changes in filter(len, writes):
+                store.write(changes)
+            if after is not None:
+                store.write([], {name: written(after)})
 
 
 def span_for(holding: Holding, rows: KeyRows) -> int:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from penstock.errors import FailedError, RequestError, SourceError
 from penstock.features.views.bound import Bound, BoundView
 from penstock.lake.streams import Message, Stream, TableWriter, open_writer
+from penstock.lake.streams.values import storage
 from penstock.lake.versioned import DELETED, KNOWN, Lake
 from penstock.online.coercing import coerced
 from penstock.online.feeding.feed import Feed, Way
@@ -36,13 +38,23 @@ _LOOK = 0.5
 
 @dataclass(frozen=True)
 class Target:
-    """Where a view's rows are: its table, and the table's columns by the names that pushed rows have for them."""
+    """Where a view's rows are: its table, and the table's columns by the names that pushed rows have for them.
+
+    ``items`` are the dtypes of what its lists hold, ``known`` is the column by which rows say when they were known.
+    """
 
     view: str
     table: str
     columns: Mapping[str, str]
     dtypes: Mapping[str, Dtype]
     needed: tuple[str, ...]
+    items: Mapping[str, Dtype] = field(default_factory=dict)
+    known: str | None = None
+
+    def told(self, known: str | None) -> Target:
+        """The same, where rows say by this column when they were known: they may call it ``created``."""
+        names = {} if known is None or CREATED in self.columns else {CREATED: known}
+        return replace(self, columns={**self.columns, **names}, known=known)
 
 
 def target_of(bound: Bound, view: str) -> Target:
@@ -62,13 +74,15 @@ def target_of(bound: Bound, view: str) -> Target:
         raise RequestError("PUSH_VIEW", message, name=view, hint="Push to a view whose table these rows belong to.")
     flow = flows.pop()
     table = bound.graph.table(flow.table)
-    own = {one.name: one.name for one in table.columns if one.name not in (KNOWN, DELETED)}
+    aside = (KNOWN, DELETED, *bound.joins.made(table.name))
+    own = {one.name: one.name for one in table.columns if one.name not in aside}
     keys = dict(zip(found.entity.keys, _joined(bound, flow), strict=True))
     when = table.happened
     told = {**({TIME: when} if when else {}), **own, **{name: leaf.column for name, leaf in latest.items()}, **keys}
     dtypes = {one.name: one.dtype for one in table.columns}
     needed = tuple(dict.fromkeys([*keys.values(), *table.keys, *([when] if when else [])]))
-    return Target(view, table.name, told, dtypes, needed)
+    items = {one.name: one.items or Dtype.STRING for one in table.columns if one.dtype is Dtype.LIST}
+    return Target(view, table.name, told, dtypes, needed, items)
 
 
 def view_of_source(bound: Bound, name: str) -> BoundView | None:
@@ -103,7 +117,9 @@ def fitted(target: Target, rows: pa.Table, now: int) -> dict[str, list[Any]]:
             raise RequestError("PUSH_COLUMN", message, name=name, candidates=target.columns)
         if column in found:
             raise RequestError("PUSH_COLUMN", f"two columns say {target.table}.{column}", name=name)
-        found[column] = _values(rows[name], target.dtypes[column], name)
+        items = target.items.get(column)
+        dtype = target.dtypes[column]
+        found[column] = _values(rows[name], dtype, name) if items is None else _lists(rows[name], items, name)
     for column in target.needed:
         if column not in found and target.dtypes[column] is Dtype.TIMESTAMP and column != target.columns.get(TIME):
             found[column] = [now] * len(rows)
@@ -130,6 +146,19 @@ def _values(column: pa.ChunkedArray, dtype: Dtype, name: str) -> list[Any]:
     return found
 
 
+def _lists(column: pa.ChunkedArray, items: Dtype, name: str) -> list[Any]:
+    """Lists, the items of all of them as the dtype has them."""
+    if pa.types.is_null(column.type) or not _is_list(column.type):
+        return coerced(column.to_pylist(), Dtype.LIST, name, code="PUSH_VALUE")
+    inner = iter(_values(pc.list_flatten(column), items, f"{name}[…]"))
+    lengths = pc.list_value_length(column).to_pylist()
+    return [None if length is None else [next(inner) for _ in range(length)] for length in lengths]
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
 def _must_be_of_our_era(micros: Sequence[int | None], name: str) -> None:
     """Raise ``RequestError`` for an instant that no calendar has a date for."""
     for place, value in enumerate(micros):
@@ -141,7 +170,8 @@ def _must_be_of_our_era(micros: Sequence[int | None], name: str) -> None:
 def _must_be_whole(target: Target, column: str, values: list[Any] | None) -> None:
     said = next((name for name, ours in target.columns.items() if ours == column), column)
     if values is None:
-        raise RequestError("PUSH_COLUMN", f"the rows do not say {said}", name=said, candidates=target.columns)
+        message = f"the rows do not say {said}, and every one must"
+        raise RequestError("PUSH_COLUMN", message, name=said, hint=f"{target.view} takes {', '.join(target.columns)}.")
     if None in values:
         raise RequestError("PUSH_VALUE", f"{said}[{values.index(None)}] is NULL: every row must say it", name=said)
 
@@ -161,16 +191,25 @@ class Pusher:
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
+    def opened(self, view: str) -> str:
+        """Take the right to write the table that rows of a view belong to, which is given. Raises as `push` does."""
+        target = target_of(self._bound, view)
+        with self._lock:
+            self._writer(target)
+        return target.table
+
     def push(self, view: str, rows: pa.Table, to: Destination = "online_and_offline", *, wait: float = 10.0) -> int:
         """Take rows; how many. They are durable where they were to go when this returns.
 
         ``online`` gives them to the store alone: they stay until their entity is brought into step with the lake.
         ``offline`` writes them to the lake, from where the store takes them with the next sync. A row of a key that
-        the table holds is its newest version as a whole. Older rows never hide newer ones. Raises ``RequestError`` as
+        the table holds is its newest version as a whole, unless its source says that it was known before that one.
+        Older rows never hide newer ones. Raises ``RequestError`` as
         `target_of` and `fitted` do, and ``SourceError`` (``TAIL_BUSY``), and ``FailedError`` (``PUSH_SLOW``) where the
         store has not taken them within ``wait`` seconds, or (``PUSH_ENDED``) after `close`.
         """
         target = target_of(self._bound, view)
+        target = target.told(self._lake.table(target.table).roles.known)
         columns = fitted(target, rows, self._now())
         if not len(rows):
             return 0
@@ -205,9 +244,13 @@ class Pusher:
         return self._feed
 
     def _batch(self, target: Target, columns: Mapping[str, list[Any]], count: int) -> pa.RecordBatch:
-        """The rows as the table holds them, known now."""
-        schema = self._lake.table(target.table).schema
-        own: dict[str, list[Any]] = {KNOWN: [self._now()] * count, DELETED: [False] * count}
+        """The rows as the table holds them, known when they say, else now."""
+        schema, now = self._lake.table(target.table).schema, self._now()
+        said = columns.get(target.known, [None] * count) if target.known else [None] * count
+        own: dict[str, list[Any]] = {
+            KNOWN: [now if known is None else known for known in said],
+            DELETED: [False] * count,
+        }
         whole: dict[str, list[Any]] = {**columns, **own}
         arrays = [_array(whole.get(one.name), one.type, count) for one in schema]
         return pa.RecordBatch.from_arrays(arrays, schema.names)
@@ -215,7 +258,7 @@ class Pusher:
     def _write(self, target: Target, columns: Mapping[str, list[Any]]) -> None:
         writer = self._writer(target)
         first = max(writer.positions.get(f"at:{_PARTITION}", 0), 0) + 1
-        said = {name: _plain(values, target.dtypes[name]) for name, values in columns.items()}
+        said = {name: _plain(values, target.items.get(name, target.dtypes[name])) for name, values in columns.items()}
         rows = [dict(zip(said, row, strict=True)) for row in zip(*said.values(), strict=True)]
         tallies = writer.write([Message(_PARTITION, first + n, row, typed=True) for n, row in enumerate(rows)])
         dead = next((place for place, tally in enumerate(tallies) if tally.dead), None)
@@ -263,11 +306,18 @@ class Pusher:
 def _array(values: list[Any] | None, kind: pa.DataType, count: int) -> pa.Array:
     if values is None:
         return pa.nulls(count, kind)
-    return pa.array(values, pa.int64() if pa.types.is_timestamp(kind) else None).cast(kind)
+    if pa.types.is_date(kind):
+        return pa.array(values, pa.int64()).cast(pa.timestamp("us")).cast(kind)
+    timely = pa.types.is_timestamp(kind) or pa.types.is_list(kind)
+    return pa.array(values, storage(kind) if timely else None).cast(kind)
 
 
 def _plain(values: list[Any], dtype: Dtype) -> list[Any]:
-    """Values as streams fit them: instants as ``datetime``."""
-    if dtype is not Dtype.TIMESTAMP:
-        return values
-    return [None if value is None else _EPOCH + dt.timedelta(microseconds=value) for value in values]
+    """Values, or lists of them, as streams fit them: instants as ``datetime``."""
+    return values if dtype is not Dtype.TIMESTAMP else list(map(_dated, values))
+
+
+def _dated(value: Any) -> Any:
+    if value is None or isinstance(value, list):
+        return None if value is None else list(map(_dated, value))
+    return _EPOCH + dt.timedelta(microseconds=value)

@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from penstock.errors import RequestError
 from penstock.features.views.bound import Bound, BoundFeature, BoundView, Chosen
@@ -60,13 +61,19 @@ class Compiled:
 class FeatureReader(ABC):
     """Features of entities as they are now, wherever their rows are; ``now`` tells the instant in microseconds.
 
-    Threads may share it.
+    ``kept`` is what is kept for views that the graph of ``bound`` cannot tell. Threads may share it.
     """
 
-    def __init__(self, bound: Bound, now: Callable[[], int]) -> None:
+    def __init__(self, bound: Bound, now: Callable[[], int], kept: Mapping[str, Kept] = MappingProxyType({})) -> None:
         self.bound, self.now = bound, now
         self._compiled: dict[object, Compiled] = {}
-        self._kept: dict[str, Kept] = {}
+        self._kept = dict(kept)
+
+    def kept(self, view: str) -> Kept:
+        """What is kept for a stored view. Raises ``RequestError`` (``ONLINE_CANNOT``)."""
+        if view not in self._kept:
+            self._kept[view] = kept_for(self.bound.views[view], self.bound.graph)
+        return self._kept[view]
 
     @abstractmethod
     def rows(self, parts: Sequence[Part], instant: int) -> tuple[Sequence[Rows], int]:
@@ -86,9 +93,9 @@ class FeatureReader(ABC):
 
         ``features`` are ``view:feature``, ``view:*`` or services; ``requested`` has the columns that on-demand
         features take from the request; ``at`` (microseconds) asks for another instant than now, which a store answers
-        as long as it still holds what showed then. An entity that is not there, and one whose key is NULL, is
-        NOT_FOUND; with ``lenient`` so is one of whose key a column is missing, and columns that nobody needs are let
-        be.
+        as long as it still holds what showed then. An entity that is not there, and one of whose key a
+        column is NULL or missing, is NOT_FOUND; with ``lenient`` so is one whose key is missing as a whole, and columns
+        that nobody needs are let be.
 
         Raises ``RequestError``: names (``FEATURE_…``), keys (``ENTITY_VALUE``, ``ENTITY_MISSING``, ``ENTITY_UNKNOWN``,
         ``ENTITY_LENGTHS``, ``REQUEST_TOO_MANY``), values (``REQUEST_VALUE``, ``FEATURE_REQUEST_MISSING``,
@@ -155,9 +162,7 @@ class FeatureReader(ABC):
             by_view.setdefault(one.view, []).append(one)
         made = []
         for name, some in by_view.items():
-            if name not in self._kept:
-                self._kept[name] = kept_for(self.bound.views[name], self.bound.graph)
-            kept = self._kept[name]
+            kept = self.kept(name)
             made.append(Part(kept.view, kept, tuple(some), reader(kept, [one.feature for one in some])))
         return made
 
@@ -168,8 +173,14 @@ class OnlineReader(FeatureReader):
     Threads may share it. It notices at once that a view was built anew (see `STALE`).
     """
 
-    def __init__(self, bound: Bound, store: OnlineStore, now: Callable[[], int]) -> None:
-        super().__init__(bound, now)
+    def __init__(
+        self,
+        bound: Bound,
+        store: OnlineStore,
+        now: Callable[[], int],
+        kept: Mapping[str, Kept] = MappingProxyType({}),
+    ) -> None:
+        super().__init__(bound, now, kept)
         self.store = store
         self._held: dict[str, tuple[float, str | None, Held]] = {}
 

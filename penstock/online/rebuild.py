@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 
-from penstock.engine.relational import Relational
+from penstock.engine.relational import ROW, Relational
 from penstock.features.views.bound import Bound
 from penstock.features.views.entities import EntityRows
 from penstock.lake.versioned import Lake
 from penstock.online import crowds, heads, records
-from penstock.online.build import KeyRows, built
+from penstock.online.build import KeyRows, built, is_plain
 from penstock.online.catalogue import HEADS, Space, ViewState
 from penstock.online.changed import Changes, Places, identity, read_by
 from penstock.online.following import Following, TableState
 from penstock.online.holdings import Holding
 from penstock.online.keys import packed
-from penstock.online.store import Change, OnlineStore
+from penstock.online.store import Change, OnlineStore, Puts
 from penstock.online.texts import Texts
 from penstock.settings import Settings
 
@@ -75,6 +76,9 @@ class LakeNow:
     def rows(self, holding: Holding, keys: pa.Array, at: int) -> KeyRows:
         """These keys' rows, out of the rows of the lake that they need."""
         needed = Relational(self.places.needed(holding, keys), self.settings)
+        table = self.bound.graph.table(holding.stream.table)
+        if is_plain(holding) and table.keys:  # at once, for each look at the lake takes its time
+            needed.source(table.name, [ROW, *(column.name for column in table.columns)])
         return built(holding, needed, keys, at=at)
 
 
@@ -111,18 +115,16 @@ def parts_of(holding: Holding, space: Space, rows: KeyRows, texts: Texts) -> tup
     return found, texts.changes(fresh)
 
 
-def first_parts(holding: Holding, space: Space, rows: KeyRows, texts: Texts) -> list[Change]:
-    """What to write of keys of which nothing is kept yet."""
-    numbered, fresh = _numbered(holding, space, rows)
+def first_parts(holding: Holding, space: Space, rows: KeyRows, texts: Texts) -> tuple[list[Change], Puts]:
+    """What to write of keys of which nothing is kept yet: what their parts rest on, and then the parts."""
     names = packed(rows.keys)
-    return [
-        *texts.changes(fresh),
-        *(
-            change
-            for place, number, data in numbered
-            for change in crowds.written(holding, space, names[place], number, data)
-        ),
-    ]
+    if holding.newest:
+        places, heads_ = _newest(rows)
+        return [], Puts(space.name, [names[place] for place in places], [HEADS] * len(places), heads_)
+    parts, fresh = _split(holding, space, rows)
+    found = [(names[place], number, *crowds.begun(holding, space, names[place], part)) for place, number, part in parts]
+    keys, numbers, data, pieces = zip(*found, strict=True) if found else ((), (), (), ())
+    return [*texts.changes(fresh), *chain.from_iterable(pieces)], Puts(space.name, keys, numbers, data)
 
 
 def _numbered(
@@ -130,7 +132,13 @@ def _numbered(
 ) -> tuple[Iterable[tuple[int, int, bytes]], dict[int, bytes]]:
     """The parts as (place of the key, number, bytes), and their texts by hash."""
     if holding.newest:
-        return _newest(rows), {}
+        places, found = _newest(rows)
+        return ((place, HEADS, data) for place, data in zip(places, found, strict=True)), {}
+    return _split(holding, space, rows)
+
+
+def _split(holding: Holding, space: Space, rows: KeyRows) -> tuple[Iterator[tuple[int, int, bytes]], dict[int, bytes]]:
+    """As `_numbered`, of rows that windows are over."""
     kept, texts = _stored(rows.columns, holding)
     matrix = records.Records(rows.happened, rows.shown_from, rows.shown_until, kept).matrix()
     return records.split_keys(rows.code, matrix, space.span), texts
@@ -146,8 +154,8 @@ def _stored(columns: Sequence[pa.ChunkedArray], holding: Holding) -> tuple[tuple
     return tuple(kept), found
 
 
-def _newest(rows: KeyRows) -> Iterator[tuple[int, int, bytes]]:
+def _newest(rows: KeyRows) -> tuple[list[int], list[bytes]]:
+    """The places of keys that have rows, and the part of each."""
     filled = np.flatnonzero(np.diff(rows.starts))
     begins = np.append(rows.starts[:-1][filled], len(rows))
-    many = heads.many(begins, rows.happened, rows.shown_from, rows.shown_until, rows.columns)
-    return ((place, HEADS, data) for place, data in zip(filled.tolist(), many, strict=True))
+    return filled.tolist(), heads.many(begins, rows.happened, rows.shown_from, rows.shown_until, rows.columns)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, overload
 
 from penstock.errors import RequestError
 
@@ -30,6 +31,36 @@ class Change(NamedTuple):
     data: bytes | None
 
 
+@dataclass(frozen=True)
+class Puts(Sequence[Change]):
+    """Parts of a space to be put, none twice: changes told by columns, which are made and written with less work.
+
+    A store may take them as any changes; it does best where they come in the order of keys and numbers.
+
+    >>> Puts("s", [b"k", b"k"], [1, 2], [b"a", b"b"])[1]
+    Change(space='s', key=b'k', number=2, data=b'b')
+    """
+
+    space: str
+    keys: Sequence[bytes]
+    numbers: Sequence[int]
+    data: Sequence[bytes]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, place: int) -> Change: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Puts: ...
+
+    def __getitem__(self, place: int | slice) -> Change | Puts:
+        if isinstance(place, slice):
+            return Puts(self.space, self.keys[place], self.numbers[place], self.data[place])
+        return Change(self.space, self.keys[place], self.numbers[place], self.data[place])
+
+
 class OnlineStore(Protocol):
     """A place for what is kept of keys.
 
@@ -45,8 +76,8 @@ class OnlineStore(Protocol):
         """For each key its parts from number ``since`` on, in order; nothing for a key that is not there."""
         ...
 
-    def read_one(self, space: str, key: bytes, number: int) -> bytes | None:
-        """One part of one key: the fastest way there is."""
+    def read_part(self, space: str, keys: Sequence[bytes], number: int) -> list[bytes | None]:
+        """One part of each key; None where it has none. The fastest way there is."""
         ...
 
     def write(self, changes: Sequence[Change], notes: Mapping[str, str | None] | None = None) -> None:

@@ -17,6 +17,7 @@ from penstock.engine.execute import Progress, quiet
 from penstock.errors import RequestError, StoreError
 from penstock.features.views.bound import Bound, BoundView
 from penstock.lake.versioned import Lake
+from penstock.online.beside import all_gone, gone
 from penstock.online.build import keys_of
 from penstock.online.catalogue import (
     BUILDING,
@@ -32,6 +33,7 @@ from penstock.online.catalogue import (
 )
 from penstock.online.expiry import expired
 from penstock.online.holdings import Holding, kept_for
+from penstock.online.keys import packed
 from penstock.online.loading import Job, OvertakenError, loaded
 from penstock.online.rebuild import LakeNow, differing
 from penstock.online.store import Change, OnlineStore
@@ -77,9 +79,10 @@ def sync(
     """Bring views into step with the lake and its tails, and say what was done for each.
 
     ``views`` names some (none: all, and what is defined no longer goes); the others stay as they are. ``anew`` builds
-    them again beside what is served. ``now`` gives microseconds since 1970. A kill at any moment leaves the store
-    whole, and the next sync goes on from there. Raises ``RequestError`` (``FEATURE_UNKNOWN_VIEW``), and ``SourceError``
-    and ``StoreError`` where lake or store cannot be read.
+    them again beside what is served; what is broken stays as it is. ``now`` gives microseconds since 1970. A kill at
+    any moment leaves the store whole, and the next sync goes on from there. Raises ``RequestError`` for a view that is
+    named and is not there (``FEATURE_UNKNOWN_VIEW``) or is broken, and ``SourceError`` and ``StoreError`` where lake or
+    store cannot be read.
     """
     done = [] if views else list(_dropped(bound, store))
     for view in chosen(bound, views):
@@ -94,6 +97,7 @@ def chosen(bound: Bound, views: Sequence[str]) -> list[BoundView]:
     """The views of these names, or all: one for each name that views are kept under."""
     for name in views:
         if name not in bound.views:
+            bound.must_not_be_broken("view", name)
             message = f"there is no view {name!r} that a store keeps"
             raise RequestError("FEATURE_UNKNOWN_VIEW", message, name=name, candidates=bound.views)
     named = [bound.views[name] for name in views] or list(bound.views.values())
@@ -101,8 +105,13 @@ def chosen(bound: Bound, views: Sequence[str]) -> list[BoundView]:
 
 
 def _dropped(bound: Bound, store: OnlineStore) -> Iterator[Synced]:
-    """Forget views that are defined no longer; their spaces are then named by nobody."""
-    defined = {view.kept for view in bound.views.values()}
+    """Forget views that are defined no longer; their spaces are then named by nobody.
+
+    What is broken is defined still, and where a file cannot be read nobody knows what is not.
+    """
+    if bound.broken_files:
+        return
+    defined = {view.kept for view in bound.views.values()} | bound.broken_views.keys()
     held = all_live(store)
     for name in sorted({*held, *all_building(store)} - defined):
         with store.feeding():
@@ -143,6 +152,7 @@ def _brought(job: Job, *, anew: bool) -> How:
         except AnewError:
             beside.forget()
             raise
+        all_gone(job.store, job.kept, job.now())
         return "first load" if state is None else "switched"
     _catch_up(job, _Served(job, state))
     _expire(job)
@@ -299,7 +309,8 @@ def _remade(job: Job, look: LakeNow, state: ViewState, holding: Holding, keys: p
     rows = look.rows(holding, keys, job.at)
     job.tally.rows += len(rows)
     job.tally.keys += len(keys)
-    return differing(job.store, state, holding, rows)
+    stays = gone(job.store, holding, packed(rows.keys), job.now())
+    return [*differing(job.store, state, holding, rows), *stays]
 
 
 __all__ = ["How", "Synced", "chosen", "sync"]

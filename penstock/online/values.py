@@ -15,6 +15,7 @@ from penstock.features.historical.on_demand import by_function
 from penstock.features.historical.stored import arrow_type
 from penstock.features.views.bound import Bound, BoundFeature, BoundOnDemand, Chosen
 from penstock.features.views.chosen import view_of
+from penstock.lake.canonical import items_of
 from penstock.online.answering.views import statuses
 from penstock.online.coercing import coerced
 from penstock.online.expressions import Column, Evaluator, evaluator
@@ -82,19 +83,40 @@ class OnDemand:
             message = f"the request says no {name}, which {self.view.name} needs"
             raise RequestError("FEATURE_REQUEST_MISSING", message, name=name, candidates=asked)
         values = coerced(asked[name], dtype, name, code="REQUEST_VALUE")
-        return values if dtype is not Dtype.FLOAT else [v if v is None or math.isfinite(v) else None for v in values]
+        if dtype is Dtype.LIST:
+            return [one if one is None else list(map(_finite, one)) for one in values]
+        return values if dtype is not Dtype.FLOAT else list(map(_finite, values))
 
     def _worked_out(self, columns: Sequence[Column], rows: int) -> list[Column]:
         if self.view.function is None:
             return [evaluate(columns, rows) for evaluate in self.evaluators]
         if rows == 0:
             return [[] for _ in self.features]
-        kinds = [*(arrow_type(one) for _, _, one in self.inputs), *(ARROW[dtype] for _, dtype in self.requested)]
+        asked = zip(self.requested, columns[len(self.inputs) :], strict=True)
+        kinds = [arrow_type(one) for _, _, one in self.inputs]
+        kinds += [ARROW[dtype] if dtype is not Dtype.LIST else _kind(name, column) for (name, dtype), column in asked]
         names = [*(name for name, _, _ in self.inputs), *(name for name, _ in self.requested)]
         arrays = [as_array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
         table = pa.table(arrays, names=names) if names else pa.table({"_": pa.nulls(rows)}).select([])
         given = by_function(self.view, table)
         return [as_plain(given[one.name]) for one in self.features]
+
+
+def _finite(value: Any) -> Any:
+    """A number that is one; NaN and infinities are NULL."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _kind(name: str, column: Column) -> pa.DataType:
+    """The type of lists that a request gives, by what they hold. Raises ``RequestError`` where that is several."""
+    try:
+        items = items_of(pa.array(column).type)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        items = None
+    if items is None and any(column):
+        message = f"{name} holds lists of values that are not of one kind"
+        raise RequestError("REQUEST_VALUE", message, name=name, hint="Give lists of texts, or of numbers.")
+    return pa.list_(ARROW[items or Dtype.STRING])
 
 
 def as_array(column: Column, kind: pa.DataType) -> pa.Array:

@@ -12,6 +12,7 @@ import numpy as np
 
 from penstock.aggregates import AGGREGATES, Family
 from penstock.engine.flatten import Wanted
+from penstock.engine.jobs import Jobs, Outs
 from penstock.engine.segments import Ragged, Result
 from penstock.online.answering.held import Events, Known
 from penstock.online.records import NULL, NULL_FLOAT, as_floats
@@ -141,38 +142,21 @@ Decoder: TypeAlias = Callable[[Any, Arrays], list[Any]]
 
 @dataclass(frozen=True)
 class Decoding:
-    """What makes plain values of a sweep's results.
+    """What makes plain values of a sweep's results: ``decoders`` of those that are not numbers as they stand."""
 
-    ``counts`` and ``fractions`` are the places of results that are numbers as they stand, and so done together; the
-    others have a decoder each.
-    """
-
-    counts: tuple[int, ...]
-    fractions: tuple[int, ...]
-    others: tuple[tuple[int, Decoder], ...]
+    decoders: tuple[tuple[int, Decoder], ...]
 
     @classmethod
     def of(cls, aggregates: Sequence[tuple[Aggregate, Spec | None]]) -> Decoding:
         """The decoding of these aggregates' results, in order."""
         made = [decoder(one, spec) for one, spec in aggregates]
-        plain = [number for number, one in enumerate(made) if one is None]
-        counts = [number for number in plain if aggregates[number][0].function in COUNTS]
-        others = tuple((number, one) for number, one in enumerate(made) if one is not None)
-        return cls(tuple(counts), tuple(number for number in plain if number not in counts), others)
+        return cls(tuple((number, one) for number, one in enumerate(made) if one is not None))
 
-    def plain(self, results: Sequence[Any], arrays: Arrays, keys: int) -> list[list[Any]]:
+    def plain(self, jobs: Jobs, outs: Outs, arrays: Arrays) -> list[list[Any]]:
         """Each result's values, one a key."""
-        found: list[list[Any]] = [[]] * len(results)
-        if keys == 1:
-            for number in (*self.counts, *self.fractions):
-                value = results[number].item()
-                found[number] = [value if value == value else None]
-        else:
-            for numbers in filter(None, (self.counts, self.fractions)):
-                values = _numbers(np.concatenate([results[number] for number in numbers]), whole=False)
-                for place, number in enumerate(numbers):
-                    found[number] = values[place * keys : (place + 1) * keys]
-        for number, decode in self.others:
+        found = jobs.plain(outs)
+        results = jobs.results(outs) if self.decoders else ()
+        for number, decode in self.decoders:
             found[number] = decode(results[number], arrays)
         return found
 
@@ -180,7 +164,7 @@ class Decoding:
 def decoder(aggregate: Aggregate, spec: Spec | None) -> Decoder | None:
     """What makes plain values, one a key, of a kernel's result; as `penstock.engine.results` does, to the bit.
 
-    None for counts and fractions, which are what they are.
+    None for counts and fractions that a kernel gives, which are what they are.
     """
     family = AGGREGATES[aggregate.function].family
     if spec is not None and family is Family.ORDER:
@@ -192,9 +176,9 @@ def decoder(aggregate: Aggregate, spec: Spec | None) -> Decoder | None:
     if family is Family.AGE:
         unit = 86_400_000_000 if aggregate.window is None else aggregate.window.unit.clock.microseconds
         return lambda result, _arrays: [None if micros < 0 else micros / unit for micros in result.tolist()]
-    if aggregate.dtype is Dtype.FLOAT or aggregate.function in COUNTS:
+    if aggregate.function in COUNTS or (aggregate.dtype is Dtype.FLOAT and family is not Family.GAP):
         return None
-    return lambda result, _arrays: _numbers(result, whole=True)
+    return lambda result, _arrays: _numbers(result, whole=aggregate.dtype is not Dtype.FLOAT)
 
 
 def _picked(result: np.ndarray, arrays: Arrays, spec: Spec) -> list[Any]:

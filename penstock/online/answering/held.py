@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -88,8 +87,8 @@ class Events:
     ) -> Events:
         """The events of each key from the bytes of its parts (see `penstock.online.records`)."""
         width = 8 * (records.CLOCKS + columns)
-        starts = np.zeros(len(parts) + 1, np.int64)
-        np.cumsum([sum(map(len, some)) // width for some in parts], out=starts[1:])
+        counts = (sum(map(len, some)) // width for some in parts)
+        starts = np.fromiter(accumulate(counts, initial=0), np.int64, len(parts) + 1)
         data = [one for some in parts for one in some]
         block = np.ascontiguousarray(records.joined(data or [b""], columns).T)
         return cls(starts, block[0], block[1], block[2], block[records.CLOCKS :], crowded)
@@ -112,17 +111,20 @@ class Events:
         return bool(self.shown_from[-1] <= at < self.shown_until[-1] and self.happened[-1] > low)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Keys:
-    """Keys of one dtype; instants are in microseconds. ``packed`` are they as a store has them."""
+    """Keys of one dtype; instants are in microseconds."""
 
     values: Sequence[Any]
     dtype: Dtype
+    _packed: list[bytes] | None = None
 
-    @cached_property
+    @property
     def packed(self) -> list[bytes]:
-        """Each key as bytes; none for NULL."""
-        return pack(self.values, self.dtype)
+        """Each key as a store has it; no bytes for NULL."""
+        if self._packed is None:
+            self._packed = pack(self.values, self.dtype)
+        return self._packed
 
 
 class Rows(Protocol):
@@ -161,12 +163,8 @@ class Held:
 
     def newest(self, holding: Holding, keys: Keys, at: int) -> list[Row | None]:
         """The newest row of each key that shows at ``at``."""
-        name, packed_ = self.space(holding).name, keys.packed
-        if len(packed_) == 1:
-            data = self.store.read_one(name, packed_[0], HEADS)
-            return [None if data is None else showing(heads.from_bytes(data), at)]
-        found = self.store.read(name, packed_)
-        return [showing(heads.from_bytes(parts[0].data), at) if parts else None for parts in found]
+        found = self.store.read_part(self.space(holding).name, keys.packed, HEADS)
+        return [None if rows is None else showing(rows, at) for rows in heads.each_from_bytes(found)]
 
     def events(self, holding: Holding, keys: Keys, at: int) -> Events:
         """The events of each key that windows reach at ``at``, and perhaps some before."""
@@ -199,7 +197,7 @@ def showing(rows: list[Row], at: int) -> Row | None:
     >>> showing([[1, 1, 9, "a"], [2, 5, 9, "b"]], 3)
     [1, 1, 9, 'a']
     """
-    for row in reversed(rows):
+    for row in rows[::-1]:
         if row[1] <= at < row[2]:
             return row
     return None

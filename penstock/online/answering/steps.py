@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from penstock.engine.program import Asked, Program
@@ -81,9 +82,9 @@ def look_up(number: int, looked: Looked, before: Looked | None, place: Callable[
     holding = looked.holding
     source: int | None = None
     convert: Callable[[Any], Any] = _same
-    if before is not None:
+    if before is not None and looked.by is not None:
         names = [_name(one) for one in before.holding.columns]
-        column = names.index(looked.hops[-1].columns[0])
+        column = names.index(looked.by)
         source, convert = 3 + column, cast(before.holding.dtypes[column], holding.key)
     names = [_name(one) for one in holding.columns]
     outs = [
@@ -166,8 +167,22 @@ class Sweeping:
         else:
             found, times = self._sweep(answering, answering.keys)
             answering.times[self.number] = times
-            for place, column in zip(self.outs, found, strict=True):
-                answering.columns[place] = column
+            self._put(answering.columns, found)
+
+    @cached_property
+    def _side(self) -> slice | None:
+        """Where the columns stand, if it is one beside the other."""
+        first = min(self.outs, default=0)
+        side = slice(first, first + len(self.outs))
+        return side if self.outs == tuple(range(side.start, side.stop)) else None
+
+    def _put(self, columns: list[Column], found: list[Column]) -> None:
+        """Put what was found into its places."""
+        if self._side is not None:
+            columns[self._side] = found
+            return
+        for place, column in zip(self.outs, found, strict=True):
+            columns[place] = column
 
     def _spread(self, answering: Answering, keys: list[Any]) -> None:
         """Answers of others' rows, each worked out once; NULL for entities that name none."""
@@ -186,7 +201,7 @@ class Sweeping:
         at = answering.at
         events = answering.held.events(self.holding, keys, at)
         times = events.newest(at, self._low(at))
-        found = self._swept(answering, events, len(keys.values))
+        found = self._swept(answering, events)
         for place, key in events.crowded:
             values, times[place] = self._of_many(answering, key)
             for column, value in zip(found, values, strict=True):
@@ -204,17 +219,17 @@ class Sweeping:
         if told is not None:
             return told
         events = key.events()
-        return [column[0] for column in self._swept(answering, events, 1)], events.newest(at, self._low(at))[0]
+        return [column[0] for column in self._swept(answering, events)], events.newest(at, self._low(at))[0]
 
-    def _swept(self, answering: Answering, events: Events, keys: int) -> list[Column]:
+    def _swept(self, answering: Answering, events: Events) -> list[Column]:
         """The columns of the events that were read."""
         if self.program is None:
             return []
         at = answering.at
         arrays = Arrays(events, answering.held.texts)
         columns = [arrays.of(spec) for spec in self.specs]
-        results = self.program.run(events.starts, events.happened, events.shown_from, events.shown_until, columns, at)
-        return self.decoding.plain(results, arrays, keys)
+        outs = self.program.outs(events.starts, events.happened, events.shown_from, events.shown_until, columns, at)
+        return self.decoding.plain(self.program.jobs, outs, arrays)
 
 
 def sweeping(number: int, swept: Swept, place: Callable[[Expr], int | None]) -> Sweeping:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,8 +29,7 @@ PRESENT, NULL_VALUE, NOT_FOUND, OLD = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """Of each feature that was asked for, in order: values (instants in microseconds), statuses and times."""
 
     values: list[Column]
@@ -109,10 +110,13 @@ def statuses(column: Column, missing: Sequence[Status | None] | None) -> list[St
 
 
 def all_statuses(columns: Sequence[Column], missing: Sequence[Status | None] | None) -> list[list[Status]]:
-    """What there is to say of the values of several columns."""
-    if missing is None and columns and len(columns[0]) == 1:
-        return [[NULL_VALUE if column[0] is None else PRESENT] for column in columns]
-    return [statuses(column, missing) for column in columns]
+    """What there is to say of the values of several columns; those of which the same is said share one list."""
+    if not columns or missing is not None:
+        return [statuses(column, missing) for column in columns]
+    whole = [PRESENT] * len(columns[0])
+    if len(whole) == 1 and [None] not in columns:
+        return [whole] * len(columns)
+    return [statuses(column, None) if None in column else whole for column in columns]
 
 
 # ---------------------------------------------------------------- everything else
@@ -147,12 +151,24 @@ class CalculatedReader:
         for step in self.steps:
             step.run(answering)
         missing = self._missing(answering)
-        columns = answering.columns
-        values = [columns[one] if isinstance(one, int) else one(columns, rows) for one in self.features]
+        values = self._values(answering.columns, rows)
         if missing is not None:
             values = [[None if why else value for why, value in zip(missing, one, strict=True)] for one in values]
         times = [_newest_times(answering.times, steps, rows) for steps in self.sources]
-        return Answer(values, all_statuses(values, missing), [times[number] for number in self.dated_by])
+        dated = times * len(values) if len(times) == 1 else [times[number] for number in self.dated_by]
+        return Answer(values, all_statuses(values, missing), dated)
+
+    @cached_property
+    def _pick(self) -> Callable[[list[Column]], Sequence[Column]] | None:
+        """What picks the features where all are columns as they are."""
+        places = [one for one in self.features if isinstance(one, int)]
+        return itemgetter(*places) if 1 < len(places) == len(self.features) else None
+
+    def _values(self, columns: list[Column], rows: int) -> list[Column]:
+        """The features' values."""
+        if self._pick is not None:
+            return list(self._pick(columns))
+        return [columns[one] if isinstance(one, int) else one(columns, rows) for one in self.features]
 
     def _missing(self, answering: Answering) -> list[Status | None] | None:
         """Which entities are not there; None where all are."""
@@ -270,7 +286,7 @@ def _steps(kept: Kept, places: _Places) -> tuple[tuple[Step, ...], dict[object, 
 
     ways = {one.hops: one for one in kept.looked}
     for looked in _ways_taken(kept.looked, places, own=own):
-        before = ways[looked.hops[:-1]] if looked.hops else None
+        before = None if looked.by is None else ways[looked.hops[:-1]]
         add(lambda n, one=looked, up=before: look_up(n, one, up, places.find), looked.leaves, witness=not looked.hops)  # type: ignore[misc]
     for recalled in kept.recalled:
         if own or any(places.find(leaf) is not None for leaf in recalled.leaves):

@@ -14,9 +14,8 @@ from penstock.engine.compile import identifier
 from penstock.engine.relational import ARROW, Relational
 from penstock.features.views.bound import Bound
 from penstock.features.views.entities import EntityRows
-from penstock.inference.facts import ColumnFacts
-from penstock.lake.canonical import canonical
-from penstock.lake.rows import as_dtype
+from penstock.lake.rows import as_told
+from penstock.lake.streams.positions import CAME
 from penstock.lake.versioned import DELETED, KNOWN
 from penstock.online.changed import identity, is_whole, read_by, ways_up
 from penstock.online.holdings import Holding
@@ -43,14 +42,14 @@ class ArrivedRows:
     def _column(self, table: str, name: str) -> pa.ChunkedArray:
         told = self.graph.table(table).column(name)
         if table != self.table or name not in self.arrived.column_names:
-            return pa.chunked_array([pa.nulls(len(self.arrived) if table == self.table else 0, ARROW[told.dtype])])
-        read = canonical(self.arrived[name])
-        return as_dtype(table, told, ColumnFacts(name, read.dtype, lambda: read.values))
+            kind = ARROW[told.dtype] if told.items is None else pa.list_(ARROW[told.items])
+            return pa.chunked_array([pa.nulls(len(self.arrived) if table == self.table else 0, kind)])
+        return as_told(self.graph.table(table), name, self.arrived[name])
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Rows of one table that came together, in the order in which they became known."""
+    """Rows of one table that came together, in the order in which they came."""
 
     bound: Bound
     settings: Settings
@@ -62,9 +61,14 @@ class Arrivals:
 
     @cached_property
     def known(self) -> np.ndarray:
-        """When each became known, in microseconds; they rise."""
+        """When each became known, in microseconds."""
         known: np.ndarray = self.rows[KNOWN].cast(pa.int64()).to_numpy()
         return known
+
+    @cached_property
+    def came(self) -> np.ndarray:
+        """The number by which each came; they rise."""
+        return arrived(self.rows)
 
     @cached_property
     def deleted(self) -> np.ndarray:
@@ -99,6 +103,12 @@ class Arrivals:
         if len(places) == len(self):
             return self
         return Arrivals(self.bound, self.settings, self.table, self.rows.take(pa.array(places)))
+
+
+def arrived(rows: pa.Table | pa.RecordBatch) -> np.ndarray:
+    """The numbers by which rows came (`penstock.lake.streams.positions`)."""
+    numbers: np.ndarray = rows[CAME if CAME in rows.schema.names else KNOWN].cast(pa.int64()).to_numpy()
+    return numbers
 
 
 def hashed(rows: Rows, table: str, keys: Sequence[str], engine: Callable[[], Relational]) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,9 +15,10 @@ import pyarrow as pa
 from penstock.engine.relational import Relational
 from penstock.errors import FailedError, SourceError, StoreError
 from penstock.features.views.bound import Bound
-from penstock.lake.versioned import KNOWN, Lake
+from penstock.lake.versioned import Lake
+from penstock.online.beside import come
 from penstock.online.catalogue import VIEW, ViewState, written
-from penstock.online.feeding.arrivals import Arrivals, hashed
+from penstock.online.feeding.arrivals import Arrivals, arrived, hashed
 from penstock.online.feeding.lanes import Lane, OutOfStepError, Versions, lanes_of
 from penstock.online.feeding.laying import laid
 from penstock.online.feeding.merging import merged
@@ -95,8 +96,13 @@ class Feed:
 
     # ------------------------------------------------------------ for others
 
-    def start(self) -> None:
-        """Bring the store into step with the lake, then begin to listen. Raises as `penstock.online.sync.sync` does."""
+    def start(self, tables: Collection[str] = ()) -> None:
+        """Bring the store into step with the lake, then begin to listen. Raises as `penstock.online.sync.sync` does.
+
+        ``tables`` are those that nobody but this process writes to by now: when rows of them land, nothing of what it
+        learns here can have changed. When the first rows of any other land, it begins again.
+        """
+        self._met |= self._tables.intersection(tables)
         self._bring()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
         self._thread.start()
@@ -182,11 +188,13 @@ class Feed:
             self._turn.notify_all()
 
     def _learnt(self) -> dict[str, RowKeys]:
-        """The keys of the rows of each table that has keys and is read row by row."""
+        """The keys of the rows of each table that rows land of, and that has keys and is read row by row."""
+        if not self._met:
+            return {}
         own = [holding for lane in self._lanes for holding in lane.own]
         look = LakeNow.open(self._bound, self._lake, own, self._settings)
         engine = Relational(look.following.rows, self._settings)
-        keyed = {name: self._bound.graph.table(name).keys for name in look.following.tables}
+        keyed = {name: self._bound.graph.table(name).keys for name in self._met.intersection(look.following.tables)}
         rows = look.following.rows
         return {name: RowKeys(hashed(rows, name, keys, lambda: engine)) for name, keys in keyed.items() if keys}
 
@@ -273,7 +281,7 @@ class Feed:
             notes |= {} if state is None else {VIEW + lane.name: written(state)}
         if came:
             self._store.write(changes, notes)
-        self._applied |= {one.table: int(one.known[-1]) for one in came}
+        self._applied |= {one.table: int(one.came[-1]) for one in came}
 
     def _write_beside(self, came: Sequence[Arrivals]) -> None:
         """Rows that are in no lake, behind those kept that happened at the same instant: what is there by now."""
@@ -289,7 +297,12 @@ class Feed:
         for holding in lane.own:
             if came.table in lane.reads[holding]:
                 rows, texts = laid(holding, came, self._at), self._texts_of(state)
-                yield from merged(self._store, state, holding, rows, texts, self._at, ties=True).changes
+                changes = merged(self._store, state, holding, rows, texts, self._at, ties=True).changes
+                space = state.spaces[holding.fingerprint].name
+                yield from changes
+                yield from come(
+                    self._store, holding, {one.key for one in changes if one.space == space}, int(came.known[0])
+                )
 
     def _apply_to(self, lane: Lane, came: Sequence[Arrivals], changes: list[Change]) -> ViewState | None:
         """Put rows into a view's holdings; the state to be noted, where there were any."""
@@ -301,16 +314,16 @@ class Feed:
             before = followed.get(whole.table)
             if before is None:
                 raise OutOfStepError
-            some = whole.taken(np.flatnonzero(whole.known > before.tail))
+            some = whole.taken(np.flatnonzero(whole.came > before.tail))
             if len(some):
                 self._put(lane, state, some, changes)
-                followed[whole.table] = replace(before, tail=waiting.since.get(whole.table, int(some.known[-1])))
+                followed[whole.table] = replace(before, tail=waiting.since.get(whole.table, int(some.came[-1])))
         return replace(state, followed=followed)
 
     def _put(self, lane: Lane, state: ViewState, came: Arrivals, changes: list[Change]) -> None:
         """Rows of keys that were never seen go where they belong; what the others change waits to be made again."""
         waiting, fresh = self._waiting[lane.name], self._fresh(came)
-        new, first = came.taken(np.flatnonzero(fresh)), int(came.known[0])
+        new, first = came.taken(np.flatnonzero(fresh)), int(came.came[0])
         for holding in lane.own:
             if came.table in lane.reads[holding] and len(new):
                 rows = laid(holding, new, self._at)
@@ -377,8 +390,8 @@ class Feed:
         """An instant by which every row that was known then has been taken, as far as this process can know."""
         until = self._now() - _GRACE
         with self._turn:
-            oldest = [int(rows.column(KNOWN)[0].cast(pa.int64()).as_py()) for _, _, rows in self._queue]
-        return min([until, *(known - 1 for known in oldest)])
+            oldest = [int(arrived(rows)[0]) for _, _, rows in self._queue]
+        return min([until, *(came - 1 for came in oldest)])
 
     def _note(self, until: int) -> None:
         """Say of each view until when it has followed the lake."""

@@ -6,6 +6,8 @@ comes of sorting alone, without a database: a few rows are laid in a millisecond
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,7 +54,7 @@ def _sorted(holding: Holding, came: Arrivals) -> KeyRows:
     keys = keys.take(pc.array_sort_indices(keys))
     code = pc.fill_null(pc.index_in(read[name], value_set=keys), -1).cast(pa.int64()).to_numpy()
     happened, shown = _clocks(read[when] if when else None, came.known)
-    order = _ordered(code, happened, read.select(list(table.keys)))
+    order = _ordered(code, happened, [*read.select(list(table.keys)).columns, pa.array(came.known)])
     order = order[(code[order] >= 0) & (happened[order] > BEGINNING)]
     starts = np.searchsorted(code[order], np.arange(len(keys) + 1)).astype(np.int64)
     columns = tuple(read[column].take(pa.array(order)) for column in fields)
@@ -68,13 +70,13 @@ def _clocks(when: pa.ChunkedArray | None, known: np.ndarray) -> tuple[np.ndarray
     return happened, np.maximum(known, happened)
 
 
-def _ordered(code: np.ndarray, happened: np.ndarray, keys: pa.Table) -> np.ndarray:
-    """Rows by key, then by when they happened, then by the keys of rows."""
+def _ordered(code: np.ndarray, happened: np.ndarray, ties: Sequence[pa.Array | pa.ChunkedArray]) -> np.ndarray:
+    """Rows by key, then by when they happened, then by the keys of rows and when they were known."""
     order: np.ndarray = np.lexsort((happened, code))
     same = (code[order][1:] == code[order][:-1]) & (happened[order][1:] == happened[order][:-1])
     if not same.any():
         return order
-    columns = [pa.array(code), pa.array(happened), *keys.columns]
+    columns = [pa.array(code), pa.array(happened), *ties]
     whole = pa.table(columns, [f"c{n}" for n in range(len(columns))])
     found = pc.sort_indices(whole, sort_keys=[(name, "ascending") for name in whole.column_names])
     return np.asarray(found, np.int64)

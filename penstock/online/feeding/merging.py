@@ -6,8 +6,10 @@ when a kept one did is in doubt. Any other has one place, and no row before it o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from struct import Struct
 from typing import Any
 
@@ -16,7 +18,7 @@ import pyarrow as pa
 
 from penstock.online import crowds, heads, records
 from penstock.online.build import KeyRows
-from penstock.online.catalogue import HEADS, Space, ViewState
+from penstock.online.catalogue import Space, ViewState
 from penstock.online.holdings import Holding
 from penstock.online.keys import packed
 from penstock.online.rebuild import Parts, parts_of
@@ -25,6 +27,7 @@ from penstock.online.texts import Texts
 from penstock.window import END
 
 _INSTANT = Struct("<q")
+_HAPPENED, _SHOWN_FROM, _SHOWN_UNTIL = range(3)
 
 
 @dataclass(frozen=True)
@@ -41,34 +44,36 @@ def merged(
     """What to write so that new rows of these keys are kept beside those that are there.
 
     The rows are those of `penstock.online.build.built`, of row keys that nothing is known of yet. With ``ties`` rows of
-    one instant are in no doubt: new ones come behind. Call it, and write, under the store's `feeding`.
+    one instant are in no doubt: those that show later, and else new ones, come behind. Call it, and write, under the
+    store's `feeding`.
     """
     space = state.spaces[holding.fingerprint]
     found, changes = parts_of(holding, space, rows, texts)
     names = packed(rows.keys)
-    coming = {place: {n: data for n, data in parts.items() if n >= space.first} for place, parts in found.items()}
-    there = _there(store, space.name, names, coming)
-    doubtful = []
-    for place, parts in coming.items():
-        for number, data in parts.items():
-            some = _put(store, holding, space, names[place], number, there[place].get(number), data, at, ties=ties)
+
+    def join(kept: bytes, data: bytes) -> bytes | None:
+        return _joined(holding, kept, data, at, ties=ties)
+
+    doubtful = set()
+    for number, coming in _by_number(found, space.first).items():
+        there = store.read_part(space.name, [names[place] for place in coming], number)
+        for (place, data), kept in zip(coming.items(), there, strict=True):
+            some = _put(store, holding, space, names[place], number, kept, data, join)
             if some is None:
-                doubtful.append(place)
+                doubtful.add(place)
             else:
                 changes += some
-    return Merged(changes, rows.keys.take(pa.array(sorted(set(doubtful)), pa.int64())))
+    return Merged(changes, rows.keys.take(pa.array(sorted(doubtful), pa.int64())))
 
 
-def _there(store: OnlineStore, space: str, names: Sequence[bytes], coming: Mapping[int, Parts]) -> dict[int, Parts]:
-    """What is kept of the keys, each from the first part on that rows come to; those with one first part together."""
-    by_first: dict[int, list[int]] = {}
-    for place, parts in coming.items():
-        by_first.setdefault(min(parts, default=HEADS), []).append(place)
-    found: dict[int, Parts] = {}
-    for first, places in by_first.items():
-        read = store.read(space, [names[place] for place in places], first)
-        found |= {place: {p.number: p.data for p in parts} for place, parts in zip(places, read, strict=True)}
-    return found
+def _by_number(found: Mapping[int, Parts], first: int) -> dict[int, dict[int, bytes]]:
+    """By the numbers of parts, from the first one that is kept, what comes to each key by its place."""
+    coming: dict[int, dict[int, bytes]] = {}
+    for place, parts in found.items():
+        for number, data in parts.items():
+            if number >= first:
+                coming.setdefault(number, {})[place] = data
+    return coming
 
 
 def _put(
@@ -79,15 +84,9 @@ def _put(
     number: int,
     kept: bytes | None,
     data: bytes,
-    at: int,
-    *,
-    ties: bool,
+    join: Callable[[bytes, bytes], bytes | None],
 ) -> Iterable[Change] | None:
     """What to write so that new rows are in a part; None where two happened at one instant."""
-
-    def join(kept: bytes, data: bytes) -> bytes | None:
-        return _joined(holding, kept, data, at, ties=ties)
-
     if kept is not None and not holding.newest and crowds.is_crowd(kept):
         return crowds.joined(store, holding, space, key, number, kept, data, join)
     whole = data if kept is None else join(kept, data)
@@ -117,7 +116,8 @@ def joined_records(kept: bytes, data: bytes, columns: int, *, ties: bool = False
     if not ties and np.isin(new[:, 0], before[:, 0]).any():
         return None
     whole = np.concatenate([before, new])
-    return whole[np.argsort(whole[:, 0], kind="stable")].tobytes()
+    clocks = (whole[:, 1], whole[:, 0]) if ties else (whole[:, 0],)
+    return whole[np.lexsort(clocks)].tobytes()
 
 
 def joined_heads(kept: bytes, data: bytes, at: int, *, ties: bool = False) -> bytes | None:
@@ -130,14 +130,37 @@ def joined_heads(kept: bytes, data: bytes, at: int, *, ties: bool = False) -> by
     ([[5, 5, 99, 'b']], 2)
     """
     rows, new = heads.from_bytes(kept), heads.from_bytes(data)
-    if not ties and {row[0] for row in rows} & {row[0] for row in new}:
+    if rows and len(new) == 1 and new[0][_HAPPENED] > rows[-1][_HAPPENED]:
+        rows += new
+        if (covered := _covered(rows, at)) is not None:
+            return heads.to_bytes(rows[covered:])
+    elif not ties and {row[0] for row in rows} & {row[0] for row in new}:
         return None
-    whole = sorted([*rows, *new], key=_happened)
-    return heads.to_bytes(list(_last_shown(whole, at))[::-1])
+    else:
+        rows = sorted([*rows, *new], key=_clocks if ties else _happened)
+    return heads.to_bytes(list(_last_shown(rows, at))[::-1])
+
+
+def _covered(rows: Sequence[Sequence[Any]], at: int) -> int | None:
+    """How many of the first rows a later one covers that shows by ``at`` and for ever; None where that is none.
+
+    It is found at once where rows show in the order in which they happened, as those of streams do, and there are no
+    others then that are covered.
+
+    >>> _covered([[1, 1, END], [2, 2, END], [7, 7, END]], 6)
+    1
+    """
+    last = bisect_right(rows, at, key=itemgetter(_SHOWN_FROM)) - 1
+    by_now = last >= 0 and rows[last][_SHOWN_FROM] <= at and rows[last][_SHOWN_UNTIL] == END
+    return last if by_now else None
 
 
 def _happened(row: Sequence[Any]) -> int:
     return int(row[0])
+
+
+def _clocks(row: Sequence[Any]) -> tuple[int, int]:
+    return int(row[0]), int(row[1])
 
 
 def _last_shown(rows: Sequence[Sequence[Any]], at: int) -> Iterator[Sequence[Any]]:

@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.engine.relational import ARROW
+from penstock.online.beside import gone
 from penstock.online.build import keys_of
 from penstock.online.catalogue import ViewState
 from penstock.online.feeding.lanes import Lane
 from penstock.online.holdings import Holding
+from penstock.online.keys import packed
 from penstock.online.rebuild import LakeNow, differing
 from penstock.online.store import Change, OnlineStore
 
@@ -59,4 +61,4 @@ def remade(
     for holding, keys in waiting.affected(lane, look):
         for first in range(0, len(keys), KEYS_AT_ONCE):
             rows = look.rows(holding, keys.slice(first, KEYS_AT_ONCE), at)
-            yield differing(store, state, holding, rows)
+            yield [*differing(store, state, holding, rows), *gone(store, holding, packed(rows.keys), at)]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-_MERGE = 65_536
+_LARGER = 4
 
 
 class RowKeys:
-    """The keys of a table's rows: a large sorted array, a smaller one of those that came last.
+    """The keys of a table's rows: sorted runs without a key in common, each some times as long as the next one.
+
+    What is added comes behind as a run of its own; a run that is not much longer than the one behind it is merged with
+    it. So a few keys cost little, however many there are already.
 
     >>> keys = RowKeys(np.array([3, 1], np.uint64))
     >>> keys.fresh(np.array([1, 2, 2, 5], np.uint64)).tolist()
@@ -19,26 +22,45 @@ class RowKeys:
     """
 
     def __init__(self, seen: np.ndarray) -> None:
-        self._seen = np.unique(seen)
-        self._recent = np.empty(0, np.uint64)
+        self._runs = [_distinct(seen)]
 
     def __len__(self) -> int:
-        return len(self._seen) + len(self._recent)
+        return sum(map(len, self._runs))
 
     def fresh(self, keys: np.ndarray) -> np.ndarray:
         """Which of these were not seen, nor come before in ``keys``."""
+        order = np.argsort(keys, kind="stable")
         first = np.zeros(len(keys), bool)
-        first[np.unique(keys, return_index=True)[1]] = True
-        first &= ~_in(self._seen, keys)
-        first &= ~_in(self._recent, keys)
+        first[order[_begins(keys[order])]] = True
+        first &= self._unseen(keys)
         return first
 
     def add(self, keys: np.ndarray) -> None:
         """Remember these."""
-        self._recent = np.union1d(self._recent, keys[~_in(self._seen, keys)])
-        if len(self._recent) > max(_MERGE, len(self._seen) // 8):
-            self._seen = np.union1d(self._seen, self._recent)
-            self._recent = np.empty(0, np.uint64)
+        run = _distinct(keys[self._unseen(keys)])
+        while self._runs and len(self._runs[-1]) < _LARGER * len(run):
+            run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
+        self._runs += [run] if len(run) else []
+
+    def _unseen(self, keys: np.ndarray) -> np.ndarray:
+        unseen = np.ones(len(keys), bool)
+        for run in self._runs:
+            unseen &= ~_in(run, keys)
+        return unseen
+
+
+def _distinct(keys: np.ndarray) -> np.ndarray:
+    """The keys in order, each once."""
+    inorder = np.sort(keys)
+    distinct: np.ndarray = inorder[_begins(inorder)]
+    return distinct
+
+
+def _begins(inorder: np.ndarray) -> np.ndarray:
+    """Where another key begins among sorted ones."""
+    begins = np.ones(len(inorder), bool)
+    np.not_equal(inorder[1:], inorder[:-1], out=begins[1:])
+    return begins
 
 
 def _in(sorted_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:

@@ -29,10 +29,17 @@ def open_store(url: str) -> OnlineStore:
     return _KINDS[scheme](url)
 
 
-def _unknown(message: str, name: str) -> RequestError:
-    return RequestError(
-        "STORE_URL", message, name=name, candidates=[*_KINDS], hint="A path without a kind is a folder of LMDB's."
-    )
+def is_elsewhere(url: str) -> bool:
+    """Whether reading the store at a URL asks a server.
+
+    >>> is_elsewhere("redis://cache"), is_elsewhere("shop/online"), is_elsewhere("lmdb:/srv/online")
+    (True, False, False)
+    """
+    return url.partition(":")[0] in _KINDS.keys() - {"lmdb"} and ":" in url
+
+
+def _unknown(message: str, name: str, hint: str = "A path without a kind is a folder of LMDB's.") -> RequestError:
+    return RequestError("STORE_URL", message, name=name, candidates=[*_KINDS], hint=hint)
 
 
 def _open_lmdb(url: str) -> OnlineStore:
@@ -67,8 +74,9 @@ def _named(url: str, option: str, default: str) -> tuple[str, str]:
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname
-    except ValueError as error:
-        raise _unknown(f"the store's URL cannot be read: {error}", "") from None
+    except ValueError:  # what it says may be a piece of a password
+        message = "the store's URL cannot be read: behind its host there is no port"
+        raise _unknown(message, "", "Write / : @ and ? of a password as %2F %3A %40 and %3F.") from None
     if not host or port == 0:
         raise _unknown("the store's URL names no server", "")
     pairs = parse_qsl(parts.query, keep_blank_values=True)

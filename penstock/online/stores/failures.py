@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import re
+
 from penstock.errors import StoreError
+
+_CERTIFICATE = re.compile(
+    r"certificate.verify.failed|root certificate|does not match host ?name|hostname mismatch", re.I
+)
+_PASSWORD = re.compile(
+    r"authentication failed|username-password|authentication required|no password supplied|role \S+ does not exist",
+    re.I,
+)
+_TLS = re.compile(r"wrong.version.number|record layer failure|does not support SSL|SSL off|no encryption", re.I)
 
 
 def lost(where: str, reason: str) -> StoreError:
-    """The error for a store that does not answer."""
-    return StoreError("STORE_LOST", f"the store {where} does not answer: {reason}", hint="Is it running?")
+    """The error for a store that does not answer, or not us; its words tell which.
+
+    >>> lost("rediss://cache", "[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate").code
+    'STORE_UNTRUSTED'
+    """
+    if _CERTIFICATE.search(reason):
+        hint = "Say whose certificates to trust: ?ssl_ca_certs=FILE (Redis), ?sslrootcert=FILE (PostgreSQL)."
+        return StoreError("STORE_UNTRUSTED", f"the store {where} does not prove who it is: {reason}", hint=hint)
+    if _PASSWORD.search(reason):
+        hint = "Look at user and password in its URL."
+        return StoreError("STORE_REFUSED", f"the store {where} does not let us in: {reason}", hint=hint)
+    secure = where.startswith("rediss:") or _TLS.search(reason)
+    hint = "Is it running, and does it speak TLS at this port?" if secure else "Is it running?"
+    return StoreError("STORE_LOST", f"the store {where} does not answer: {reason}", hint=hint)
 
 
 def full(where: str, reason: str) -> StoreError:

@@ -13,8 +13,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import lt, ne
 from pathlib import Path
 from shutil import disk_usage
 from typing import TYPE_CHECKING, TypeVar
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 import lmdb
 
 from penstock.errors import StoreError
-from penstock.online.store import FIRST, LONGEST_KEY, Change, Outcome, Part, check_keys, outcomes, parts_of
+from penstock.online.store import FIRST, Change, Outcome, Part, Puts, check_keys, outcomes, parts_of
 from penstock.online.stores.environment import Environment, share
 from penstock.online.stores.failures import damaged, full, lost, read_only
 
@@ -67,37 +68,45 @@ class LmdbStore:
 
         return self._read(found)
 
-    def read_one(self, space: str, key: bytes, number: int) -> bytes | None:
-        """One part of one key."""
-        prefix = self._prefixes.get(space)
+    def read_part(self, space: str, keys: Sequence[bytes], number: int) -> list[bytes | None]:
+        """One part of each key."""
+        check_keys(keys)
+        prefix = self._prefixes.get(space) or self._read(lambda reader: self._prefix(reader, space))
         if prefix is None:
-            return next((part.data for part in self.read(space, [key], number)[0] if part.number == number), None)
-        if 2 * len(key) > LONGEST_KEY:
-            check_keys((key,))
-        address = _address(prefix, key) + (number + _TOP).to_bytes(8, "big")
+            return [None] * len(keys)
+        end = _END + (number + _TOP).to_bytes(8, "big")
+        addresses = [prefix + key.replace(b"\0", b"\0\xff") + end for key in keys]
         try:
             environment = self._environment
             with environment.gate, environment.opened().begin() as reader:
-                return reader.get(address)
+                return list(map(reader.get, addresses))
         except lmdb.Error:
-            return self._read(lambda reader: reader.get(address))
+            return self._read(lambda reader: list(map(reader.get, addresses)))
 
     def write(self, changes: Sequence[Change], notes: Mapping[str, str | None] | None = None) -> None:
         """Make all these changes and notes, or none of them; on the disk when this returns."""
-        check_keys(change.key for change in changes)
-        wanted = outcomes(changes)
-        room = sum(len(change.data or b"") + 64 for change in changes)
+        keys, datas = _told(changes)
+        check_keys(keys)
+        room = sum(len(data or b"") + 64 for data in datas)
 
         def made(writer: Reader) -> dict[str, bytes]:
-            largest_last = sorted(wanted, key=lambda space: len(wanted[space]))
-            prefixes = {space: self._numbered(writer, space) for space in largest_last}
-            for space, prefix in prefixes.items():
-                _change(writer, prefix, wanted[space])
+            prefixes = self._written(writer, changes)
             _note(writer, notes or {})
             return prefixes
 
         with self._explained():
             self._prefixes |= self._environment.write(made, room)
+
+    def _written(self, writer: Reader, changes: Sequence[Change]) -> dict[str, bytes]:
+        """Make changes; what the addresses of their spaces' parts begin with."""
+        if isinstance(changes, Puts) and _append(writer, prefix := self._numbered(writer, changes.space), changes):
+            return {changes.space: prefix}
+        wanted = outcomes(changes)
+        largest_last = sorted(wanted, key=lambda space: len(wanted[space]))
+        prefixes = {space: self._numbered(writer, space) for space in largest_last}
+        for space, prefix in prefixes.items():
+            _change(writer, prefix, wanted[space])
+        return prefixes
 
     def note(self, name: str) -> str | None:
         """A note; None where there is none."""
@@ -226,6 +235,27 @@ def _keys(reader: Reader, prefix: bytes, after: bytes | None, most: int) -> list
 def _behind(address: bytes) -> bytes:
     """What is behind all parts of a key."""
     return address + b"\xff" * 9
+
+
+def _told(changes: Sequence[Change]) -> tuple[Iterable[bytes], Iterable[bytes | None]]:
+    """The keys and the data of changes."""
+    if isinstance(changes, Puts):
+        return changes.keys, changes.data
+    return (change.key for change in changes), (change.data for change in changes)
+
+
+def _append(writer: Reader, prefix: bytes, puts: Puts) -> bool:
+    """Put parts behind all that there is; False, and nothing is put, where that is not the place of all."""
+    ends = {number: _END + (number + _TOP).to_bytes(8, "big") for number in set(puts.numbers)}
+    numbered = zip(puts.keys, puts.numbers, strict=True)
+    addresses = [prefix + key.replace(b"\0", b"\0\xff") + ends[number] for key, number in numbered]
+    cursor = writer.cursor()
+    behind = bool(addresses) and (not cursor.last() or cursor.key() < addresses[0])
+    if not behind or not all(map(lt, addresses, addresses[1:])):
+        return False
+    cursor.putmulti(zip(addresses, puts.data, strict=True), append=True)
+    _counted(writer, prefix[1:], 1 + sum(map(ne, puts.keys, puts.keys[1:])))
+    return True
 
 
 def _change(writer: Reader, prefix: bytes, wanted: Mapping[bytes, Outcome]) -> None:

@@ -21,7 +21,10 @@ from penstock.lake.source import printable, without_password
 from penstock.online.store import FIRST, Change, Outcome, Part, check_keys, outcomes, parts_of
 from penstock.online.stores.connections import Connection, Connections
 from penstock.online.stores.failures import damaged, full, lost, read_only
+from penstock.online.waiting import within
 
+PATIENCE = 30.0
+"""Seconds after which a server that has not done what takes moments is lost; sooner for who is not willing to wait."""
 _BATCH_ROWS, _BATCH_BYTES = 5_000, 16 * 2**20
 _STEP = 10_000
 _TABLES = (
@@ -38,7 +41,12 @@ FROM unnest(%b::bytea[]) WITH ORDINALITY AS asked(key, place)
 JOIN {schema}.parts ON parts.space = %b AND parts.key = asked.key AND parts.part >= %b
 ORDER BY asked.place, parts.part
 """
-_READ_ONE = "SELECT data FROM {schema}.parts WHERE space = %b AND key = %b AND part = %b"
+_READ_PART = """
+SELECT parts.data
+FROM unnest(%b::bytea[]) WITH ORDINALITY AS asked(key, place)
+LEFT JOIN {schema}.parts ON parts.space = %b AND parts.key = asked.key AND parts.part = %b
+ORDER BY asked.place
+"""
 _CLEAR = """
 DELETE FROM {schema}.parts USING unnest(%b::text[], %b::bytea[]) AS gone(space, key)
 WHERE parts.space = gone.space AND parts.key = gone.key
@@ -86,11 +94,10 @@ class PostgresStore:
                 found[place - 1].append(Part(number, data))
         return found
 
-    def read_one(self, space: str, key: bytes, number: int) -> bytes | None:
-        """One part of one key."""
-        check_keys((key,))
-        rows = self._rows(_READ_ONE, space, key, number)
-        return rows[0][0] if rows else None
+    def read_part(self, space: str, keys: Sequence[bytes], number: int) -> list[bytes | None]:
+        """One part of each key."""
+        check_keys(keys)
+        return [data for (data,) in self._rows(_READ_PART, list(keys), space, number)] if keys else []
 
     def write(self, changes: Sequence[Change], notes: Mapping[str, str | None] | None = None) -> None:
         """Make all these changes and notes, or none of them."""
@@ -127,11 +134,11 @@ class PostgresStore:
 
     def spaces(self) -> dict[str, int]:
         """The spaces that have keys, with how many: it counts them."""
-        return dict(self._rows(_SPACES))
+        return dict(self._rows(_SPACES, patience=None))
 
     def drop(self, space: str) -> None:
         """Remove a space with all its keys, in steps."""
-        while self._change(lambda connection: connection.execute(self._sql(_DROP), [space, _STEP]).rowcount):
+        while self._change(lambda connection: connection.execute(self._sql(_DROP), [space, _STEP]).rowcount, None):
             continue
 
     @contextmanager
@@ -181,22 +188,22 @@ class PostgresStore:
                 for statement in _TABLES:
                     connection.execute(self._sql(statement))
 
-    def _rows(self, statement: str, *values: object) -> list[Row]:
+    def _rows(self, statement: str, *values: object, patience: float | None = PATIENCE) -> list[Row]:
         """What a statement that reads gives."""
         text = self._sql(statement)
-        return self._do(lambda connection: connection.execute(text, values, binary=True).fetchall())
+        return self._do(lambda connection: connection.execute(text, values, binary=True).fetchall(), patience)
 
-    def _change(self, do: Callable[[Connection], T]) -> T:
+    def _change(self, do: Callable[[Connection], T], patience: float | None = PATIENCE) -> T:
         """Do something over the connection that holds the right to write, if this store holds it."""
         feeding = self._feeding
         if feeding is None or feeding[0] != os.getpid():
-            return self._do(do)
-        with self._writing, self._explained():
+            return self._do(do, patience)
+        with self._writing, self._explained(), within(patience):
             return do(feeding[1])
 
-    def _do(self, do: Callable[[Connection], T]) -> T:
+    def _do(self, do: Callable[[Connection], T], patience: float | None = PATIENCE) -> T:
         """Do something that may be done twice: once more over a new connection if a kept one was lost."""
-        with self._explained():
+        with self._explained(), within(patience):
             with self._connections.one() as connection:
                 try:
                     return do(connection)
@@ -221,6 +228,8 @@ class PostgresStore:
     def _explained(self) -> Iterator[None]:
         try:
             yield
+        except TimeoutError as error:
+            raise lost(printable(self._url), str(error)) from error
         except psycopg.Error as error:
             reason = without_password(str(error).split("\n")[0], self._url)
             raise _explanation(printable(self._url), error, reason) from error

@@ -16,6 +16,7 @@ from typing import Any
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
+from redis.connection import Connection, SSLConnection
 from redis.exceptions import ConnectionError as ClosedError
 from redis.exceptions import NoPermissionError, ReadOnlyError, RedisError, WatchError
 from redis.retry import Retry
@@ -24,17 +25,23 @@ from penstock.errors import RequestError, StoreError
 from penstock.lake.source import printable, without_password
 from penstock.online.store import FIRST, Change, Outcome, Part, check_keys, outcomes, parts_of
 from penstock.online.stores.failures import damaged, full, lost, read_only, taken
+from penstock.online.waiting import left
 
 LEASE = 10.0
 """Seconds after which the right to write ends that nobody renews; renewed every third of it."""
 PATIENCE = 10.0
-"""Seconds after which a server that says nothing is lost."""
+"""Seconds after which a server that says nothing is lost; sooner for who is not willing to wait so long."""
 _WAIT = 0.05
 _STEP = 1_000
 _TOP = 1 << 63
 _READ = """
 local found = {}
 for place, key in ipairs(KEYS) do found[place] = redis.call('HGETALL', key) end
+return found
+"""
+_READ_PART = """
+local found = {}
+for place, key in ipairs(KEYS) do found[place] = redis.call('HGET', key, ARGV[1]) end
 return found
 """
 _REMOVE = """
@@ -70,12 +77,14 @@ class RedisStore:
             found = self._redis.eval(_READ, len(keys), *(self._hash(space, key) for key in keys)) if keys else []
         return [_parts(fields, since) for fields in found]
 
-    def read_one(self, space: str, key: bytes, number: int) -> bytes | None:
-        """One part of one key."""
-        check_keys((key,))
+    def read_part(self, space: str, keys: Sequence[bytes], number: int) -> list[bytes | None]:
+        """One part of each key, in one round trip."""
+        check_keys(keys)
+        hashes = [self._hash(space, key) for key in keys]
         with self._explained():
-            data = self._redis.execute_command("HGET", self._hash(space, key), _field(number))
-            return None if data is None else bytes(data)
+            if len(keys) == 1:
+                return [self._redis.execute_command("HGET", hashes[0], _field(number))]
+            return list(self._redis.eval(_READ_PART, len(keys), *hashes, _field(number))) if keys else []
 
     def write(self, changes: Sequence[Change], notes: Mapping[str, str | None] | None = None) -> None:
         """Make all these changes and notes, or none of them."""
@@ -242,12 +251,46 @@ class RedisStore:
             raise _explanation(printable(self._url), error, without_password(reason, self._url)) from error
 
 
+class _Patient(Connection):
+    """A connection that waits no longer than who asks is willing to."""
+
+    @property
+    def socket_timeout(self) -> float | None:
+        """Seconds that a server may be silent now."""
+        return left(self._socket_timeout)
+
+    @socket_timeout.setter
+    def socket_timeout(self, value: float | None) -> None:
+        self._socket_timeout = value
+
+    @property
+    def socket_connect_timeout(self) -> float | None:
+        """Seconds that connecting may take now."""
+        return left(self._socket_connect_timeout)
+
+    @socket_connect_timeout.setter
+    def socket_connect_timeout(self, value: float | None) -> None:
+        self._socket_connect_timeout = value
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Send, and wait for the answer as long as there is time."""
+        sock: Any = self._sock
+        if sock is not None:
+            sock.settimeout(self.socket_timeout)
+        super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+
+
+class _PatientTls(_Patient, SSLConnection):
+    """The same over TLS."""
+
+
 def _client(url: str, name: str, patience: float) -> Redis:
     """Connections that were closed are made again; who is silent is not asked again."""
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3, supported_errors=(ClosedError,))
     try:
         return Redis.from_url(
             url,
+            connection_class=_PatientTls if url.startswith("rediss:") else _Patient,
             client_name=name,
             socket_timeout=patience,
             socket_connect_timeout=min(patience, 3),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from penstock.schema import Graph
 def again(
     bound: Bound,
     relational: Relational,
+    come_by: Callable[[int], Rows],
     view: BoundView,
     features: Sequence[str],
     spine: pa.Table,
@@ -27,11 +28,12 @@ def again(
     known: int | None,
     ages: bool,
 ) -> pa.Table:
-    """The features of a view for a spine of its keys and cutoffs; see `penstock.online.verifying.verify.Recomputed`."""
+    """The features of a view for a spine of its keys and cutoffs; see `penstock.online.verifying.verify.Recomputed`.
+
+    ``come_by`` gives the rows that the lake had by an instant, as far as their own clock does not tell.
+    """
     if known is not None:
-        rows = relational.rows
-        assert isinstance(rows, EntityRows)
-        earlier = EntityRows(KnownBy(rows.rows, bound.graph, known), rows.joins, rows.graph)
+        earlier = EntityRows(KnownBy(come_by(known), bound.graph, known), bound.joins, bound.graph)
         relational = Relational(earlier, relational.settings)
     if not ages:
         bound = replace(bound, views={**bound.views, view.name: ageless(view)})

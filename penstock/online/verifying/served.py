@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -41,8 +42,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 class ServedLog:
     """A folder of logged answers; the oldest files go when it takes more than ``most`` bytes.
 
-    The first ``rate`` requests of each second are logged: all of them while few come, and no burden when many do.
-    Several processes may write: each has a file of its own. ``clock`` is in seconds.
+    As many as ``rate`` requests a second are logged: all of them while few come, and when many do some at even
+    distances, so that no moment is burdened. Several processes may write: each has a file of its own. ``clock`` is in
+    seconds.
     """
 
     folder: Path
@@ -50,7 +52,7 @@ class ServedLog:
     most: int = 256 << 20
     clock: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
-    _second: list[int] = field(default_factory=lambda: [0, 0], repr=False, compare=False)
+    _left: list[float] = field(default_factory=lambda: [-math.inf, 0.0], repr=False, compare=False)
 
     @cached_property
     def salt(self) -> bytes:
@@ -67,11 +69,11 @@ class ServedLog:
 
     def wants(self) -> bool:
         """Whether a request that comes now is one of those to be logged."""
-        second = int(self.clock())
-        if self._second[0] != second:
-            self._second[:] = second, 0
-        self._second[1] += 1
-        return self._second[1] <= self.rate
+        then, left = self._left
+        now = self.clock()
+        left = min(self.rate, left + (now - then) * self.rate) if self.rate else 0
+        self._left[:] = now, left - 1 if left >= 1 else left
+        return left >= 1
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Log answers; they are in the file when this returns, though a power cut may lose the last moments."""

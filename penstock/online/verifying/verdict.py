@@ -10,7 +10,7 @@ from penstock.errors import RefusedError
 
 Difference: TypeAlias = Literal["mismatch", "missing", "extra"]
 """A value that is another one, one that was not served, one that should not have been."""
-Cause: TypeAlias = Literal["late row", "ttl", "definition version", "clock", "type", "key", "unknown"]
+Cause: TypeAlias = Literal["late row", "ttl", "definition version", "clock", "type", "key", "online push", "unknown"]
 
 CAUSES: Mapping[Cause, str] = {
     "late row": "rows that were known when it was served were not in the store yet",
@@ -19,6 +19,7 @@ CAUSES: Mapping[Cause, str] = {
     "clock": "it was worked out for another instant than the one it was served at",
     "type": "the same value in another type",
     "key": "no row names the entity any more",
+    "online push": "rows that were pushed to the store alone were in it: no lake has them",
     "unknown": "nothing explains it",
 }
 """Every cause in words."""
@@ -37,24 +38,34 @@ class Example:
 
 @dataclass(frozen=True)
 class FeatureVerdict:
-    """How a feature's served values compare with those that training reads for the same instants."""
+    """How a feature's served values compare with those that training reads for the same instants.
+
+    ``alone`` are those that differ because they rested on rows that the store alone was told (cause ``online push``).
+    """
 
     feature: str
     checked: int = 0
     mismatch: int = 0
     missing: int = 0
     extra: int = 0
+    alone: int = 0
     causes: Mapping[Cause, int] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
 
     @property
     def differing(self) -> int:
-        """How many values differed in any way."""
+        """How many values differed in any way, but for those that rested on rows of the store alone."""
         return self.mismatch + self.missing + self.extra
 
     def to_dict(self) -> dict[str, object]:
         """The verdict as plain values for JSON."""
-        counts = {"checked": self.checked, "mismatch": self.mismatch, "missing": self.missing, "extra": self.extra}
+        counts = {
+            "checked": self.checked,
+            "mismatch": self.mismatch,
+            "missing": self.missing,
+            "extra": self.extra,
+            "alone": self.alone,
+        }
         examples = [
             {"at": e.at, "difference": e.difference, "cause": e.cause, "served": e.served, "trained": e.trained}
             for e in self.examples
@@ -86,9 +97,14 @@ class Verified:
         return sum(one.differing for one in self.features)
 
     @property
+    def alone(self) -> int:
+        """How many of them rested on rows that the store alone was told, and cannot be worked out again."""
+        return sum(one.alone for one in self.features)
+
+    @property
     def passed(self) -> bool:
-        """Whether something was compared, and nothing differed."""
-        return self.checked > 0 and self.differing == 0
+        """Whether something was compared that can be worked out again, and nothing of it differed."""
+        return self.checked > self.alone and self.differing == 0
 
     def must_pass(self) -> None:
         """Raise ``RefusedError`` (``ONLINE_DIFFERS``, ``ONLINE_UNVERIFIED``) unless it passed."""
@@ -97,7 +113,7 @@ class Verified:
             told = ", ".join(f"{one.feature} ({one.differing} of {one.checked}: {_why(one)})" for one in worst[:5])
             message = f"{self.differing:,} of {self.checked:,} served values are not what training reads: {told}"
             raise RefusedError("ONLINE_DIFFERS", message, hint="See them: penstock online verify --json")
-        if not self.checked:
+        if self.checked == self.alone:
             message = "no served value could be compared"
             raise RefusedError("ONLINE_UNVERIFIED", message, hint="Serve some first, or let it sample keys itself.")
 
@@ -107,6 +123,7 @@ class Verified:
             "passed": self.passed,
             "checked": self.checked,
             "differing": self.differing,
+            "alone": self.alone,
             "unknown_keys": self.unknown_keys,
             "superseded": self.superseded,
             "features": [one.to_dict() for one in self.features],

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from penstock.features.views.bound import Bound, BoundView
 from penstock.online.answer import Status
+from penstock.online.beside import NOTHING, Beside
 from penstock.online.verifying.served import Entry
 from penstock.online.verifying.verdict import Cause, Difference, Example, FeatureVerdict, Verified
 from penstock.plan import Aggregate, Latest
@@ -47,6 +48,7 @@ class _Tally:
     """A feature's counts in the making."""
 
     checked: int = 0
+    alone: int = 0
     differences: Counter[Difference] = field(default_factory=Counter)
     causes: Counter[Cause] = field(default_factory=Counter)
     examples: list[Example] = field(default_factory=list)
@@ -55,7 +57,7 @@ class _Tally:
         """The feature's verdict."""
         d = self.differences
         counts = (d["mismatch"], d["missing"], d["extra"])
-        return FeatureVerdict(feature, self.checked, *counts, dict(self.causes), tuple(self.examples))
+        return FeatureVerdict(feature, self.checked, *counts, self.alone, dict(self.causes), tuple(self.examples))
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class _Asked:
     versions: tuple[str, ...]
     served: tuple[list[object], ...]
     statuses: tuple[list[int], ...]
+    alone: tuple[bool, ...]
 
 
 def verify(
@@ -81,12 +84,14 @@ def verify(
     keys: Callable[[BoundView], tuple[pa.Table, Sequence[bytes]]],
     again: Recomputed,
     *,
+    beside: Callable[[BoundView], Beside] = lambda view: NOTHING,
     most: int = 10_000,
     progress: Callable[[str, float], None] = lambda message, share: None,
 ) -> Verified:
     """Compare logged answers with what training reads; the newest ``most`` rows of each view and set of features.
 
-    ``keys`` gives a view's entities as a table of its key columns, and their hashes in the same order. Values are equal
+    ``keys`` gives a view's entities as a table of its key columns, and their hashes in the same order; ``beside`` tells
+    when answers about them may have rested on rows that are in no lake. Values are equal
     to the bit; sums and moments of fractions to 1e-12 of themselves.
     """
     tallies: dict[str, _Tally] = {}
@@ -100,7 +105,9 @@ def verify(
         if name not in held:
             table, hashes = keys(view)
             held[name] = table, {key: row for row, key in enumerate(hashes)}
-        asked, lost = _asked(view, features, logged, held[name][1])
+        alone = beside(view)
+        asked, lost = _asked(view, features, logged, held[name][1], alone)
+        _count_alone(view, features, logged, held[name][1], alone, tallies)
         served, unknown = served + len(asked.at) + lost, unknown + lost
         if len(asked.at):
             _compare(asked, held[name][0].take(pa.array(asked.rows)), again, tallies)
@@ -139,9 +146,10 @@ def _grouped(entries: Iterable[Entry], most: int) -> dict[tuple[str, tuple[str, 
 
 
 def _asked(
-    view: BoundView, features: tuple[str, ...], logged: Sequence[Entry], places: Mapping[bytes, int]
-) -> tuple[_Asked, int]:
-    """The answers row by row, and how many are about keys that nobody has (and nothing was served for)."""
+    view: BoundView, features: tuple[str, ...], logged: Sequence[Entry], places: Mapping[bytes, int],
+    alone: Beside,
+) -> tuple[_Asked, int]:  # fmt: skip
+    """The answers row by row, and how many are about keys that no lake has."""
     rows = [(entry, j, places.get(key, -1)) for entry in logged for j, key in enumerate(entry.keys)]
     known = [(entry, j, place) for entry, j, place in rows if place >= 0]
     many = range(len(features))
@@ -154,8 +162,24 @@ def _asked(
         tuple(entry.version for entry, _, _ in known),
         tuple([entry.values[i][j] for entry, j, _ in known] for i in many),
         tuple([entry.statuses[i][j] for entry, j, _ in known] for i in many),
+        tuple([alone(entry.keys[j], entry.at) for entry, j, _ in known]),
     )
     return asked, len(rows) - len(known)
+
+
+def _count_alone(
+    view: BoundView, features: tuple[str, ...], logged: Sequence[Entry], places: Mapping[bytes, int],
+    alone: Beside, tallies: dict[str, _Tally],
+) -> None:  # fmt: skip
+    """Count what was served of entities that only the store was told of."""
+    for entry in logged:
+        for j, key in enumerate(entry.keys):
+            if key not in places and alone(key, entry.at):
+                for i, name in enumerate(features):
+                    if (served := entry.values[i][j]) is not None:
+                        tally = tallies.setdefault(f"{view.name}:{name}", _Tally())
+                        tally.checked += 1
+                        _note(tally, entry.at, served, None, "online push")
 
 
 def _compare(asked: _Asked, keys: pa.Table, again: Recomputed, tallies: dict[str, _Tally]) -> None:
@@ -180,7 +204,10 @@ def _compare(asked: _Asked, keys: pa.Table, again: Recomputed, tallies: dict[str
 
 def _note(tally: _Tally, at: int, served: object, trained: object, cause: Cause) -> None:
     difference: Difference = "missing" if served is None else "extra" if trained is None else "mismatch"
-    tally.differences[difference] += 1
+    if cause == "online push":
+        tally.alone += 1
+    else:
+        tally.differences[difference] += 1
     tally.causes[cause] += 1
     if len(tally.examples) < _EXAMPLES:
         tally.examples.append(Example(at, difference, cause, served, trained))
@@ -196,6 +223,7 @@ def _only(asked: _Asked, rows: Sequence[int]) -> _Asked:
         versions=tuple(asked.versions[row] for row in rows),
         served=tuple([column[row] for row in rows] for column in asked.served),
         statuses=tuple([column[row] for row in rows] for column in asked.statuses),
+        alone=tuple(asked.alone[row] for row in rows),
     )
 
 
@@ -229,7 +257,9 @@ def _causes(asked: _Asked, keys: pa.Table, again: Recomputed) -> Callable[[int, 
             return "clock"
         if same(served, behind[i][j]):
             return "late row"
-        return "clock" if same(served, elsewhen[i][j]) else "unknown"
+        if same(served, elsewhen[i][j]):
+            return "clock"
+        return "online push" if asked.alone[j] else "unknown"
 
     return cause
 
@@ -293,4 +323,6 @@ def plain(value: object) -> object:
     if isinstance(value, dt.datetime):
         moment = value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value
         return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+    if isinstance(value, list) and any(isinstance(one, dt.datetime) for one in value):
+        return [plain(one) for one in value]
     return value

@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from penstock.engine.relational import Relational
 from penstock.expression import Expr
 from penstock.features.historical import historical
 from penstock.features.views.bound import Bound, BoundEntity, BoundFeature, BoundView
@@ -25,6 +24,7 @@ from penstock.online.texts import Texts
 from penstock.plan import Rows
 from penstock.schema import Dtype, Graph
 from penstock.settings import Settings
+from tests.engines import relational
 
 SETTINGS = Settings(memory=1 << 30, threads=1, cache=None)
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  instants are UTC without a zone
@@ -48,30 +48,31 @@ def bound_to(
 
 def fill(store: OnlineStore, bound: Bound, rows: Rows, at: int, span: int | None = None) -> None:
     """Put all views into the store as a first load does, to be asked at ``at`` and later."""
-    relational = Relational(EntityRows(rows, bound.joins, bound.graph), SETTINGS)
+    engine = relational(EntityRows(rows, bound.joins, bound.graph), SETTINGS)
     for view in {view.kept: bound.views[view.kept] for view in bound.views.values()}.values():
         kept = kept_for(view, bound.graph)
         state = replace(fresh(kept), kept=at)
         texts = Texts(store, state.texts)
-        changes, spaces = [], {}
+        spaces = {}
         for holding in kept.holdings:
-            found = built(holding, relational, at=at)
+            found = built(holding, engine, at=at)
             space = state.spaces[holding.fingerprint]
             space = space if holding.newest else replace(space, span=span or span_for(holding, found))
             spaces[holding.fingerprint] = space
-            changes += first_parts(holding, space, found, texts)
-        store.write(changes, {VIEW + view.kept: written(replace(state, spaces=spaces))})
+            for some in first_parts(holding, space, found, texts):
+                store.write(some)
+        store.write([], {VIEW + view.kept: written(replace(state, spaces=spaces))})
 
 
 def trained(bound: Bound, rows: Rows, keys: Mapping[str, Sequence[Any]], at: int, features: str | Sequence[str]) -> Any:
     """What training reads of these entities at an instant, column by column."""
     count = len(next(iter(keys.values())))
-    relational = Relational(EntityRows(rows, bound.joins, bound.graph), SETTINGS)
+    engine = relational(EntityRows(rows, bound.joins, bound.graph), SETTINGS)
     dtypes = {k: d for e in bound.entities.values() for k, d in zip(e.keys, e.dtypes, strict=True)}
     kinds = {Dtype.INT: pa.int64(), Dtype.STRING: pa.string()}
     columns = {k: pa.array(list(v), kinds[dtypes[k]]) if k in dtypes else pa.array(list(v)) for k, v in keys.items()}
     spine = pa.table({**columns, "cutoff": pa.array([at] * count, pa.timestamp("us"))})
-    table = historical(bound, relational, spine, features)
+    table = historical(bound, engine, spine, features)
     return {name: table[name].to_pylist() for name in table.column_names if name not in spine.column_names}
 
 

@@ -138,6 +138,10 @@ CASES: dict[str, tuple[list[list[Any]], str, list[Any], list[Any], list[Status]]
     "o07 an older one that comes later": ([row(1, D[4], 9.0, D[4]), row(1, D[1], 3.0, D[5])], "latest:v", [1], [9.0],
                                           [PRESENT]),
     "o09 in any order": ([row(1, D[4], 9.0), row(1, D[2], 5.0), row(1, D[1], 3.0)], "latest:v", [1], [9.0], [PRESENT]),
+    "nothing tells two rows apart": ([row(1, D[1], 11.0, D[2]), row(1, D[1], 12.0, D[2])], "latest:v", [1], [12.0],
+                                     [PRESENT]),
+    "but what else they say": ([row(1, D[1], word="b", n=1), row(1, D[1], word="a", n=2)], "latest:n", [1], [1],
+                               [PRESENT]),
     "o11 unknown": ([row(1, D[1], 1.0)], "latest:v", [99], [None], [MISSING]),
     "o12 a stored null": ([row(1, D[1], 1.0), row(1, D[2])], "latest:v", [1], [None], [NULL]),
     "o14 order and duplicates": ([row(1, D[1], 5.0), row(2, D[1], 7.0)], "latest:v", [2, 1, 2, 3, 1],
@@ -294,7 +298,7 @@ def test_a_reader_goes_on_with_what_was_built_anew(tmp_path: Any) -> None:
     reader = OnlineReader(bound, store, lambda: NOW)
     assert reader.read("latest:v", {"id": [1]}).values == [[1.0]]
     fill(store, bound, newer, NOW)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while reader.read("latest:v", {"id": [1]}).values != [[2.0]]:
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -125,6 +125,10 @@ def test_arrays_are_columns_too() -> None:
     assert coerced(pa.array(["a", None]), Dtype.STRING, "x") == ["a", None]  # type: ignore[arg-type]
 
 
-def test_a_missing_part_of_a_key_is_nothing_where_that_is_asked_for() -> None:
-    assert entity_keys(PAIR, {"a": ["x", "y"]}, 2, lenient=True) == [None, None]
+def test_a_missing_part_of_a_key_is_nothing_and_a_missing_key_is_where_that_is_asked_for() -> None:
+    assert entity_keys(PAIR, {"a": ["x", "y"]}, 2) == [None, None]
+    assert entity_keys(PAIR, {"c": ["x", "y"]}, 2, lenient=True) == [None, None]
+    with pytest.raises(RequestError, match="no a and no b, which pair is known by") as caught:
+        entity_keys(PAIR, {"c": [1]}, 1)
+    assert caught.value.code == "ENTITY_MISSING"
     assert entity_keys(PAIR, {"b": [1, None], "a": ["x", "y"]}, 2) == ["x|1", None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ import pytest
 from penstock.errors import SourceError
 from penstock.features.views.binding import bind
 from penstock.features.views.declared import Definitions, Entity, ExpressionView, LatestView
+from penstock.lake.postgres import connect
 from penstock.lake.source import Source
 from penstock.lake.sources import open_source
-from penstock.lake.where import read_where
+from penstock.lake.where import read_where, release
 from penstock.lake.write import write
 from penstock.online.live import LiveReader
 from penstock.schema import Dtype, Graph, Link
 from tests.features.historical.held import D, filled, schema
+from tests.forked import ended
 from tests.online.answering.stored import SETTINGS
 
 USERS = schema("users", {"user_id": Dtype.STRING, "city": Dtype.STRING}, key="user_id")
@@ -96,3 +99,53 @@ def test_tables_in_memory_are_narrowed_too() -> None:
     source: Source = open_source({"orders": filled(ORDERS, ROWS["orders"])})
     keys: dict[str, Any] = {"user_id": pa.array(["b"]), "order_id": pa.array([1])}
     assert read_where(source, "orders", ["order_id", "user_id"], keys)["order_id"].to_pylist() == [1, 3]
+
+
+def test_uuids_and_other_texts_are_compared_by_the_server(postgres_url: str) -> None:
+    there, absent = "00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"
+    with connect(postgres_url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TYPE mood AS ENUM ('fine', 'bad')")
+        cursor.execute("CREATE TABLE kinds (token uuid PRIMARY KEY, mood mood, short char(4), n numeric(30))")
+        cursor.execute(f"INSERT INTO kinds VALUES ('{there}', 'fine', 'ab', 7), ('{absent[:-1]}c', 'bad', 'abc', 8)")
+    source = open_source(postgres_url)
+
+    def found(**keys: Any) -> list[str]:
+        asked = {name: pa.array([key]) for name, key in keys.items()}
+        told: list[str] = read_where(source, "kinds", ["token"], asked)["token"].to_pylist()
+        return told
+
+    assert [found(token=key) for key in (there, absent, there.upper(), "x", "", "\x00")] == [
+        [there],
+        [],
+        [],
+        [],
+        [],
+        [],
+    ]
+    assert [found(mood=key) for key in ("fine", "worse", "\x00")] == [[there], [], []]
+    assert [found(short=key) for key in ("ab", "ab  ", "a")] == [[there], [], []]
+    assert len(found(n="7")) == 2  # a number of any size may be written in several ways
+    release(source)
+
+
+def test_one_reader_serves_threads_and_forked_processes(place: str) -> None:
+    reader = LiveReader(bind(TOLD, GRAPH), open_source(place), lambda: D[5], SETTINGS)
+    users = ["it's", "b", "é", "nobody"]
+    wanted = [[12.0], [1.5], [0.0], [None]]
+
+    def total(number: int) -> list[Any]:
+        return reader.read("buys:total", {"user_id": [users[number % 4]]}).values[0]
+
+    assert total(0) == wanted[0]
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(total, range(24))) == wanted * 6
+
+    def child() -> None:
+        assert [total(number) for number in range(4)] == wanted
+        reader.close()
+
+    assert ended(child, None)["code"] == 0
+    assert total(1) == wanted[1]
+    reader.close()
+    assert total(2) == wanted[2], "what was let go of is opened again"
+    reader.close()

@@ -8,7 +8,7 @@ import hypothesis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from penstock.online.store import FIRST, Change, OnlineStore, Part, walk
+from penstock.online.store import FIRST, Change, OnlineStore, Part, Puts, walk
 
 KEYS = st.sampled_from([b"", b"a", b"a\0", b"a\0\0", b"a\0\xff", b"ab", b"b" * 480, b"\xff" * 9])
 NUMBERS = st.sampled_from([FIRST, -1, 0, 1, 2**63 - 1])
@@ -46,6 +46,14 @@ class Machine(RuleBasedStateMachine):
             self.change(change)
         self.notes = {name: text for name, text in (self.notes | notes).items() if text is not None}
 
+    @rule(space=SPACES, parts=st.dictionaries(st.tuples(KEYS, NUMBERS), st.binary(max_size=3)), sort=st.booleans())
+    def put(self, space: str, parts: dict[tuple[bytes, int], bytes], sort: bool) -> None:
+        told = sorted(parts) if sort else list(parts)
+        keys, numbers = [key for key, _ in told], [number for _, number in told]
+        self.store.write(Puts(self.run + space, keys, numbers, [parts[one] for one in told]))
+        for key, number in told:
+            self.change(Change(space, key, number, parts[key, number]))
+
     def change(self, change: Change) -> None:
         parts = self.parts.setdefault((change.space, change.key), {})
         if change.number is None:
@@ -65,9 +73,10 @@ class Machine(RuleBasedStateMachine):
     def read(self, space: str, keys: list[bytes], since: int) -> None:
         assert self.store.read(self.run + space, keys, since) == [self.kept(space, key, since) for key in keys]
 
-    @rule(space=SPACES, key=KEYS, number=NUMBERS)
-    def read_one(self, space: str, key: bytes, number: int) -> None:
-        assert self.store.read_one(self.run + space, key, number) == self.parts.get((space, key), {}).get(number)
+    @rule(space=SPACES, keys=st.lists(KEYS, max_size=5), number=NUMBERS)
+    def read_part(self, space: str, keys: list[bytes], number: int) -> None:
+        kept = [self.parts.get((space, key), {}).get(number) for key in keys]
+        assert self.store.read_part(self.run + space, keys, number) == kept
 
     @rule(space=SPACES, size=st.integers(1, 4))
     def walk(self, space: str, size: int) -> None:

@@ -45,9 +45,9 @@ def test_a_map_that_another_process_enlarged_is_read(tmp_path: Path):
 
     assert forked.ended(work, None)["code"] == 0
     assert [len(parts[0].data) for parts in store.read("s", [b"0", b"63"])] == [2**16, 2**16]
-    assert store.read_one("s", b"40", 0) == b"x" * 2**16
+    assert store.read_part("s", [b"40"], 0) == [b"x" * 2**16]
     store.write([put("s", b"k", b"w")])
-    assert store.read_one("s", b"k", 0) == b"w"
+    assert store.read_part("s", [b"k"], 0) == [b"w"]
     store.close()
 
 
@@ -57,7 +57,7 @@ def test_a_map_grows_while_threads_read(tmp_path: Path):
 
     def look() -> None:
         while not done.is_set():
-            seen.append(store.read_one("s", b"k", 0))
+            seen.extend(store.read_part("s", [b"k"], 0))
 
     threads = [threading.Thread(target=look) for _ in range(4)]
     for thread in threads:
@@ -121,7 +121,7 @@ def test_a_folder_is_open_once_whatever_it_is_called(tmp_path: Path):
     one.write([put("s", b"k", b"v")])
     one.close()
     one.close()
-    assert two.read_one("s", b"k", 0) == b"v"
+    assert two.read_part("s", [b"k"], 0) == [b"v"]
     two.close()
     with pytest.raises(StoreError, match="closed"):
         two.read("s", [b"k"])
@@ -137,7 +137,7 @@ def test_a_folder_that_was_removed_is_opened_anew(tmp_path: Path):
     assert two.read("s", [b"k"]) == [[]]
     one.close()
     two.write([put("s", b"k", b"w")])
-    assert two.read_one("s", b"k", 0) == b"w"
+    assert two.read_part("s", [b"k"], 0) == [b"w"]
     two.close()
 
 
@@ -167,7 +167,7 @@ def test_a_full_disk_is_said_to_be_one_and_nothing_is_written(tmp_path: Path):
     assert forked.ended(work, None)["code"] == 0
     store = LmdbStore(tmp_path)
     store.write([put("s", b"k", b"w")])
-    assert store.read_one("s", b"k", 0) == b"w"
+    assert store.read_part("s", [b"k"], 0) == [b"w"]
     store.close()
 
 

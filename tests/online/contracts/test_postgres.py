@@ -14,6 +14,7 @@ from penstock.errors import StoreError
 from penstock.online.store import OnlineStore, Part
 from penstock.online.stores import open_store
 from penstock.online.stores.postgres import PostgresStore
+from penstock.online.waiting import within
 from tests.online.contracts.suite import StoreContract, put
 
 
@@ -84,7 +85,7 @@ def test_a_writer_whose_connection_is_lost_writes_no_more(postgres_url: str, sch
             with pytest.raises(StoreError) as caught:
                 store.write([put("s", b"k", b"3")])
     assert caught.value.code == "STORE_LOST"
-    assert store.read_one("s", b"k", 0) == b"2"
+    assert store.read_part("s", [b"k"], 0) == [b"2"]
     with store.feeding():
         store.write([put("s", b"k", b"4")])
     store.close()
@@ -108,5 +109,19 @@ def test_a_password_is_not_told(postgres_url: str):
     wrong = parts._replace(netloc=f"no-such-user:no-such-word@{parts.netloc.rpartition('@')[2]}").geturl()
     with pytest.raises(StoreError) as caught:
         open_store(wrong)
-    assert caught.value.code == "STORE_LOST"
+    assert caught.value.code == "STORE_REFUSED"
     assert "no-such-word" not in str(caught.value)
+
+
+def test_who_waits_no_longer_than_he_may_is_told_and_asks_again(postgres_url: str, schema: str):
+    store = PostgresStore(postgres_url, schema)
+    store.write([put("s", b"k", b"v")])
+    with psycopg.connect(postgres_url) as holder:
+        holder.execute('LOCK TABLE "Own schema".parts IN ACCESS EXCLUSIVE MODE')
+        with within(0.3), pytest.raises(StoreError) as caught:
+            store.read("s", [b"k"])
+    assert caught.value.code == "STORE_LOST"
+    with within(60):
+        assert store.read("s", [b"k"]) == [[Part(0, b"v")]]
+    assert store.read("s", [b"k"]) == [[Part(0, b"v")]]
+    store.close()

@@ -17,7 +17,8 @@ from penstock.online.stores.redis import RedisStore
 from tests.conftest import _absent
 from tests.online.contracts.suite import StoreContract, put
 
-LEASE = 0.4
+LEASE = 1.5
+"""Seconds: soon over, and long enough for a thread that renews it on a machine that others use."""
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_writer_whose_lease_another_has_taken_over_writes_no_more(prefix: str)
             with pytest.raises(StoreError) as caught:
                 slow.write([put("s", b"k", b"3")])
     assert caught.value.code == "STORE_TAKEN"
-    assert quick.read_one("s", b"k", 0) == b"2"
+    assert quick.read_part("s", [b"k"], 0) == [b"2"]
     with slow.feeding():
         slow.write([put("s", b"k", b"4")])
     slow.close()
@@ -101,7 +102,7 @@ def test_connections_that_the_server_closed_are_made_again(prefix: str):
         with store.feeding():
             end(client, prefix)
             store.write([put("s", b"k", b"w")])
-    assert store.read_one("s", b"k", 0) == b"w"
+    assert store.read_part("s", [b"k"], 0) == [b"w"]
     store.close()
 
 

@@ -94,3 +94,28 @@ def test_a_view_that_somebody_defines_otherwise_is_left_to_them(tmp_path: Path) 
     sync(other, shop.lake, shop.store("fresh"), settings=SETTINGS, now=lambda: shop.clock)
     assert shop.contents() == shop.contents("fresh")
     shop.close()
+
+
+def test_tables_that_nobody_else_writes_to_are_learnt_at_once_and_others_when_rows_of_them_land(tmp_path: Path) -> None:
+    restarts = {}
+    for known in ([], ["orders"]):
+        shop = small_shop(tmp_path / str(len(known)))
+        shop.commit("orders", [{"order_id": 1, "customer_id": 1, "shop": "a", "till": 1, "at": START, "price": 1.0}])
+        shop.stream([])
+        feed = feed_of(shop)
+        assert shop.writer is not None
+        shop.writer.landed = feed.landed
+        feed.start(known)
+        rows = [
+            {"order_id": n, "customer_id": 1, "shop": "a", "till": 1, "at": START + n, "price": 2.0} for n in (1, 2)
+        ]
+        for row in rows:
+            shop.clock += 1000
+            shop.stream([row])
+        assert feed.settle(SECONDS)
+        restarts[len(known)] = feed.status.restarts
+        feed.stop()
+        shop.sync("fresh")
+        assert shop.contents() == shop.contents("fresh")
+        shop.close()
+    assert restarts == {0: 1, 1: 0}

@@ -1,4 +1,7 @@
-"""A process that streams and feeds is killed at any moment, again and again: nothing is lost, and nothing is twice."""
+"""A process that streams and feeds is killed at any moment, again and again: nothing is lost, and nothing is twice.
+
+So it is with keys of few rows, and with such as are kept in pieces.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,21 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from penstock.errors import SourceError
+from penstock.online import crowds
 from penstock.online.feeding import Feed
 from tests.online.feeding.small import small_shop
+from tests.online.syncing.test_crowds import loose
 from tests.online.syncing.worlds import DAY, SETTINGS, START
 
 KILLS = int(os.environ.get("PENSTOCK_KILLS", "3"))
 
 
-def write_forever(place: str, seed: int, ready: object) -> None:
+def write_forever(place: str, seed: int, few: int, ready: object) -> None:
     """New orders, some again, some late, some of one instant; flushed now and then."""
+    crowds.MOST = crowds.PIECE = few
     choose, shop = random.Random(seed), small_shop(Path(place))
     shop.clock += seed * DAY
     try:
@@ -45,13 +53,18 @@ def write_forever(place: str, seed: int, ready: object) -> None:
         time.sleep(0.005)
 
 
-def test_a_feed_that_is_killed_leaves_what_a_first_load_would(tmp_path: Path) -> None:
+@pytest.mark.parametrize("few", [crowds.MOST, 2], ids=["parts", "pieces"])
+def test_a_feed_that_is_killed_leaves_what_a_first_load_would(
+    tmp_path: Path, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MOST", "PIECE"):
+        monkeypatch.setattr(crowds, name, few)
     context = mp.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     choose = random.Random(7)
     for kill in range(1, KILLS + 1):
         ready = context.Event()
-        process = context.Process(target=write_forever, args=(str(tmp_path), kill, ready))
+        process = context.Process(target=write_forever, args=(str(tmp_path), kill, few, ready))
         process.start()
         if choose.random() < 0.8:
             ready.wait(60)
@@ -67,5 +80,6 @@ def test_a_feed_that_is_killed_leaves_what_a_first_load_would(tmp_path: Path) ->
         shop.sync("fresh")
         assert shop.contents() == shop.contents("fresh")
         assert any(shop.contents().values())
+        assert loose(shop.store()) == set()
     finally:
         shop.close()

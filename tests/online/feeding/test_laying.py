@@ -71,6 +71,18 @@ def test_heads_are_those_of_all_rows(rows: list[tuple[int, int, int]], at: int, 
         assert shown[0] == shown[1]
 
 
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=12), st.integers(0, 5))
+def test_of_heads_that_come_in_order_those_are_kept_that_are_asked_for(steps: list[int], slack: int) -> None:
+    instants = np.cumsum(steps).tolist()
+    kept = heads.to_bytes([[instants[0], instants[0], END]])
+    for number, instant in enumerate(instants[1:], 1):
+        whole = joined_heads(kept, heads.to_bytes([[instant, instant, END]]), instant - slack)
+        assert whole is not None
+        kept, so_far = whole, instants[: number + 1]
+        least = max([one for one in so_far if one <= instant - slack], default=0)
+        assert [row[0] for row in heads.from_bytes(kept)] == [one for one in so_far if one >= least]
+
+
 @given(st.lists(st.integers(0, 50), unique=True, min_size=2), st.data())
 def test_records_lie_by_when_they_happened(instants: list[int], data: st.DataObject) -> None:
     split = data.draw(st.integers(1, len(instants) - 1))

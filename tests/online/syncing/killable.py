@@ -1,7 +1,7 @@
 """A process whose children sync a shop until they are killed: the other side of `test_kills`.
 
-Each line of its input is an order: a place, a seed, and after how many seconds the child dies (null: it syncs once and
-lives). Each line of its output says how it ended.
+Each line of its input is an order: a place, a seed, after how many seconds the child dies (null: it syncs once and
+lives), and how many rows a part may have before it is kept in pieces. Each line of its output says how it ended.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from typing import Any
 from tests.forked import ended, say, warmed
 
 
-def work(place: str, seed: int, *, once: bool) -> None:
+def work(place: str, seed: int, few: int, *, once: bool) -> None:
     """Change the shop and sync, in small writes, once or until something ends the process."""
-    from penstock.online import loading, sync
+    from penstock.online import crowds, loading, sync
     from tests.online.syncing.worlds import SETTINGS, SMALL, Shop
 
     loading.KEYS_A_WRITE, sync.KEYS_AT_ONCE = 2, 3
+    crowds.MOST = crowds.PIECE = few
     dice = random.Random(seed)
     shop = Shop.showing(place, "spending")
     shop.mark = f"s{seed}-"
@@ -56,10 +57,10 @@ def made_up(dice: random.Random) -> tuple[str, list[dict[str, Any]]]:
 def main() -> None:
     """Obey until there are no more orders."""
     for number, line in enumerate(sys.stdin):
-        place, seed, seconds = json.loads(line)
+        place, seed, seconds, few = json.loads(line)
         if not number:
-            warmed(partial(work, place, seed, once=True))
-        say(ended(partial(work, place, seed, once=seconds is None), seconds))
+            warmed(partial(work, place, seed, few, once=True))
+        say(ended(partial(work, place, seed, few, once=seconds is None), seconds))
 
 
 if __name__ == "__main__":

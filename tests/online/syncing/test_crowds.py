@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from penstock.online import crowds
 from penstock.online.catalogue import all_live
 from penstock.online.store import OnlineStore, walk
-from tests.online.syncing.worlds import Shop, happen, steps
+from penstock.online.sync import sync
+from tests.online.syncing.worlds import SETTINGS, START, Shop, happen, steps
 
 VIEWS = st.sampled_from(["spending", "spending", "takings", "nested"])
 
@@ -57,3 +59,44 @@ def test_increments_of_crowds_end_where_a_first_load_does(view: str, happened: l
             assert loose(shop.store()) == loose(shop.store("fresh")) == set()
         finally:
             shop.close()
+
+
+class EndedError(Exception):
+    """The process ends here."""
+
+
+def test_a_first_load_that_ended_before_rows_changed_leaves_no_piece_that_none_names(tmp_path: Path) -> None:
+    """It ends at each moment at which it looks at the clock; pieces of what it had written go with the next sync."""
+    shop, left, moment = Shop.showing(str(tmp_path), "spending"), set[int](), 0
+    shop.commit("orders", [order(number, 1.0) for number in range(9)])
+    while began_and_ended(shop, moment):
+        store = shop.store(str(moment))
+        left.add(sum(count for name, count in store.spaces().items() if name.endswith("-p")))
+        shop.commit("orders", [order(number, 2.0 + moment) for number in range(0, 9, 2)])
+        shop.sync(str(moment))
+        assert loose(store) == set()
+        moment += 1
+    shop.sync(str(moment - 1))
+    assert shop.contents(str(moment - 1)) == shop.contents(str(moment))
+    shop.close()
+    assert len(left) > 1, "no first load ended between its writes"
+
+
+def order(number: int, price: float) -> dict[str, Any]:
+    return {"order_id": number, "customer_id": 1, "product": "p", "at": START + number, "price": price}
+
+
+def began_and_ended(shop: Shop, moment: int) -> bool:
+    """Load a store until the clock is looked at for the so manieth time; whether it was."""
+    looks = iter(range(moment))
+
+    def now() -> int:
+        if next(looks, None) is None:
+            raise EndedError
+        return shop.clock
+
+    try:
+        sync(shop.bound, shop.lake, shop.store(str(moment)), settings=SETTINGS, now=now)
+    except EndedError:
+        return True
+    return False

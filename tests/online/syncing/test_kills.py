@@ -1,4 +1,7 @@
-"""A sync killed at any moment, again and again: the next one goes on, and ends where a first load does."""
+"""A sync killed at any moment, again and again: the next one goes on, and ends where a first load does.
+
+So it is with keys of few rows, and with such as are kept in pieces.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from penstock.online import crowds
 from penstock.online.catalogue import building, unnamed
 from tests.conftest import ROOT
+from tests.online.syncing.test_crowds import loose
 from tests.online.syncing.worlds import Shop
 
-KILLS = 100 if os.environ.get("CI") else 50
+KILLS = int(os.environ.get("PENSTOCK_KILLS", "50" if os.environ.get("CI") else "25"))
 
 
 @contextmanager
-def children(place: Path) -> Iterator[Callable[[int, float | None], dict[str, object]]]:
+def children(place: Path, few: int) -> Iterator[Callable[[int, float | None], dict[str, object]]]:
     """Orders to `killable`, and its answers."""
     command = [sys.executable, "-m", "tests.online.syncing.killable"]
     with subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -28,7 +35,7 @@ def children(place: Path) -> Iterator[Callable[[int, float | None], dict[str, ob
         said, heard = process.stdin, process.stdout
 
         def order(seed: int, seconds: float | None) -> dict[str, object]:
-            said.write(json.dumps([str(place), seed, seconds]) + "\n")
+            said.write(json.dumps([str(place), seed, seconds, few]) + "\n")
             said.flush()
             told: dict[str, object] = json.loads(heard.readline())
             return told
@@ -38,9 +45,14 @@ def children(place: Path) -> Iterator[Callable[[int, float | None], dict[str, ob
         assert process.wait() == 0
 
 
-def test_a_sync_killed_at_any_moment_ends_where_a_first_load_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("few", [crowds.MOST, 2], ids=["parts", "pieces"])
+def test_a_sync_killed_at_any_moment_ends_where_a_first_load_does(
+    tmp_path: Path, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MOST", "PIECE"):
+        monkeypatch.setattr(crowds, name, few)
     dice = random.Random(7)
-    with children(tmp_path) as order:
+    with children(tmp_path, few) as order:
         for seed in range(KILLS):
             assert order(seed, dice.uniform(0.02, 1.0))["killed"]
         assert order(KILLS, None)["code"] == 0
@@ -52,5 +64,6 @@ def test_a_sync_killed_at_any_moment_ends_where_a_first_load_does(tmp_path: Path
         assert held == shop.contents("fresh")
         assert building(shop.store(), "spending") is None
         assert unnamed(shop.store()) == []
+        assert loose(shop.store()) == set()
     finally:
         shop.close()

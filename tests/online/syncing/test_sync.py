@@ -49,7 +49,7 @@ def test_it_says_what_it_did(shop: Shop) -> None:
     done = hows(shop.sync())
     assert done == {
         "spending": "increment", "order": "increment", "own": "increment", "nested": "increment",
-        "takings": "nothing", "shopping": "nothing",
+        "takings": "nothing", "shopping": "nothing", "homes": "increment", "counters": "nothing",
     }  # fmt: skip
     state = live(shop.store(), "own")
     assert state is not None
@@ -119,7 +119,7 @@ def test_a_view_that_is_defined_no_longer_goes(shop: Shop) -> None:
     shop.bound = bind(replace(told, views={"own": told.views["own"]}), graph())
     assert hows(shop.sync()) == {
         "nested": "dropped", "order": "dropped", "shopping": "dropped", "spending": "dropped", "takings": "dropped",
-        "own": "nothing",
+        "own": "nothing", "homes": "dropped", "counters": "dropped",
     }  # fmt: skip
     assert set(all_live(shop.store())) == {"own"}
     state = live(shop.store(), "own")

@@ -37,12 +37,13 @@ SMALL = Settings(memory=1 << 15, threads=1, cache=None)
 N, F, S, T = Dtype.INT, Dtype.FLOAT, Dtype.STRING, Dtype.TIMESTAMP
 ARROW = {N: pa.int64(), F: pa.float64(), S: pa.string(), T: pa.timestamp("us"), Dtype.BOOL: pa.bool_()}
 COLUMNS: Mapping[str, Mapping[str, Dtype]] = {
-    "customers": {"customer_id": N, "city": S, "since": T},
+    "customers": {"customer_id": N, "city": S, "since": T, "home_shop": S, "home_till": N},
     "orders": {"order_id": N, "customer_id": N, "product": S, "shop": S, "till": N, "at": T, "price": F},
     "items": {"item_id": N, "order_id": N, "size": F, "colour": S},
     "products": {"product": S, "maker_id": N, "cost": F},
     "makers": {"maker_id": N, "country": S},
     "visits": {"customer_id": N, "at": T, "page": S},
+    "tills": {"till_shop": S, "till_number": N, "product": S, "floor": N},
 }
 ROLES = {
     "customers": Roles(("customer_id",)),
@@ -51,6 +52,7 @@ ROLES = {
     "products": Roles(("product",)),
     "makers": Roles(("maker_id",)),
     "visits": Roles((), "at"),
+    "tills": Roles(("till_shop", "till_number")),
 }
 LINKS = (
     Link("orders", "customer_id", "customers"),
@@ -58,6 +60,9 @@ LINKS = (
     Link("items", "order_id", "orders"),
     Link("products", "maker_id", "makers"),
     Link("visits", "customer_id", "customers"),
+    Link("customers", ("home_shop", "home_till"), "tills"),
+    Link("orders", ("shop", "till"), "tills"),
+    Link("tills", "product", "products"),
 )
 
 
@@ -97,6 +102,13 @@ NESTED = {
     "all": "COUNT(orders.*, -5, 0, rows) OF ALL",
     "made": "COUNT_DISTINCT(makers.country, -INF, 0, days)",
 }
+COUNTERS = {
+    "floor": "tills.floor",
+    "cost": "products.cost",
+    "n": "COUNT(orders.*, -5, 0, days)",
+    "here": "SUM(orders.price VIA orders.shop, -30, 0, days) / tills.floor",
+    "upstairs": "COUNT(orders.* WHERE tills.floor > 0, -30, 0, days)",
+}
 
 
 def definitions(expressions: Mapping[str, str] = EXPRESSIONS) -> Definitions:
@@ -105,6 +117,7 @@ def definitions(expressions: Mapping[str, str] = EXPRESSIONS) -> Definitions:
         "customer": Entity("customer", ("customer_id",), table="customers"),
         "till": Entity("till", ("shop", "till")),
         "shop": Entity("shop", ("shop",)),
+        "counter": Entity("counter", ("till_number", "till_shop"), "tills"),
     }
     views = {
         "spending": ExpressionView("spending", "customer", dict(expressions)),
@@ -114,6 +127,8 @@ def definitions(expressions: Mapping[str, str] = EXPRESSIONS) -> Definitions:
             "takings", "till", {"n": "COUNT(orders.*, -5, 0, days)", "p": "AVG(orders.price, -INF, 0, days)"}
         ),
         "nested": ExpressionView("nested", "customer", NESTED),
+        "homes": ExpressionView("homes", "customer", {"floor": "tills.floor", "cost": "products.cost"}),
+        "counters": ExpressionView("counters", "counter", COUNTERS),
         "shopping": LatestView("shopping", "shop", "orders", {"price": "price"}, ttl=10 * DAY),
     }
     return Definitions(entities, views)
@@ -255,6 +270,7 @@ VIEWS = st.sampled_from(["spending", "spending", *definitions().views])
 KEYS: Mapping[str, st.SearchStrategy[Any]] = {
     "customer_id": st.integers(0, 3), "order_id": st.integers(0, 7), "item_id": st.integers(0, 9),
     "product": st.sampled_from(["p", "q"]), "maker_id": st.integers(0, 1),
+    "till_shop": st.sampled_from(["a|b", "a"]), "till_number": st.integers(0, 1),
 }  # fmt: skip
 
 
@@ -268,7 +284,8 @@ VALUES: Mapping[str, st.SearchStrategy[Any]] = {
     "price": st.sampled_from([0.5, 1.5, 2.5, None]), "cost": st.sampled_from([1.0, 2.0, None]),
     "size": st.sampled_from([1.0, 2.0, 3.0]), "colour": st.sampled_from(["red", "blue", None]),
     "city": st.sampled_from(["Oslo", "Rome", None]), "page": st.sampled_from(["x", "y"]),
-    "country": st.sampled_from(["no", "it"]),
+    "country": st.sampled_from(["no", "it"]), "home_shop": st.sampled_from(["a|b", "a", None]),
+    "home_till": st.integers(0, 1), "floor": st.integers(0, 2),
 }  # fmt: skip
 
 

@@ -82,8 +82,16 @@ def test_several_processes_log_at_once(tmp_path: Path) -> None:
     assert {one.keys[0] for one in found} == set(ServedLog(tmp_path).hashed([b"x"]))
 
 
-def test_the_first_requests_of_each_second_are_wanted(tmp_path: Path) -> None:
-    times = iter([0.1] * 5 + [0.9] * 5 + [1.0] * 5)
-    log = ServedLog(tmp_path, rate=3, clock=lambda: next(times))
-    assert [log.wants() for _ in range(15)] == [True] * 3 + [False] * 7 + [True] * 3 + [False] * 2
+def test_as_many_requests_a_second_are_wanted_as_there_should_be_at_even_distances(tmp_path: Path) -> None:
+    def wanted(times: list[float]) -> list[bool]:
+        left = iter(times)
+        log = ServedLog(tmp_path, rate=4, clock=lambda: next(left))
+        return [log.wants() for _ in times]
+
+    assert wanted([0.0] * 6 + [0.5] * 4 + [9.0] * 6) == (
+        [True] * 4 + [False] * 2 + [True] * 2 + [False] * 2 + [True] * 4 + [False] * 2
+    )
+    assert wanted([at / 4 for at in range(100)]) == [True] * 100
+    busy = wanted([at / 64 for at in range(640)])
+    assert [sum(busy[at : at + 16]) for at in range(80, 640, 16)] == [1] * 35
     assert not ServedLog(tmp_path, rate=0).wants()
