@@ -32,12 +32,15 @@ class ProjectFeatures:
 
     @property
     def definitions(self) -> Definitions:
-        """All that is declared, read anew from the files."""
+        """All that is declared, read anew from the files; what cannot be read is ``broken``."""
         return definitions_of(self.site)
 
     @cached_property
     def bound(self) -> Bound:
-        """The definitions as they fit the tables. Raises where something in them does not."""
+        """The definitions as they fit the tables; those that do not are ``broken``.
+
+        Whatever asks for one of those gets its error; ``bound.must_be_sound()`` raises the first.
+        """
         return bound_of(self.site, graph_of(self.site.lake))
 
     @cached_property

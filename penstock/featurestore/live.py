@@ -8,15 +8,19 @@ from functools import cached_property
 
 import pyarrow as pa
 
+from penstock.errors import PenstockError
+from penstock.featurestore.derived import DerivedRows
 from penstock.lake.ingest import Intake
 from penstock.lake.source import RawTable, Source, unknown_table
 from penstock.lake.sources import open_source
 from penstock.lake.versioned import DELETED, KNOWN
-from penstock.lake.where import AnyOf, read_where
+from penstock.lake.where import AnyOf, read_where, release
+from penstock.pipeline.derive import Derivation
 from penstock.pipeline.knowngraph import graph_of
 from penstock.pipeline.site import Site
-from penstock.pipeline.walk import Walk
+from penstock.pipeline.walk import Walk, without_own
 from penstock.schema import Graph
+from penstock.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,18 @@ class ProjectSource:
 
     name: str
     intakes: Mapping[str, Intake] = field(repr=False)
+    derived: DerivedRows | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+
+    @property
+    def derivations(self) -> Mapping[str, Derivation]:
+        """The derived tables that are made of these."""
+        return {} if self.derived is None else self.derived.derivations
+
+    def must_be_live(self, table: str) -> None:
+        """Raise ``RequestError`` (``LIVE_DERIVED``) for a derived table that is not made of rows as they are now."""
+        if self.derived is not None and table in self.derivations:
+            self.derived.must_be_live(table)
 
     @cached_property
     def _opened(self) -> dict[str, Source]:
@@ -48,24 +63,39 @@ class ProjectSource:
 
     def read_where(self, table: str, columns: Sequence[str], any_of: AnyOf) -> pa.Table:
         """These columns of at least the rows that are meant. Raises ``SourceError`` for a table of no source."""
+        if self.derived is not None and table in self.derivations:
+            return self.derived.read_where(table, columns, any_of)
         if table not in self.intakes:
-            raise unknown_table(self.name, table, self.tables())
+            raise unknown_table(self.name, table, self.intakes)
         intake = self.intakes[table]
         theirs = [intake.renames.get(name, name) for name in columns]
         asked = {intake.renames.get(name, name): keys for name, keys in any_of.items()}
         found = read_where(self._opened[str(intake.source)], intake.origin, theirs, asked or None)
         return found.rename_columns(list(columns))
 
+    def close(self) -> None:
+        """Let go of the sources' connections."""
+        for source in self._opened.values():
+            release(source)
+
     def fingerprint(self) -> str:
         """Changes whenever what the sources hold may have changed."""
         return " ".join(source.fingerprint() for source in self._opened.values())
 
 
-def source_of(site: Site) -> ProjectSource:
-    """The project's sources. Raises what opening them does."""
+def source_of(site: Site, settings: Settings) -> ProjectSource:
+    """The project's sources, and the tables derived from them. Raises what opening them does."""
     walk = Walk(site, still=True)
     walk.must_see_all()
-    return ProjectSource(site.file.name, {one.intake.table: one.intake for one in walk.wanted if one.error is None})
+    intakes = {one.intake.table: one.intake for one in walk.wanted if one.error is None}
+    found, kept = walk.derivations(walk.kept()), walk.kept()
+    source = ProjectSource(site.file.name, intakes)
+    if isinstance(found, PenstockError):
+        return replace(source, notes=(f"derived tables are not read: {found.message}",))
+    schemas = {name: without_own(table.schema) for name, table in kept.items() if name in intakes}
+    versioned = frozenset(name for name, intake in intakes.items() if intake.known is not None)
+    by_name = {one.name: one for one in found if one.name in kept}
+    return replace(source, derived=DerivedRows(source, by_name, schemas, graph_of(site.lake), settings, versioned))
 
 
 def live_graph(site: Site, source: ProjectSource) -> Graph:
@@ -73,9 +103,9 @@ def live_graph(site: Site, source: ProjectSource) -> Graph:
     graph = graph_of(site.lake)
     tables = []
     for table in graph.tables:
-        if table.name in source.intakes:
+        made = source.intakes.get(table.name) or source.derivations.get(table.name)
+        if made is not None:
             columns = tuple(column for column in table.columns if column.name not in (KNOWN, DELETED))
-            known = source.intakes[table.name].known
-            tables.append(replace(table, columns=columns, known=known, deleted=None))
+            tables.append(replace(table, columns=columns, known=made.known, deleted=None))
     there = {table.name for table in tables}
     return Graph(tuple(tables), tuple(link for link in graph.links if {link.table, link.to} <= there))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -14,24 +15,39 @@ import pyarrow as pa
 from penstock.engine.execute import Progress, quiet
 from penstock.errors import RequestError
 from penstock.features.views.bound import Bound, BoundView
+from penstock.features.views.former import with_former
 from penstock.featurestore.features import ProjectFeatures
 from penstock.featurestore.fed import LateFeed
 from penstock.featurestore.live import live_graph, source_of
 from penstock.online.answer import Online
+from penstock.online.beside import NOTHING, Beside, beside
 from penstock.online.catalogue import ViewState, all_live
 from penstock.online.feeding import Feed
+from penstock.online.holdings import Kept, kept_for
 from penstock.online.live import LiveReader
 from penstock.online.reading import FeatureReader, OnlineReader
 from penstock.online.store import OnlineStore
-from penstock.online.stores import open_store
+from penstock.online.stores import is_elsewhere, open_store
 from penstock.online.sync import Synced, chosen, sync
 from penstock.online.verifying import Entry, ServedLog, Verified, verify
 from penstock.online.verifying.again import again
 from penstock.online.verifying.logging import logged
 from penstock.online.verifying.whom import keys_of_view
 from penstock.pipeline.featurefiles import bound_of
+from penstock.pipeline.projectfile import read_project
 from penstock.pipeline.site import LIVE, Site
 from penstock.settings import Settings
+
+
+@dataclass(frozen=True)
+class Former:
+    """Definitions as they were, and what a store keeps for those views of them that are broken now."""
+
+    bound: Bound
+    kept: Mapping[str, Kept]
+
+
+_STORE_SECONDS, _LIVE_SECONDS = 2.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,8 @@ class ProjectOnline:
 
     features: ProjectFeatures
     settings: Settings = field(repr=False)
+    former: Former | None = field(default=None, repr=False)
+    """What broke since the files were read before, as it was: it is answered on from what the store holds."""
 
     @property
     def site(self) -> Site:
@@ -55,6 +73,18 @@ class ProjectOnline:
         return open_store(self.site.online_url)
 
     @cached_property
+    def wait(self) -> float | None:
+        """How many seconds an answer may wait for the server that is asked; None for a store on this machine.
+
+        Raises ``RequestError`` for seconds that are none.
+        """
+        url, told = self.site.online_url, self.site.online.timeout
+        seconds = told if told is not None else _LIVE_SECONDS if url == LIVE else _STORE_SECONDS
+        if not 0 < seconds < math.inf:
+            raise RequestError("ONLINE_TIMEOUT", f"[online] timeout = {seconds:g} is no time to wait", hint="Say 2.0")
+        return seconds if url == LIVE or is_elsewhere(url) else None
+
+    @cached_property
     def log(self) -> ServedLog:
         """What was served, by key hash."""
         return ServedLog(self.site.state / "served", self.site.online.log)
@@ -63,10 +93,26 @@ class ProjectOnline:
     def reader(self) -> FeatureReader:
         """What answers: from the store, or where the project's file says so from the sources themselves."""
         if self.site.online_url == LIVE:
-            source = source_of(self.site)
+            source = source_of(self.site, self.settings)
             bound = bound_of(self.site, live_graph(self.site, source))
-            return LiveReader(bound, source, self.site.now, self.settings)
-        return OnlineReader(self.features.bound, self.store, self.site.now)
+            return LiveReader(bound, source, self.site.now, self.settings, source.must_be_live)
+        kept = {} if self.former is None else self.former.kept
+        return OnlineReader(self.served, self.store, self.site.now, kept)
+
+    @cached_property
+    def served(self) -> Bound:
+        """The definitions that the store is read by."""
+        return self.features.bound if self.former is None else with_former(self.features.bound, self.former.bound)
+
+    def renewed(self) -> ProjectOnline:
+        """The same store by the definitions that the files hold now; what is broken in them answers as it did."""
+        site = Site(read_project(self.site.file.folder), self.site.now)
+        features = ProjectFeatures(site, self.settings)
+        gone = [name for name in features.bound.broken_views if name in self.served.views]
+        former = Former(self.served, {name: self.reader.kept(name) for name in gone}) if features.bound.broken else None
+        made = ProjectOnline(features, self.settings, former)
+        made.__dict__.update({"store": self.store, "log": self.log})
+        return made
 
     def read(
         self,
@@ -81,11 +127,14 @@ class ProjectOnline:
         """Features of entities as they are now; see `OnlineReader.read`. What was answered now is logged."""
         found = self.reader.read(features, keys, requested=requested, at=at, full_names=full_names, lenient=lenient)
         if at is None and self.log.wants():
-            self.log.add(logged(self.features.bound, features, keys, found, self.log.hashed))
+            self.log.add(logged(self.served, features, keys, found, self.log.hashed))
         return found
 
     def sync(self, views: Sequence[str] = (), *, anew: bool = False, progress: Progress = quiet) -> tuple[Synced, ...]:
-        """Bring views (none named: all) into step with the lake, or build them again beside what is served."""
+        """Bring views (none named: all) into step with the lake, or build them again beside what is served.
+
+        What is broken stays as the store holds it; see ``features.bound.broken``.
+        """
         how = {"settings": self.settings, "now": self.site.now, "progress": progress, "anew": anew}
         return sync(self.features.bound, self.site.lake, self.store, views=views, **how)  # type: ignore[arg-type]
 
@@ -141,7 +190,21 @@ class ProjectOnline:
         # The lake is looked at after the sample was served: what came before an answer must be seen.
         relational = self.features.tables.relational(bound)
         whom = partial(self._whom, bound)
-        return verify(bound, entries, whom, partial(again, bound, relational), progress=progress)
+        come_by = partial(self.features.tables.come_by, bound)
+        return verify(
+            bound,
+            entries,
+            whom,
+            partial(again, bound, relational, come_by),
+            beside=partial(self._beside, bound),
+            progress=progress,
+        )
+
+    def _beside(self, bound: Bound, view: BoundView) -> Beside:
+        """When answers about a view rested on rows that only the store was told."""
+        if self.site.online_url == LIVE:
+            return NOTHING
+        return beside(self.store, kept_for(view, bound.graph), self.log.hashed)
 
     def _whom(self, bound: Bound, view: BoundView) -> tuple[pa.Table, Sequence[bytes]]:
         table, packed = keys_of_view(bound, self.features.tables.relational(bound), view)
@@ -160,7 +223,9 @@ class ProjectOnline:
         return logged(bound, features, keys, self.reader.read(features, keys), self.log.hashed)
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store, or of the sources."""
+        if isinstance(reader := self.__dict__.get("reader"), LiveReader):
+            reader.close()
         if "store" in self.__dict__:
             with closing(self.store):
                 pass

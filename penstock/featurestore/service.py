@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from penstock.errors import FailedError, RequestError
+from penstock.errors import FailedError, PenstockError, RequestError
 from penstock.features.views.bound import Bound
-from penstock.featurestore.features import ProjectFeatures
 from penstock.featurestore.online import ProjectOnline
 from penstock.online.answer import Online
 from penstock.online.feeding import Feed
 from penstock.online.pushing import Destination, Pusher, view_of_source
-from penstock.pipeline.projectfile import read_project
-from penstock.pipeline.site import Site
+from penstock.online.waiting import within
 
 _ENDED = ("PUSH_ENDED", "FEED_ENDED")
+_SELDOM = 1.0
+"""Seconds."""
 
 
 @dataclass
@@ -27,8 +29,9 @@ class ProjectService:
     """What `penstock.serving` serves of a project.
 
     It answers by the definitions it has until the store holds another version of a view; then it reads the project's
-    files again, so that a changed definition is served from the moment at which `sync` has switched to it. Asking about
-    the past, pushing and reading the files anew wait for their own kind alone.
+    files again, so that a changed definition is served from the moment at which `sync` has switched to it. A definition
+    that is broken then is answered on as it was, from what the store holds. Asking about the past, pushing and reading
+    the files anew wait for their own kind alone.
     """
 
     online: ProjectOnline
@@ -36,11 +39,23 @@ class ProjectService:
     _files: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _past: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _pushes: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _looked: float = field(default=-math.inf, repr=False)
 
     @property
     def bound(self) -> Bound:
-        """The definitions, fitted to the tables."""
-        return self.online.features.bound
+        """The definitions, fitted to the tables; what broke since is what it was before."""
+        return self.online.served
+
+    @property
+    def wait(self) -> float | None:
+        """How many seconds an answer may wait for the store's server; None where the store is on this machine."""
+        return self.online.wait
+
+    def prepare(self) -> None:
+        """Do ahead what a first answer by a store on another machine would wait for, as far as that answers."""
+        with suppress(PenstockError), within(self.wait):
+            if self.wait is not None:
+                _ = self.online.reader
 
     def read(
         self,
@@ -57,18 +72,31 @@ class ProjectService:
         try:
             return asked.read(features, keys, **how)  # type: ignore[arg-type]
         except RequestError as error:
-            if error.code != "ONLINE_OTHER_VERSION":
+            unknown = error.code.startswith("FEATURE_") and self.look_again()
+            if error.code != "ONLINE_OTHER_VERSION" and not unknown:
                 raise
         return self._renewed(asked).read(features, keys, **how)  # type: ignore[arg-type]
+
+    def look_again(self) -> bool:
+        """Read the definitions anew if the store holds others; whether it did.
+
+        For who was asked for what it does not know: of a new feature nobody may ask together with an old one. It looks
+        once a second at most, for most such names are nobody's.
+        """
+        asked, moment = self.online, time.monotonic()
+        if moment - self._looked < _SELDOM:
+            return False
+        self._looked = moment
+        kept = {view.kept for view in self.bound.views.values()}
+        if not _held_otherwise(asked) and asked.status().keys() <= kept:
+            return False
+        return self._renewed(asked) is not asked
 
     def _renewed(self, before: ProjectOnline) -> ProjectOnline:
         """The features as the files declare them now, over the same store; read once for all who ask at a time."""
         with self._files:
             if self.online is before:
-                site = Site(read_project(before.site.file.folder), before.site.now)
-                renewed = ProjectOnline(ProjectFeatures(site, before.settings), before.settings)
-                renewed.__dict__.update({"store": before.store, "log": before.log})
-                self.online = renewed
+                self.online = before.renewed()
             return self.online
 
     def _current(self) -> ProjectOnline:
@@ -80,6 +108,27 @@ class ProjectService:
         """The spine with a column for each feature, as it was at each row's cutoff."""
         with self._past:
             return self.online.features.historical(spine, features, full_names=full_names)
+
+    def keep(
+        self, name: str, spine: pa.Table, features: Sequence[str], *, full_names: bool, replace: bool = False
+    ) -> None:
+        """Keep what `historical` gives as a table for training of this name; one that is there is replaced if said."""
+        with self._past:
+            self.online.features.historical(spine, features, full_names=full_names, save=name, replace=replace)
+
+    def kept(self, name: str) -> pa.Table | None:
+        """A table that is kept for training; None where there is none."""
+        try:
+            return self.online.features.datasets.load(name)
+        except RequestError as error:
+            if error.code != "DATASET_UNKNOWN":
+                raise
+        return None
+
+    def renames(self, table: str) -> Mapping[str, str]:
+        """The columns of a table that its source calls otherwise: our names, and the source's."""
+        settings = self.online.site.file.tables.get(table)
+        return {} if settings is None else settings.renames
 
     def rows(self, table: str) -> pa.Table:
         """The rows of a table of the graph, all versions of each."""
@@ -109,6 +158,7 @@ class ProjectService:
                 return self._pushed[1]  # whatever the store does
             asked = self._current()
             another = _held_otherwise(asked)
+            asked.features.bound.must_not_be_broken("view", view)
             taker = view_of_source(asked.features.bound, view)
             if taker is not None and taker.kept in another:
                 message = f"the online store holds another version of {taker.kept} than is defined"
@@ -118,8 +168,12 @@ class ProjectService:
                     self._end_pushing()
                 fed = sorted({one.kept for one in asked.features.bound.views.values()} - another)
                 feed = asked.feed(fed)
-                feed.start()
                 pusher = Pusher(asked.features.bound, asked.site.lake, feed, now=asked.site.now)
+                try:
+                    feed.start([] if to == "online" else [pusher.opened(view)])
+                except BaseException:
+                    pusher.close()
+                    raise
                 self._pushed = asked, pusher, feed
             return self._pushed[1]
 

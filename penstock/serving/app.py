@@ -1,7 +1,8 @@
 """The HTTP door: the routes that Feast's clients call, and what a cluster asks of a server. Plain ASGI.
 
-Small requests are answered where they come in: reading takes less time than handing them to a thread. Large ones, and
-whatever writes, wait their turn in threads, so that the others are answered meanwhile.
+Small requests are answered where they come in: reading takes less time than handing them to a thread. Large ones, those
+that a server elsewhere is asked for, and whatever writes wait their turn in threads, so that the others are answered
+meanwhile.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from penstock.errors import PenstockError, RequestError
 from penstock.features.views.bound import Bound, BoundOnDemand, BoundView
 from penstock.lake.streams.asgi import AnswerError, Headers, Receive, Scope, Send, admit, body_of, headers_of
 from penstock.serving import bodies
-from penstock.serving.faults import Answer, failure, fault, refusal
+from penstock.serving.faults import Answer, failure, fault, refusal, unrouted
 from penstock.serving.limits import USUAL, Limits, at_most
 from penstock.serving.materializing import Materializing, check_window
 from penstock.serving.metrics import Metrics
@@ -29,6 +30,7 @@ from penstock.serving.naming import Named, check_names, known_source, known_view
 from penstock.serving.openapi import described
 from penstock.serving.service import Destination, FeatureService
 from penstock.serving.tables import table
+from penstock.serving.turns import Turns
 from penstock.serving.writing import written
 
 _DOOR = "SERVE"
@@ -45,13 +47,17 @@ class ServingApp:
     token: str | None = None
     limits: Limits = USUAL
     metrics: Metrics = field(default_factory=Metrics.alone)
+    heads: dict[bytes, int] = field(default_factory=dict)
+    """Heads of requests that were admitted, each with the length of the body that it announces."""
     _bound: Bound | None = None
     _names: dict[tuple[object, ...], Named] = field(default_factory=dict)
     _large: int = 0
 
     def __post_init__(self) -> None:
-        self._readers = ThreadPoolExecutor(1, "serving-reads")
-        self._writers = ThreadPoolExecutor(2, "serving-writes")
+        limits, alone = self.limits, self.service.wait is None
+        self._readers = Turns("serving-reads", 1 if alone else limits.readers, limits.waiting)
+        self._writers = Turns("serving-writes", limits.writers, limits.waiting)
+        self._syncs = ThreadPoolExecutor(2, "serving-syncs")
         self._materializing = Materializing(self.service)
         self._routes: Mapping[str, tuple[str, Callable[[bytes, str], Awaitable[Answer]]]] = {
             "/get-online-features": ("POST", self._read),
@@ -66,8 +72,9 @@ class ServingApp:
 
     def close(self) -> None:
         """Finish what its threads do."""
-        self._readers.shutdown()
-        self._writers.shutdown()
+        self._readers.close()
+        self._writers.close()
+        self._syncs.shutdown()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -91,16 +98,20 @@ class ServingApp:
         except Exception as error:  # noqa: BLE001  # a worker outlives every request
             return _told(error, f"{scope['method']} {path[:200]}")
 
-    def quick(self, headers: Headers, body: bytes) -> Answer | None:
-        """The answer to a request for features, worked out here and now; None where a thread had better do it."""
+    def quick(self, headers: Headers | None, body: bytes) -> Answer | None:
+        """The answer to a request for features, worked out here and now; None where a thread had better do it.
+
+        Without headers it comes from who was admitted before.
+        """
         began, path = perf_counter(), "/get-online-features"
         try:
-            admit(headers, self.token, _DOOR)
-            if len(body) > self.limits.body or self._large:
+            if headers is not None:
+                admit(headers, self.token, _DOOR)
+            if len(body) > self.limits.body or self._large or self.service.wait is not None:
                 return None
             ask = bodies.read(body, bodies.Ask)
-            wanted = self._named(ask)
-            if self._counted(ask, wanted) > self.limits.at_once:
+            wanted = self._known(ask)
+            if wanted is None or self._counted(ask, wanted) > self.limits.at_once:
                 return None
             answer = self._answered(ask, wanted)
         except Exception as error:  # noqa: BLE001  # a worker outlives every request
@@ -111,7 +122,7 @@ class ServingApp:
     async def _routed(self, path: str, scope: Scope, receive: Receive) -> Answer:
         headers = headers_of(scope)
         if path not in self._routes:
-            raise AnswerError(404, "SERVE_PATH", f"there is only {', '.join(self._routes)}")
+            raise unrouted(path, self._routes)
         method, handler = self._routes[path]
         if path != "/health":
             admit(headers, self.token, _DOOR)
@@ -127,17 +138,26 @@ class ServingApp:
     # ------------------------------------------------------------------------------------------------- reading
 
     async def _read(self, body: bytes, _query: str) -> Answer:
-        ask = bodies.read(body, bodies.Ask)
-        wanted = self._named(ask)
+        ask, wait = bodies.read(body, bodies.Ask), self.service.wait
+        wanted = self._known(ask)
+        if wanted is None:
+            await self._readers.do(wait, self.service.look_again)
+            wanted = self._named(ask)
         values = self._counted(ask, wanted)
-        if values <= self.limits.at_once and not self._large:
+        if wait is None and values <= self.limits.at_once and not self._large:
             return self._answered(ask, wanted)
         self._large += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._readers, self._answered, ask, wanted)
+            return await self._readers.do(self.limits.patience(wait, values), self._answered, ask, wanted)
         finally:
             self._large -= 1
+
+    def _known(self, ask: bodies.Ask) -> Named | None:
+        """What is asked for; None where there is no such thing, as far as is known."""
+        try:
+            return self._named(ask)
+        except PenstockError:
+            return None
 
     def _named(self, ask: bodies.Ask) -> Named:
         bound = self.service.bound
@@ -181,7 +201,7 @@ class ServingApp:
             raise AnswerError(422, "SERVE_BODY", "the body is nested too deeply") from None
         told = keys if keys is ask.entities else {name: c for name, c in ask.entities.items() if name in keys}
         views = wanted.views if ask.include_feature_view_version_metadata else ()
-        text, tallies = written(online, told, wanted.spelt, views)
+        text, tallies = written(online, told, wanted.dtypes, views)
         self.metrics.read(len(online.values[0]) if online.values else 0, tallies)
         return Answer(200, text)
 
@@ -204,10 +224,10 @@ class ServingApp:
             message = f"{view.name} is worked out on demand: it takes no rows"
             raise RequestError("SERVE_ON_DEMAND", message, name=view.name)
         at_most(max(map(len, columns.values()), default=0), self.limits.entities, "rows")
-        rows = table(view, columns)
-        loop = asyncio.get_running_loop()
-        count = await loop.run_in_executor(self._writers, self.service.push, view.name, rows, to)
-        self.metrics.pushed(count)
+        self.metrics.pushed(await self._writers.do(None, self._taken, view, columns, to))
+
+    def _taken(self, view: BoundView, columns: Mapping[str, list[object]], to: Destination) -> int:
+        return self.service.push(view.name, table(view, columns), to)
 
     async def _materialize(self, body: bytes, query: str) -> Answer:
         ask = bodies.read(body, bodies.Materialize)
@@ -237,9 +257,9 @@ class ServingApp:
             return Answer(409, msgspec.json.encode({"error": message, "feature_views": taken}))
         loop = asyncio.get_running_loop()
         if alone:
-            loop.run_in_executor(self._writers, self._materializing.run_alone, views)
+            loop.run_in_executor(self._syncs, self._materializing.run_alone, views)
             return Answer(202, msgspec.json.encode({"status": "accepted", "feature_views": views}))
-        await loop.run_in_executor(self._writers, self._materializing.run, views)
+        await loop.run_in_executor(self._syncs, self._materializing.run, views)
         return _NULL
 
     # ------------------------------------------------------------------------------------------------- of itself

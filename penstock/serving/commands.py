@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 
 from penstock.errors import RequestError
 from penstock.features.views.bound import BoundView
-from penstock.lake.versioned import DELETED, KNOWN
-from penstock.schema import Table
-from penstock.serving.faults import unknown
+from penstock.online.pushing import target_of
+from penstock.serving.datasources import data_source, kept_name, last, ours
 from penstock.serving.naming import check_names, known_view
 from penstock.serving.service import FeatureService
 from penstock.window import instant
@@ -53,13 +52,21 @@ def take(service: FeatureService, command: Command, given: pa.Table) -> None:
 
 
 def _historical(service: FeatureService, command: Command, given: pa.Table) -> pa.Table:
+    refs, full, spine = _asked(service, command, given)
+    return _zoned(service.historical(spine, refs, full_names=full), len(spine.column_names))
+
+
+def _asked(service: FeatureService, command: Command, given: pa.Table) -> tuple[Sequence[str], bool, pa.Table]:
+    """Which features, whether by full names, and for which rows. Raises ``RequestError``."""
     refs = _texts(command, "feature_refs")
-    if "entity_df_sql" in command or given.column_names == ["key"]:
+    if command.get("entity_df_sql") is not None:
+        hint = "Read them into a data frame first, or derive a table and read that."
+        raise RequestError("SERVE_SPINE", "entities are not asked for by SQL here", hint=hint)
+    if given.column_names == ["key"]:
         hint = "Pass entity_df as a data frame with the entities' columns and their times."
         raise RequestError("SERVE_SPINE", "the past is asked about rows, and there are none", hint=hint)
     check_names(service.bound, None, refs)
-    full = command.get("full_feature_names") is True
-    return service.historical(_without_index(given), refs, full_names=full)
+    return refs, command.get("full_feature_names") is True, _without_index(given)
 
 
 def _without_index(given: pa.Table) -> pa.Table:
@@ -70,16 +77,13 @@ def _without_index(given: pa.Table) -> pa.Table:
 def _pull_all(service: FeatureService, command: Command, _given: pa.Table) -> pa.Table:
     keys, features = _texts(command, "join_key_columns"), _texts(command, "feature_name_columns")
     clocks = [name for name in (command.get("timestamp_field"), command.get("created_timestamp_column")) if name]
-    table = _table(service, _text(command, "data_source_name"))
-    rows = _current(service.rows(table.name), table)
-    wanted = list(dict.fromkeys([*keys, *features, *clocks]))
-    for name in wanted:
-        if name not in rows.column_names:
-            raise RequestError("SERVE_COLUMN", f"there is no column {name!r}", name=name, candidates=rows.column_names)
+    source = data_source(service, _text(command, "data_source_name"))
+    wanted = dict.fromkeys([*keys, *features, *clocks])
+    rows = pa.table({name: source.column(name) for name in wanted})
     for name in clocks:
         if not pa.types.is_timestamp(rows.schema.field(name).type):
             raise RequestError("SERVE_COLUMN", f"{name} holds no instants", name=name)
-    return _between(_zoned(rows.select(wanted)), _text(command, "timestamp_field"), command)
+    return _between(_zoned(rows), _text(command, "timestamp_field"), command)
 
 
 def _between(rows: pa.Table, clock: str, command: Command) -> pa.Table:
@@ -90,28 +94,16 @@ def _between(rows: pa.Table, clock: str, command: Command) -> pa.Table:
     return rows
 
 
-def _zoned(rows: pa.Table) -> pa.Table:
-    """Instants are told to be UTC."""
-    schema = pa.schema([field.with_type(_UTC) if pa.types.is_timestamp(field.type) else field for field in rows.schema])
-    return rows.cast(schema)
+def _zoned(rows: pa.Table, first: int = 0) -> pa.Table:
+    """The instants of columns from the ``first`` on are told to be UTC."""
+    fields = [field if at < first else field.with_type(_utc(field.type)) for at, field in enumerate(rows.schema)]
+    return rows.cast(pa.schema(fields, rows.schema.metadata))
 
 
-def _current(rows: pa.Table, table: Table) -> pa.Table:
-    """The rows that are true now, of all their versions: each key's newest, and none that was deleted."""
-    if table.known in rows.column_names and table.keys:
-        rows = _last(rows, table.keys, [rows[table.known]])
-    if table.deleted in rows.column_names:
-        rows = rows.filter(pc.invert(pc.fill_null(rows[table.deleted], False)))
-    return rows
-
-
-def _last(rows: pa.Table, keys: Sequence[str], clocks: Sequence[pa.ChunkedArray]) -> pa.Table:
-    """Of each key the last row by its clocks (NULL is first), and of equal ones the last."""
-    order = pa.table({str(at): pc.fill_null(clock.cast(pa.int64()), -(2**63)) for at, clock in enumerate(clocks)})
-    rows = rows.take(pc.sort_indices(order, [(name, "ascending") for name in order.column_names]))
-    rows = rows.append_column("", pa.array(range(rows.num_rows), pa.int64()))
-    last = rows.group_by(list(keys)).aggregate([("", "max")])["_max"]
-    return rows.take(last.take(pc.sort_indices(last))).drop_columns([""])
+def _utc(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(kind):
+        return pa.list_(_utc(kind.value_type))
+    return _UTC if pa.types.is_timestamp(kind) else kind
 
 
 def _pull_latest(service: FeatureService, command: Command, given: pa.Table) -> pa.Table:
@@ -119,22 +111,14 @@ def _pull_latest(service: FeatureService, command: Command, given: pa.Table) -> 
     rows = _pull_all(service, command, given)
     happened = rows[command["timestamp_field"]]
     created = pc.coalesce(rows[command.get("created_timestamp_column") or command["timestamp_field"]], happened)
-    return _last(rows, _texts(command, "join_key_columns"), [happened, created])
+    return last(rows, _texts(command, "join_key_columns"), [happened, created])
 
 
 def _columns(service: FeatureService, command: Command, _given: pa.Table) -> pa.Table:
-    table = _table(service, _source_name(command))
-    rows = service.rows(table.name).slice(0, 0)
-    rows = _zoned(rows.drop_columns([name for name in (KNOWN, DELETED) if name in rows.column_names]))
-    return pa.table({"name": rows.column_names, "type": [str(kind) for kind in rows.schema.types]})
-
-
-def _table(service: FeatureService, name: str) -> Table:
-    """The table that a data source stands for. Raises ``RequestError`` (``SERVE_DATA_SOURCE``)."""
-    tables = {one.name: one for one in service.bound.graph if one.name not in service.bound.joins.virtual}
-    if name not in tables:
-        raise unknown("SERVE_DATA_SOURCE", "data source", name, tables)
-    return tables[name]
+    source = data_source(service, _source_name(command))
+    return pa.table(
+        {"name": source.names, "type": [str(kind) for kind in _zoned(source.rows.slice(0, 0)).schema.types]}
+    )
 
 
 def _source_name(command: Command) -> str:
@@ -155,11 +139,27 @@ def _write_batch(service: FeatureService, command: Command, given: pa.Table) -> 
     view = known_view(service.bound, names[0])
     if not isinstance(view, BoundView):
         raise RequestError("SERVE_ON_DEMAND", f"{view.name} is worked out on demand: it takes no rows", name=view.name)
-    service.push(view.name, _without_index(given), "offline")
+    table = target_of(service.bound, view.name).table
+    service.push(view.name, ours(service, table, _without_index(given)), "offline")
+
+
+def _persist(service: FeatureService, command: Command, given: pa.Table) -> None:
+    """Keep what a client asked of the past as a table for training, by the name of its data source."""
+    if command.get("retrieve_func") != "get_historical_features":
+        message = f"what {command.get('retrieve_func')} gives is not kept: only features of the past are"
+        raise RequestError("SERVE_COMMAND", message)
+    refs, full, spine = _asked(service, command, given)
+    name = kept_name(_text(command, "data_source_name"))
+    service.keep(name, spine, refs, full_names=full, replace=command.get("allow_overwrite") is True)
+
+
+def _log(_service: FeatureService, _command: Command, _given: pa.Table) -> None:
+    hint = "What is served here is logged by itself: penstock online verify."
+    raise RequestError("SERVE_LOGGED", "features that were logged elsewhere are not taken", hint=hint)
 
 
 def _validate(service: FeatureService, command: Command, _given: pa.Table) -> None:
-    _table(service, _source_name(command))
+    data_source(service, _source_name(command))
 
 
 # ---------------------------------------------------------------------------------------------------- fields
@@ -187,5 +187,7 @@ READS: Mapping[str, Callable[[FeatureService, Command, pa.Table], pa.Table]] = {
 }
 WRITES: Mapping[str, Callable[[FeatureService, Command, pa.Table], None]] = {
     "offline_write_batch": _write_batch,
+    "persist": _persist,
     "validate_data_source": _validate,
+    "write_logged_features": _log,
 }

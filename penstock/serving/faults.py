@@ -21,6 +21,7 @@ class Answer(NamedTuple):
 
 
 _KNOWN: Mapping[str, tuple[int, str]] = {
+    "SERVE_PATH": (404, "FeastError"),
     "SERVE_VIEW": (404, "FeatureViewNotFoundException"),
     "SERVE_SERVICE": (404, "FeatureServiceNotFoundException"),
     "FEATURE_UNKNOWN": (422, "SpecifiedFeaturesNotPresentError"),
@@ -36,6 +37,9 @@ _KNOWN: Mapping[str, tuple[int, str]] = {
     "ONLINE_OTHER_VERSION": (503, "FeastError"),
 }
 """Codes for which Feast has an exception of its own, or whose status is not that of their class."""
+_SEARCHES = ("/search", "/retrieve-online-documents")
+_MOST = 4_000
+"""So many characters of a message are told."""
 _AGAIN = ((b"retry-after", b"1"), (b"connection", b"close"))
 
 
@@ -45,6 +49,12 @@ def unknown(code: str, what: str, name: str, there: Iterable[str]) -> RequestErr
     return RequestError(code, f"{what} {shown!r} does not exist", name=shown, candidates=sorted(there))
 
 
+def unrouted(path: str, there: Iterable[str]) -> RequestError:
+    """The error for a path that there is not; what Feast has at it and we have not is said so."""
+    hint = "Vectors are not searched here." if path in _SEARCHES else None
+    return RequestError("SERVE_PATH", f"there is no {path[:100]}", name=path[:100], candidates=there, hint=hint)
+
+
 def detail(error: PenstockError) -> tuple[int, str]:
     """The status of an error, and what Feast's clients read of it as JSON.
 
@@ -52,8 +62,18 @@ def detail(error: PenstockError) -> tuple[int, str]:
     404
     """
     status, name = _KNOWN.get(error.code, (_status(error), "FeastError"))
-    said = {"module": "feast.errors", "class": name, "message": str(error), "code": error.code}
+    said = {"module": "feast.errors", "class": name, "message": shortened(str(error)), "code": error.code}
     return status, msgspec.json.encode(said).decode()
+
+
+def shortened(text: str) -> str:
+    """A message without the middle of what a request made too long.
+
+    >>> len(shortened("x" * 10**6))
+    4003
+    """
+    half = _MOST // 2
+    return text if len(text) <= _MOST else f"{text[:half]} … {text[-half:]}"
 
 
 def _status(error: PenstockError) -> int:

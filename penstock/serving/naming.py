@@ -6,26 +6,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from penstock.errors import RequestError
+from penstock.errors import FailedError, PenstockError, RequestError
 from penstock.features.views.bound import Bound, BoundOnDemand, BoundView
+from penstock.features.views.broken import What
 from penstock.features.views.chosen import needed, output_names, resolve, view_of
 from penstock.online.pushing import SOURCE, view_of_source
 from penstock.schema import Dtype
 from penstock.serving.faults import unknown
 from penstock.serving.tables import instants
-from penstock.serving.writing import Spelt
 
 
 @dataclass(frozen=True)
 class Named:
     """Features that are asked for together.
 
-    ``keys`` are the columns of all their entities, ``entities`` those of each, ``requested`` the columns that on-demand
-    features take from the request, ``instants`` those of either that hold instants, ``views`` the views, each once.
+    ``dtypes`` are theirs, ``keys`` the columns of all their entities, ``entities`` those of each, ``requested`` the
+    columns that on-demand features take from the request, ``instants`` those of either that hold instants, ``views``
+    the views, each once.
     """
 
     features: tuple[str, ...]
-    spelt: Spelt
+    dtypes: tuple[Dtype, ...]
     keys: tuple[str, ...]
     entities: tuple[tuple[str, ...], ...]
     requested: tuple[str, ...]
@@ -75,7 +76,7 @@ def named(bound: Bound, features: str | Sequence[str], *, full: bool) -> Named:
     requested = {name: dtype for view in views for name, dtype in _requested(bound, view)}
     return Named(
         tuple(map(str, chosen)),
-        Spelt.of([view_of(bound, one.view).feature(one.feature).dtype for one in chosen]),
+        tuple(view_of(bound, one.view).feature(one.feature).dtype for one in chosen),
         tuple(keys),
         tuple(entities),
         tuple(requested),
@@ -95,6 +96,7 @@ def _requested(bound: Bound, view: str) -> Iterator[tuple[str, Dtype]]:
 def check_names(bound: Bound, service: str | None, features: Sequence[str]) -> None:
     """Whether services and views are there, said so that Feast's clients know what is not. Raises ``RequestError``."""
     if service is not None and service not in bound.services:
+        _must_not_be_broken(bound, "service", service)
         raise unknown("SERVE_SERVICE", "feature service", service, bound.services)
     for ref in features if service is None else ():
         name, colon, _ = ref.partition(":")
@@ -102,10 +104,19 @@ def check_names(bound: Bound, service: str | None, features: Sequence[str]) -> N
             known_view(bound, name)
 
 
+def _must_not_be_broken(bound: Bound, what: What, name: str) -> None:
+    """Raise ``FailedError`` (``FEATURE_BROKEN``) for a broken definition: whoever asks for it did nothing wrong."""
+    try:
+        bound.must_not_be_broken(what, name)
+    except PenstockError as error:
+        raise FailedError("FEATURE_BROKEN", f"the {what} {name} is broken: {error.message}", name=name) from error
+
+
 def known_view(bound: Bound, name: str) -> BoundView | BoundOnDemand:
     """A view by name. Raises ``RequestError`` (``SERVE_VIEW``)."""
     view = bound.views.get(name) or bound.on_demand.get(name)
     if view is None:
+        _must_not_be_broken(bound, "view", name)
         raise unknown("SERVE_VIEW", "feature view", name, [*bound.views, *bound.on_demand])
     return view
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import socket
@@ -14,6 +13,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from penstock.errors import RequestError
+from penstock.garbage import collecting_seldom
 from penstock.lake.streams import stopping_on_signals
 from penstock.lake.streams.listening import Listening, bound, check_open
 from penstock.serving.app import ServingApp
@@ -27,8 +27,6 @@ TOKEN = "PENSTOCK_TOKEN"
 _DOOR = "SERVE"
 _LOOK_SECONDS = 0.5
 _STOP_SECONDS = 10.0
-_GARBAGE = 20_000
-"""The collector looks for cycles after so many new containers: requests make few cycles, if any."""
 Opened = Callable[[], FeatureService]
 
 
@@ -66,7 +64,7 @@ def serve(
         until = stop if stop is not None else stack.enter_context(stopping_on_signals())
         if workers == 1:
             service = stack.enter_context(closing(opened()))
-            with listening(service, where, host, token=token, flight_port=flight_port) as listen, _settled():
+            with listening(service, where, host, token=token, flight_port=flight_port) as listen, collecting_seldom():
                 told(listen)
                 until.wait()
         else:
@@ -112,20 +110,6 @@ def _url(scheme: str, host: str, port: int) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-@contextmanager
-def _settled() -> Iterator[None]:
-    """What is loaded stays: the collector need not look through it again and again between requests."""
-    gc.collect()
-    gc.freeze()
-    before = gc.get_threshold()
-    gc.set_threshold(_GARBAGE, 20, 50)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
-
-
 # ---------------------------------------------------------------------------------------------------- processes
 
 
@@ -153,7 +137,7 @@ def _worker(work: _Work, place: int, counters: Sequence[Any], listens: Any) -> N
         flight_port = work.flight_port if place == 0 else None
         metrics = Metrics(counters, place)
         own = listening(service, work.where, work.host, token=work.token, flight_port=flight_port, metrics=metrics)
-        with own as listen, _settled():
+        with own as listen, collecting_seldom():
             listens.put((place, listen))
             parent = multiprocessing.parent_process()
             while not stop.wait(_LOOK_SECONDS) and (parent is None or parent.is_alive()):

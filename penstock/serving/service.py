@@ -25,6 +25,14 @@ class FeatureService(Protocol):
         """The definitions, fitted to the tables."""
         ...
 
+    @property
+    def wait(self) -> float | None:
+        """How many seconds an answer may wait for a server elsewhere; None where this machine holds all that is read.
+
+        It is told without asking anybody.
+        """
+        ...
+
     def read(
         self,
         features: Sequence[str],
@@ -41,8 +49,26 @@ class FeatureService(Protocol):
         """
         ...
 
+    def look_again(self) -> bool:
+        """Whether definitions have changed, looked at anew: asked where something unknown is asked for."""
+        ...
+
     def historical(self, spine: pa.Table, features: Sequence[str], *, full_names: bool | None = None) -> pa.Table:
         """The spine with a column for each feature, as it was at each row's cutoff."""
+        ...
+
+    def keep(
+        self, name: str, spine: pa.Table, features: Sequence[str], *, full_names: bool, replace: bool = False
+    ) -> None:
+        """Keep what `historical` gives as a table for training of this name; one that is there is replaced if said."""
+        ...
+
+    def kept(self, name: str) -> pa.Table | None:
+        """A table that is kept for training; None where there is none."""
+        ...
+
+    def renames(self, table: str) -> Mapping[str, str]:
+        """The columns of a table that its source calls otherwise: our names, and the source's."""
         ...
 
     def rows(self, table: str) -> pa.Table:

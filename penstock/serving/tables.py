@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, chain
 from typing import Any
 
 import pyarrow as pa
@@ -35,8 +36,15 @@ def table(view: BoundView, columns: Mapping[str, Sequence[object]]) -> pa.Table:
     if lacking := [name for name in view.entity.keys if name not in columns]:
         message = f"the rows have no {' and no '.join(lacking)}"
         raise RequestError("PUSH_KEY", message, name=lacking[0], candidates=columns)
-    declared = _declared(view)
-    return pa.table({name: _column(name, column, declared.get(name)) for name, column in columns.items()})
+    declared, items = _declared(view), {one.name: one.list_of for one in view.features if one.dtype is Dtype.LIST}
+    return pa.table(
+        {
+            name: _lists(name, column, items[name] or Dtype.STRING)
+            if name in items
+            else _column(name, column, declared.get(name))
+            for name, column in columns.items()
+        }
+    )
 
 
 def _declared(view: BoundView) -> dict[str, Dtype]:
@@ -54,6 +62,18 @@ def _column(name: str, values: Sequence[object], dtype: Dtype | None) -> pa.Arra
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         message = f"{name} cannot be a column: {' '.join(str(error).split())}"
         raise RequestError("PUSH_VALUE", message, name=name) from None
+
+
+def _lists(name: str, values: Sequence[object], items: Dtype) -> pa.Array:
+    """Lists, the items of all of them in their dtype; NULL and empty lists stay."""
+    lists: list[list[object]] = []
+    for place, value in enumerate(values):
+        if value is not None and not isinstance(value, list):
+            raise RequestError("PUSH_VALUE", f"{name}[{place}] is {str(value)[:40]!r}, which is no list", name=name)
+        lists.append(value or [])
+    inner = _column(f"{name}[…]", list(chain.from_iterable(lists)), items)
+    offsets = pa.array(accumulate(map(len, lists), initial=0), pa.int32())
+    return pa.ListArray.from_arrays(offsets, inner, mask=pa.array([value is None for value in values], pa.bool_()))
 
 
 def instants(values: Sequence[object]) -> list[object]:

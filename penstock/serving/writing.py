@@ -9,8 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,15 +23,9 @@ _ENCODE = msgspec.json.Encoder(enc_hook=str).encode
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  # served instants have no zone: they are UTC
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 _FEW, _OFTEN = 8, 1000
+_NULL = b"null"
+_OPEN, _FIRST_OPEN = b',{"values":', b'{"results":[{"values":'
 _STATUSES = tuple(f'"{status.name}"'.encode() for status in Status)
-
-
-class _Column(msgspec.Struct):
-    """A column of an answer; what is the same in many columns is written once."""
-
-    values: Sequence[object]
-    statuses: msgspec.Raw
-    event_timestamps: msgspec.Raw
 
 
 class _Metadata(msgspec.Struct, omit_defaults=True):
@@ -40,24 +33,35 @@ class _Metadata(msgspec.Struct, omit_defaults=True):
     feature_view_metadata: list[dict[str, str]] = []
 
 
-class _Told(msgspec.Struct):
-    results: list[_Column]
-    metadata: _Metadata
-
-
 def written(
-    online: Online, keys: Mapping[str, Sequence[object]], spelt: Spelt, views: Sequence[str] = ()
+    online: Online, keys: Mapping[str, Sequence[object]], dtypes: Sequence[Dtype], views: tuple[str, ...] = ()
 ) -> tuple[bytes, list[int]]:
-    """An answer as JSON, and how often each status is in it. ``views`` are told in the metadata."""
-    columns = [_Column(column, *_sure(len(column))) for column in keys.values()]
+    """An answer as JSON, and how often each status is in it. ``dtypes`` are those of its features.
+
+    ``views`` are told in the metadata.
+    """
+    pieces: list[bytes] = []
+    for column in keys.values():
+        pieces += _OPEN, _ENCODE(column), _sure(len(column))
     tallies = [0] * len(Status)
     for run in _runs(online):
-        statuses, times = online.statuses[run.start], online.times[run.start]
-        texts = msgspec.Raw(_named(statuses)), msgspec.Raw(_dated(times))
-        columns += [_Column(values, *texts) for values in online.values[run.start : run.stop]]
+        statuses, part = online.statuses[run.start], slice(run.start, run.stop)
+        rest = _rest(statuses, online.times[run.start])
+        pieces += _OPEN, (rest + _OPEN).join(_texts(online.values[part], dtypes[part])), rest
         _count(tallies, statuses, len(run))
-    metadata = _Metadata([*keys, *online.names], [{"name": name} for name in views])
-    return _encoded(_Told(columns, metadata), spelt), tallies
+    pieces[0] = _FIRST_OPEN
+    names = (*keys, *online.names)
+    metadata = (_kept_metadata if len(names) <= _OFTEN else _made_metadata)(names, views)
+    return b"".join([*pieces, metadata]), tallies
+
+
+def _made_metadata(names: tuple[str, ...], views: tuple[str, ...]) -> bytes:
+    """The end of an answer, which is the same for all that are asked the same."""
+    told = _Metadata(list(names), [{"name": name} for name in views])
+    return b'],"metadata":%b}' % _ENCODE(told)
+
+
+_kept_metadata = functools.lru_cache(128)(_made_metadata)
 
 
 def _runs(online: Online) -> list[range]:
@@ -72,69 +76,67 @@ def _runs(online: Online) -> list[range]:
 
 def _count(tallies: list[int], statuses: Sequence[Status], columns: int) -> None:
     """Add up the statuses of columns that have the same."""
-    for status in set(statuses):
+    for status in statuses[:1] if _is_one(statuses) else set(statuses):
         tallies[status] += statuses.count(status) * columns
 
 
-def _sure(rows: int) -> tuple[msgspec.Raw, msgspec.Raw]:
-    """The statuses and times of keys: they are there, and have no time."""
+def _is_one(statuses: Sequence[Status]) -> bool:
+    """Whether all are the same, as they mostly are."""
+    return bool(statuses) and statuses.count(statuses[0]) == len(statuses)
+
+
+def _rest(statuses: Sequence[Status], times: Sequence[int | None]) -> bytes:
+    """What follows the values of a column; what is the same for many columns is written once."""
+    return b',"statuses":%b,"event_timestamps":%b}' % (_named(statuses), _dated(times))
+
+
+def _sure(rows: int) -> bytes:
+    """What follows the values of keys: they are there, and have no time."""
     return _kept_sure(rows) if rows <= _OFTEN else _made_sure(rows)
 
 
-def _made_sure(rows: int) -> tuple[msgspec.Raw, msgspec.Raw]:
-    return msgspec.Raw(_named([Status.PRESENT] * rows)), msgspec.Raw(_dated([None] * rows))
+def _made_sure(rows: int) -> bytes:
+    return _rest([Status.PRESENT] * rows, [None] * rows)
 
 
 _kept_sure = functools.lru_cache(128)(_made_sure)
 
 
 def _named(statuses: Sequence[Status]) -> bytes:
-    return b"[" + b",".join([_STATUSES[status] for status in statuses]) + b"]"
+    texts = [_STATUSES[statuses[0]]] * len(statuses) if _is_one(statuses) else [_STATUSES[one] for one in statuses]
+    return b"[%b]" % b",".join(texts)
 
 
 # ---------------------------------------------------------------------------------------------------- values
 
 
-_LOOKED_AT = (Dtype.TIMESTAMP, Dtype.LIST, Dtype.OTHER)
+_NUMBERS = frozenset((Dtype.INT, Dtype.FLOAT, Dtype.BOOL))
+_LOOKED_AT = frozenset((Dtype.TIMESTAMP, Dtype.LIST, Dtype.OTHER))
 
 
-@dataclass(frozen=True)
-class Spelt:
-    """How many features there are; where those are whose values have to be looked at; and where floats are."""
+def _texts(columns: Sequence[Sequence[Any]], dtypes: Sequence[Dtype]) -> list[bytes]:
+    """The values of columns. Numbers are written together: brackets, which are in none, part their columns again.
 
-    features: int
-    always: tuple[int, ...]
-    floats: tuple[int, ...]
-
-    @classmethod
-    def of(cls, dtypes: Sequence[Dtype]) -> Spelt:
-        """For features of these dtypes."""
-        always = tuple(place for place, dtype in enumerate(dtypes) if dtype in _LOOKED_AT)
-        return cls(len(dtypes), always, tuple(place for place, dtype in enumerate(dtypes) if dtype is Dtype.FLOAT))
+    >>> _texts([[1, 2], [0.5, None]], [Dtype.INT, Dtype.FLOAT]), _texts([["],["]], [Dtype.STRING])
+    ([b'[1,2]', b'[0.5,null]'], [b'["],["]'])
+    """
+    if _NUMBERS.issuperset(dtypes):
+        text = _ENCODE(columns)
+        if text.find(_NULL) < 0:
+            return text[1:-1].replace(b"],[", b"]\n[").split(b"\n")
+    return list(map(_text, columns, dtypes))
 
 
-def _encoded(told: _Told, spelt: Spelt) -> bytes:
-    """The answer; what is no number would be written as null, so that it is looked for first."""
-    features = told.results[len(told.results) - spelt.features :]
-    floats = [features[place] for place in spelt.floats]
-    for column in (*(features[place] for place in spelt.always), *_odd(floats)):
-        column.values = [plain(value) for value in column.values]
-    return _ENCODE(told)
+def _text(column: Sequence[Any], dtype: Dtype) -> bytes:
+    """The values of a column.
 
-
-def _odd(columns: Sequence[_Column]) -> list[_Column]:
-    """The columns of floats with NaN or an infinity among them: such a sum is none, either."""
-    if _finite(column.values for column in columns):
-        return []
-    return [column for column in columns if not _finite([[value for value in column.values if value is not None]])]
-
-
-def _finite(columns: Iterable[Sequence[Any]]) -> bool:
-    """Whether floats add up to a number; not where there is a NULL."""
-    try:
-        return math.isfinite(sum(map(sum, columns)))
-    except TypeError:
-        return False
+    >>> _text([0.5, None, float("nan")], Dtype.FLOAT)
+    b'[0.5,null,"NaN"]'
+    """
+    text = b"" if dtype in _LOOKED_AT else _ENCODE(column)
+    if not text or (dtype is Dtype.FLOAT and text.find(_NULL) >= 0):  # as NaN and infinities are written, too
+        return _ENCODE([plain(value) for value in column])
+    return text
 
 
 def plain(value: Any) -> Any:

@@ -93,7 +93,7 @@ def listened(service: FeatureService, **how: Any) -> Iterator[Listen]:
         yield listen
 
 
-def raw(listen: Listen, sent: bytes, *, half_close: bool = False, wait: float = 30.0) -> bytes:
+def raw(listen: Listen, sent: bytes, *, half_close: bool = False, wait: float = 60.0) -> bytes:
     """What a server answers to these bytes before it closes, or until it has been silent for so long."""
     host, port = listen.http.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=wait) as connection:

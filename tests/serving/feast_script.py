@@ -27,6 +27,7 @@ from feast import (
     RequestSource,
     ValueType,
 )
+from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Bool, Float64, Int64, String, UnixTimestamp
 
@@ -169,6 +170,18 @@ class Client:
         )  # fmt: skip
         return frame(job.to_df().sort_values("driver_id"))
 
+    def kept(self, spine: dict[str, Any]) -> Any:
+        """What was asked of the past, kept by the server and read again."""
+        rows = pd.DataFrame(spine | {"event_timestamp": pd.to_datetime(spine["event_timestamp"], utc=True)})
+        job = self.store.get_historical_features(entity_df=rows, features=["driver_stats:trips"])
+        storage = SavedDatasetFileStorage(path="kept/trips.parquet")
+        return frame(self.store.create_saved_dataset(from_=job, name="trips", storage=storage).to_df())
+
+    def by_sql(self) -> Any:
+        """Entities that SQL would find."""
+        sql = "SELECT driver_id, event_timestamp FROM drivers"
+        return frame(self.store.get_historical_features(entity_df=sql, features=["driver_stats:trips"]).to_df())
+
     def appended(self) -> Any:
         """Rows written to the offline store, and the past after them."""
         row = {
@@ -215,6 +228,8 @@ def steps(client: Client) -> dict[str, Any]:
         "stamped": client.stamped,
         "materialized": client.materialized,
         "appended": client.appended,
+        "kept": lambda: client.kept(spine),
+        "by sql": client.by_sql,
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from penstock.engine.relational import ARROW, Relational
+from penstock.errors import RequestError
 from penstock.features.historical import historical
 from penstock.features.views.binding import bind
 from penstock.features.views.bound import Bound, BoundView
@@ -125,7 +126,11 @@ class Shop:
     synced: list[tuple[str, ...]] = field(default_factory=list)
     going: threading.Event = field(default_factory=threading.Event)
     """While it is clear, `sync` waits."""
+    asked: threading.Event = field(default_factory=threading.Event)
+    """Set once `sync` was asked for."""
     closed: bool = False
+    saved: dict[str, pa.Table] = field(default_factory=dict)
+    wait: float | None = None
 
     @classmethod
     def opened(cls) -> Shop:
@@ -152,6 +157,26 @@ class Shop:
     def historical(self, spine: pa.Table, features: str | Sequence[str], *, full_names: bool | None = None) -> pa.Table:
         """The spine with the features' values."""
         return historical(self.bound, self.relational, spine, features, full_names=full_names)
+
+    def keep(
+        self, name: str, spine: pa.Table, features: Sequence[str], *, full_names: bool, replace: bool = False
+    ) -> None:
+        """Keep the spine with the features' values."""
+        if name in self.saved and not replace:
+            raise RequestError("DATASET_EXISTS", f"there is a training set {name!r} already", name=name)
+        self.saved[name] = self.historical(spine, features, full_names=full_names)
+
+    def kept(self, name: str) -> pa.Table | None:
+        """What was kept."""
+        return self.saved.get(name)
+
+    def look_again(self) -> bool:
+        """Its definitions never change."""
+        return False
+
+    def renames(self, table: str) -> Mapping[str, str]:
+        """Only one column is called otherwise at its source."""
+        return {"level": "lvl"} if table == "stock" else {}
 
     def rows(self, table: str) -> pa.Table:
         """The rows of a table."""
@@ -226,7 +251,8 @@ class Shop:
 
     def sync(self, views: Sequence[str]) -> None:
         """Nothing follows behind here: told, and for tests held up while ``going`` is clear."""
-        self.going.wait(10)
+        self.asked.set()
+        self.going.wait(60)
         self.synced.append(tuple(views))
 
     def close(self) -> None:

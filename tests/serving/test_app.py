@@ -483,7 +483,7 @@ def test_one_connection_serves_many_requests_and_survives_all_that_is_wrong(shop
 def test_a_body_that_comes_late_and_in_pieces(shop: Shop) -> None:
     with listened(shop) as listen:
         host, port = listen.http.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as connection:
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
             asked = request(ASK, b"connection: close")
             for first in range(0, len(asked), 60):
                 connection.sendall(asked[first : first + 60])
@@ -517,7 +517,14 @@ def test_a_server_that_stops_finishes_what_is_under_way() -> None:
     with listened(shop) as listen:
         thread = threading.Thread(target=lambda: answers.append(raw(listen, asked)))
         thread.start()
-        time.sleep(0.2)
-        shop.going.set()
+        assert shop.asked.wait(60)
+        threading.Timer(0.2, shop.going.set).start()  # the server is being stopped by then
     thread.join()
     assert answers[0].endswith(b"null")
+
+
+@pytest.mark.parametrize("path", ["/search", "/retrieve-online-documents"])
+def test_what_is_not_served_is_said_so_that_feasts_clients_show_it(app: ServingApp, path: str) -> None:
+    told = ask(app, "POST", path, b'{"features": ["v:emb"], "query": [0.5], "top_k": 2, "api_version": 2}')
+    assert (told.status, told.error["class"], told.error["code"]) == (404, "FeastError", "SERVE_PATH")
+    assert "Vectors are not searched here." in told.error["message"]

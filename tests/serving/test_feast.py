@@ -120,3 +120,15 @@ def test_instants_are_written_as_they_are_read(told: Mapping[str, Any], version:
 
 def test_materialize(told: Mapping[str, Any]) -> None:
     assert told["materialized"] is None
+
+
+def test_what_was_asked_of_the_past_is_kept(told: Mapping[str, Any]) -> None:
+    assert told["kept"]["driver_id"] == [1001, 1001, 9999]
+    assert told["kept"]["trips"] == [9, 10, None]
+
+
+def test_what_is_not_served_is_said(told: Mapping[str, Any], version: str) -> None:
+    if version == "0.67.0":
+        assert "entities are not asked for by SQL here" in told["by sql"]["said"]
+    else:
+        assert "raised" in told["by sql"]  # this client cannot ask so

@@ -135,7 +135,7 @@ def test_columns_of_a_data_source(client: flight.FlightClient) -> None:
         "data_source_proto": json.dumps({"name": "stock", "type": "BATCH_FILE"}),
     }
     found = exchanged(client, command).to_pydict()
-    assert found["name"] == ["store_id", "sku", "at", "level"]
+    assert found["name"] == ["store_id", "sku", "at", "lvl"]
     assert found["type"] == ["int64", "string", "timestamp[us, tz=UTC]", "int64"]
 
 
@@ -192,10 +192,62 @@ def test_errors_are_feasts_own(client: flight.FlightClient) -> None:
     assert (said["module"], said["class"]) == ("feast.errors", "FeatureViewNotFoundException")
 
 
-@pytest.mark.parametrize("api", ["persist", "write_logged_features"])
-def test_writes_that_are_none(client: flight.FlightClient, api: str) -> None:
-    with pytest.raises(flight.FlightServerError, match="SERVE_COMMAND"):
-        put(client, {"api": api})
+def test_what_was_asked_of_the_past_is_kept(client: flight.FlightClient) -> None:
+    command = PAST | {"api": "persist", "retrieve_func": "get_historical_features", "allow_overwrite": False,
+                      "data_source_name": "s3://bucket/churn.parquet", "timeout": None}  # fmt: skip
+    put(client, command, SPINE)
+    with pytest.raises(flight.FlightServerError, match="DATASET_EXISTS"):
+        put(client, command, SPINE)
+    put(client, command | {"allow_overwrite": True}, SPINE.slice(1))
+    again = {"api": "pull_all_from_table_or_query", **PULL, "data_source_name": "s3://bucket/churn.parquet"}
+    assert exchanged(client, again)["trips"].to_pylist() == [10, None]
+    with pytest.raises(flight.FlightServerError, match="DataSourceObjectNotFound"):
+        exchanged(client, again | {"data_source_name": "s3://other/churn.parquet"})
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ({"api": "write_logged_features", "feature_service_name": "s"}, "SERVE_LOGGED: features that were logged"),
+        ({"api": "persist"}, "what None gives is not kept"),
+        (PAST | {"api": "persist", "retrieve_func": "get_historical_features"}, "the past is asked about rows"),
+        ({"api": "drop"}, "there is no 'drop'"),
+    ],
+)
+def test_writes_that_are_none(client: flight.FlightClient, command: Any, said: str) -> None:
+    with pytest.raises(flight.FlightServerError, match=said):
+        put(client, command)
+
+
+def test_columns_are_called_as_the_source_calls_them(shop: Shop, client: flight.FlightClient) -> None:
+    command = {
+        "api": "pull_all_from_table_or_query", "data_source_name": "stock", "join_key_columns": ["store_id"],
+        "feature_name_columns": ["lvl"], "timestamp_field": "at",
+    }  # fmt: skip
+    assert exchanged(client, command)["lvl"].to_pylist() == [5, 7]
+    assert exchanged(client, command | {"feature_name_columns": ["level"]})["level"].to_pylist() == [5, 7]
+    rows = pa.table({"store_id": [3], "sku": ["c"], "at": pa.array([NOON], pa.timestamp("us")), "lvl": [8]})
+    put(client, {"api": "offline_write_batch", "feature_view_names": ["stock_now"], "name_aliases": [None]},
+        rows.rename_columns(["store_id", "sku", "event_timestamp", "lvl"]))  # fmt: skip
+    assert shop.rows("stock")["level"].to_pylist()[-1] == 8
+
+
+def test_a_data_source_may_be_called_otherwise_than_its_table(shop: Shop, client: flight.FlightClient) -> None:
+    stock = shop.bound.views["stock_now"]
+    about = replace(stock.about, tags={"data_source": "data/stock.parquet"})
+    shop.bound = replace(shop.bound, views={**shop.bound.views, "stock_now": replace(stock, about=about)})
+    command = {"api": "get_table_column_names_and_types_from_data_source"}
+    found = exchanged(client, command | {"data_source_proto": json.dumps({"name": "data/stock.parquet"})})
+    assert found["name"].to_pylist() == ["store_id", "sku", "at", "lvl"]
+    with pytest.raises(flight.FlightServerError, match=r"exists: data/stock\.parquet, driver_stats"):
+        exchanged(client, command | {"data_source_proto": json.dumps({"name": "data/stok.parquet"})})
+
+
+def test_instants_of_features_are_utc(client: flight.FlightClient) -> None:
+    spine = SPINE.append_column("seen", SPINE["event_timestamp"].cast(pa.timestamp("us")))
+    found = exchanged(client, PAST | {"feature_refs": ["driver_stats:hired"]}, spine)
+    assert found.schema.field("hired").type == pa.timestamp("us", "UTC")
+    assert found.schema.field("seen").type == pa.timestamp("us")
 
 
 def test_what_nobody_foresaw_has_a_number_and_no_trace(

@@ -44,7 +44,7 @@ def answers(
     port: int, pieces: list[bytes], count: int, pause: float = 0.0
 ) -> list[tuple[bytes, dict[bytes, bytes], bytes]]:
     """The answers that come when these pieces are sent; the date, which moves on, left out."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         for piece in pieces:
             connection.sendall(piece)
             time.sleep(pause)
@@ -80,6 +80,65 @@ def test_requests_one_after_another_and_in_one_breath(port: int) -> None:
     assert [body for _, _, body in mixed] == [b"", one[2], b"", one[2]]
 
 
+def test_a_head_that_is_known_is_answered_as_one_that_is_not(port: int) -> None:
+    other = GOOD.replace(b"trips", b"spirt")  # a body as long as the known one, with another answer
+    assert len(other) == len(GOOD)
+    known, unknown = request(GOOD), request(other, b"x-new: 1")
+    (good,), (bad,) = answers(port, [known], 1), answers(port, [unknown], 1)
+    assert (good[0], bad[0]) != (bad[0], good[0])
+    for first in (known, request(other)):  # a connection that begins with a known head, and one that goes on with it
+        want = good if first is known else bad
+        assert answers(port, [first, known, request(other), known], 4, pause=0.02) == [want, good, bad, good]
+    head, body = known[: -len(GOOD)], GOOD
+    assert answers(port, [head, body, known, head + body[:9], body[9:]], 3, pause=0.02) == [good] * 3
+    assert answers(port, [known + known[:50], known[50:], known], 3, pause=0.02) == [good] * 3
+    longer = head + body + b"\r\n"  # a blank line may come before the next request
+    assert answers(port, [longer, known], 2, pause=0.02) == [good] * 2
+    health = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    assert answers(port, [known, health + known, known], 4, pause=0.02)[::3] == [good] * 2
+
+
+def test_only_heads_that_were_admitted_are_known() -> None:
+    where = bound("127.0.0.1", 0, "SERVE")
+    with where, listening(Shop.opened(), where, token="secret") as listen:
+        port = int(listen.http.rpartition(":")[2])
+        anyone, wrong = request(GOOD), request(GOOD, b"authorization: Bearer wrong!")
+        right = request(GOOD, b"authorization: Bearer secret")
+        for _ in range(3):
+            statuses = [status[9:12] for status, _, _ in answers(port, [anyone, right, wrong, right], 4, pause=0.02)]
+            assert statuses == [b"401", b"200", b"401", b"200"]
+
+
+def test_a_connection_that_rests_too_long_is_closed_and_one_that_asks_is_not(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(port, [request(GOOD)], 1)  # its head is known from now on
+    made = QuickProtocol.connection_made
+
+    def hurried(self: object, transport: object) -> None:
+        self.timeout_keep_alive = 1.0  # type: ignore[attr-defined]
+        made(self, transport)
+
+    monkeypatch.setattr(QuickProtocol, "connection_made", hurried)
+    assert any(lives_on(port, 2.0) for _ in range(20))
+
+
+def lives_on(port: int, seconds: float) -> bool:
+    """Whether a connection lives so long while it asks, and no longer; False where this machine let it rest."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        stream, began = connection.makefile("rb"), time.monotonic()
+        last = began
+        while last < began + seconds:
+            connection.sendall(request(GOOD))
+            status = one_answer(stream)[0]
+            now = time.monotonic()
+            if now - last > 0.5:
+                return False
+            assert status.endswith(b"200 OK\r\n")
+            last = now
+        return stream.read() == b""  # closed by the server
+
+
 @pytest.mark.parametrize(
     ("data", "closes"),
     [
@@ -89,14 +148,14 @@ def test_requests_one_after_another_and_in_one_breath(port: int) -> None:
     ],
 )
 def test_connections_end_when_asked_to(port: int, data: bytes, closes: bool) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(data)
         stream = connection.makefile("rb")
         assert one_answer(stream)[0].endswith(b"200 OK\r\n")
-        connection.settimeout(0.5)
         if closes:
             assert stream.read() == b""
         else:
+            connection.settimeout(0.5)
             with pytest.raises(TimeoutError):
                 stream.read(1)
 
@@ -109,7 +168,7 @@ def test_unusual_ways_of_asking_are_answered_too(port: int) -> None:
     assert answers(port, [request(GOOD, path=b"/get-online-features?a=b")], 1) == [one]
     assert answers(port, [request(GOOD, b"content-encoding: gzip")], 1)[0][0].startswith(b"HTTP/1.1 415")
     assert answers(port, [request(GOOD, b"origin: http://elsewhere")], 1)[0][0].startswith(b"HTTP/1.1 403")
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as half:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as half:
         half.sendall(request(GOOD)[:-5])  # and goes away
     assert answers(port, [b"garbage\r\n\r\n"], 1)[0][0].startswith(b"HTTP/1.1 400")
     assert answers(port, [request(GOOD)], 1) == [one]
@@ -117,7 +176,7 @@ def test_unusual_ways_of_asking_are_answered_too(port: int) -> None:
 
 def test_what_is_answered_at_once_is_counted(port: int) -> None:
     def counted() -> int:
-        connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+        connection = socket.create_connection(("127.0.0.1", port), timeout=60)
         with connection:
             connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")
             text = one_answer(connection.makefile("rb"))[2].decode()
@@ -143,7 +202,7 @@ def test_a_fault_of_ours_is_a_number_and_no_trace() -> None:
 
 @pytest.mark.parametrize("endless", [b"a" * 8192, b"x: y\r\n" * 1000])
 def test_a_head_without_end_is_refused(port: int, endless: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(b"POST /get-online-features HTTP/1.1\r\nhost: localhost\r\nx: ")
         sent = 0
         with pytest.raises(OSError, match=r"reset|[Bb]roken pipe"):
@@ -158,7 +217,7 @@ def test_who_says_nothing_holds_no_place(monkeypatch: pytest.MonkeyPatch, begun:
     monkeypatch.setattr(QuickProtocol, "head_seconds", 0.2)
     with bound("127.0.0.1", 0, "SERVE") as where, listening(Shop.opened(), where):
         port, heard = where.getsockname()[1], b""
-        connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+        connection = socket.create_connection(("127.0.0.1", port), timeout=60)
         connection.sendall(begun)
         while came := connection.recv(65536):
             heard += came

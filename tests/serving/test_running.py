@@ -35,7 +35,7 @@ if __name__ == "__main__":
 
 
 def asked(url: str, path: str = "/get-online-features", body: bytes | None = BODY) -> bytes:
-    with urllib.request.urlopen(url + path, body, timeout=30) as answer:
+    with urllib.request.urlopen(url + path, body, timeout=60) as answer:
         found: bytes = answer.read()
         return found
 
@@ -100,7 +100,7 @@ def test_a_signal_ends_it_cleanly(tmp_path: Any) -> None:
     with program(tmp_path, 1) as (process, listen):
         assert json.loads(asked(listen.http))["results"][1]["values"] == [10]
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0, process.stderr.read()
+        assert process.wait(60) == 0, process.stderr.read()
         assert process.stderr.read() == ""
 
 
@@ -112,13 +112,13 @@ def test_workers_share_a_port_and_their_counters_and_one_that_dies_is_replaced(t
         assert 'penstock_http_requests_total{endpoint="/get-online-features",status="200"} 20' in metrics
         workers = _children(process.pid)
         os.kill(workers[-1], signal.SIGKILL)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while len(alive := set(_children(process.pid))) < len(workers) or alive == set(workers):
             assert time.monotonic() < end, "no worker came in its place"
             time.sleep(0.1)
         assert json.loads(asked(listen.http))["results"][1]["values"] == [10]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 def _children(process: int) -> list[int]:

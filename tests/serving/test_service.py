@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,10 @@ import pyarrow as pa
 import pytest
 
 from penstock.errors import FailedError, RequestError, StoreError
+from penstock.online.reading import STALE
+from penstock.serving.app import ServingApp
+from penstock.serving.faults import detail
+from penstock.serving.naming import check_names
 from tests.pipeline.shop import made, opened, write
 
 VIEWS = """
@@ -37,6 +43,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def sync(folder: Path) -> list[str]:
+    """The views that are brought into step; whoever has read them notices at once."""
+    found = [one.view for one in opened(folder).online.sync()]
+    time.sleep(STALE)
+    return found
+
+
 def rows(customer: int, plan: str) -> pa.Table:
     when = pa.array([10**6 * 1_750_000_000], pa.timestamp("us", "UTC"))
     return pa.table({"customer_id": [customer], "plan": [plan], "event_timestamp": when})
@@ -46,7 +59,7 @@ def test_asking_about_the_past_holds_up_nobody_who_reads_a_changed_definition(fo
     service, asked = opened(folder).service(), threading.Event()
     assert service.read(["counted:n"], {"customer_id": [1]}).values[0][0] is not None
     write(folder, "features/counted.pql", COUNTED.replace("COUNT(orders.*", "MAX(orders.amount"))
-    opened(folder).online.sync()
+    sync(folder)
     found: list[Any] = []
 
     def read() -> None:
@@ -93,7 +106,7 @@ def test_who_pushes_or_materializes_undoes_no_definition(folder: Path) -> None:
     pushing, syncing = opened(folder).service(), opened(folder).service()
     assert pushing.bound.views.keys() == syncing.bound.views.keys()
     write(folder, "features/counted.pql", COUNTED.replace("COUNT(orders.*", "MAX(orders.amount"))
-    opened(folder).online.sync()
+    sync(folder)
     switched = opened(folder).online.status()["counted"].version
     syncing.sync(["counted"])
     pushing.push("plans", rows(1, "c"), "online_and_offline")
@@ -107,11 +120,11 @@ def test_rows_for_a_view_that_is_defined_otherwise_are_refused_and_others_taken(
     service, file = opened(folder).service(), folder / "penstock.toml"
     assert "counted" in service.bound.views
     write(folder, "features/counted.pql", COUNTED.replace("COUNT(orders.*", "MAX(orders.amount"))
-    opened(folder).online.sync()
+    sync(folder)
     file.write_text(file.read_text().replace('columns = ["plan"]', 'columns = ["plan"]\nttl = "30000 days"'))
     with pytest.raises(RequestError, match="ONLINE_OTHER_VERSION: the online store holds another version of plans"):
         service.push("plans", rows(1, "c"), "online_and_offline")
-    opened(folder).online.sync()
+    sync(folder)
     assert service.push("plans", rows(1, "c"), "online_and_offline") == 1
     assert service.read(["plans:plan"], {"customer_id": [1]}).values == [["c"]]
     service.close()
@@ -129,3 +142,70 @@ def test_rows_for_the_lake_are_taken_while_the_store_is_away(folder: Path) -> No
     later = opened(folder)
     later.online.sync()
     assert later.online.read(["plans:plan"], {"customer_id": [1, 2]}).values == [["c", "d"]]
+
+
+def test_what_breaks_is_served_on_as_the_store_holds_it(folder: Path) -> None:
+    """One view changes and another breaks: the first is served by its new definition, the other by its old one."""
+    file = folder / "penstock.toml"
+    services = '\n[services.both]\nfeatures = ["plans:plan", "counted:n"]\n'
+    more = '\n[features.more]\ninputs = { n = "counted:n" }\nexpressions = { twice = "n * 2" }\n'
+    file.write_text(file.read_text() + services + more)
+    service, keys = opened(folder).service(), {"customer_id": [1, 2]}
+    asked = ["plans:plan", "counted:n", "more:twice"]
+    plans, counts, twice = service.read(asked, keys).values
+    write(folder, "features/counted.pql", COUNTED.replace("orders", "odrers"))
+    file.write_text(file.read_text().replace('columns = ["plan"]', 'columns = { plan = "plan", since = "since" }'))
+    assert sync(folder) == ["plans"]
+    assert service.read(asked, keys).values == [plans, counts, twice]
+    assert service.read(["plans:since", "counted:n"], keys).values[1] == counts
+    assert service.read(["both"], keys).values == [plans, counts]
+    assert not service.bound.broken
+    with pytest.raises(RequestError, match="there is no table 'odrers'"):
+        service.historical(pa.table({"customer_id": [1], "cutoff": ["2024-02-01"]}), ["counted:n"])
+    with pytest.raises(RequestError, match="there is no table 'odrers'"):
+        service.push("counted", rows(1, "c"), "online")
+    file.write_text(file.read_text().replace('columns = { plan = "plan", since = "since" }', 'columns = ["plan"]'))
+    assert sync(folder) == ["plans"]
+    assert service.read(asked, keys).values == [plans, counts, twice]  # carried on a second time
+    write(folder, "features/counted.pql", COUNTED.replace("COUNT(orders.*", "MAX(orders.amount"))
+    sync(folder)
+    assert all(isinstance(one, float) for one in service.read(["counted:n"], keys).values[0])
+    service.close()
+
+
+def test_a_new_feature_is_served_to_who_asks_for_nothing_else(folder: Path) -> None:
+    """Nobody need ask for what was there before so that a server notices what came since."""
+    service, keys = opened(folder).service(), {"customer_id": [1]}
+    assert service.read(["plans:plan"], keys).statuses == [[1]]
+    file = folder / "penstock.toml"
+    file.write_text(file.read_text().replace('columns = ["plan"]', 'columns = { plan = "plan", since = "since" }'))
+    with pytest.raises(RequestError, match="no feature 'since'"):
+        service.read(["plans:since"], keys)  # before the store has it
+    service._looked = 0.0
+    sync(folder)
+    app = ServingApp(service)
+    body = b'{"features": ["plans:since"], "entities": {"customer_id": [1]}}'
+    assert app.quick({}, body) is None  # a thread looks
+    answer = asyncio.run(app._read(body, ""))
+    assert b'"statuses":["PRESENT"]' in answer.body
+    write(folder, "features/largest.pql", COUNTED.replace("n = COUNT(orders.*", "most = MAX(orders.amount"))
+    service._looked = 0.0
+    sync(folder)
+    assert isinstance(service.read(["largest:most"], keys).values[0][0], float)
+    assert not service.look_again()  # not so soon again
+    app.close()
+    service.close()
+
+
+def test_who_asks_for_what_is_broken_did_nothing_wrong(folder: Path) -> None:
+    """A server that never knew the view sound says that it is broken, and serves the others."""
+    write(folder, "features/counted.pql", COUNTED.replace("orders", "odrers"))
+    services = '\n[services.both]\nfeatures = ["plans:plan", "counted:n"]\n'
+    (folder / "penstock.toml").write_text((folder / "penstock.toml").read_text() + services)
+    service = opened(folder).service()
+    assert len(service.read(["plans:plan"], {"customer_id": [1]}).values[0]) == 1
+    for asked in ((None, ["counted:n"]), ("both", [])):
+        with pytest.raises(FailedError, match="is broken") as caught:
+            check_names(service.bound, *asked)
+        assert detail(caught.value)[0] == 503
+    service.close()

@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from penstock.schema import Dtype
 from penstock.serving import bodies
 from penstock.serving.metrics import SIZE, Metrics
 from penstock.serving.tables import table
-from penstock.serving.writing import Spelt, written
+from penstock.serving.writing import written
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 TIMES = st.one_of(st.none(), st.integers(-(10**15), 4 * 10**15), st.sampled_from([0, 10**6, -1]))
@@ -71,7 +72,7 @@ def instant(text: str) -> int:
 @given(answers())
 def test_an_answer_says_what_is_in_it(made: tuple[Online, list[Dtype], list[Any]]) -> None:
     online, dtypes, keys = made
-    text, tallies = written(online, {"id": keys}, Spelt.of(dtypes), ["a", "b"])
+    text, tallies = written(online, {"id": keys}, dtypes, ("a", "b"))
     told = json.loads(text)
     assert told["metadata"] == {
         "feature_names": ["id", *online.names],
@@ -146,3 +147,30 @@ def test_metrics_of_several_processes_are_told_together() -> None:
     assert 'penstock_http_request_seconds_bucket{endpoint="/push",le="10.0"} 1' in told
     assert 'penstock_http_request_seconds_bucket{endpoint="/push",le="+Inf"} 2' in told
     assert "penstock_pushed_rows_total 7" in told
+
+
+def _listing(items: Dtype) -> BoundView:
+    feature = BoundFeature("l", Input("l", Dtype.LIST), Dtype.LIST, list_of=items)
+    return BoundView("v", BoundEntity("e", ("id",), (Dtype.INT,), "e", "id", None), (feature,), "v", None)
+
+
+@pytest.mark.parametrize(
+    ("items", "sent", "told"),
+    [
+        (Dtype.TIMESTAMP, [0, 1.5, "1970-01-01T00:00:02Z"], [0, 1_500_000, 2_000_000]),
+        (Dtype.INT, [2**53 + 1, "7", None], [2**53 + 1, 7, None]),
+        (Dtype.FLOAT, [1, "Infinity", 0.5], [1.0, math.inf, 0.5]),
+        (Dtype.BOOL, [True, None], [True, None]),
+        (Dtype.STRING, ["", "a"], ["", "a"]),
+    ],
+)
+def test_items_of_lists_are_read_as_values_are(items: Dtype, sent: list[Any], told: list[Any]) -> None:
+    found = table(_listing(items), {"id": [1, 2, 3, 4], "l": [sent, [], None, sent[:1]]})["l"].combine_chunks()
+    whole = found.cast(pa.list_(pa.int64())) if items is Dtype.TIMESTAMP else found
+    assert whole.to_pylist() == [told, [], None, told[:1]]
+
+
+@pytest.mark.parametrize("sent", ["abc", 5, {}, [["x"]], ["soon"]])
+def test_what_is_no_list_of_that_is_refused(sent: object) -> None:
+    with pytest.raises(RequestError, match="PUSH_VALUE: l\\["):
+        table(_listing(Dtype.INT), {"id": [1], "l": [sent]})
