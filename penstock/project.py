@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from penstock.errors import RequestError
+from penstock.garbage import collecting_seldom
 from penstock.lake.ingest import Ingested, discard, release
 from penstock.lake.ingest.intake import quiet
 from penstock.lake.kept import newest_versions, versions_at
@@ -108,7 +109,7 @@ class Project:
 
         streams = streams_of(self.site.file)
         feeds = self.online.fed([one.table for one in streams]) if self.site.keeps_online else nullcontext(None)
-        with feeds as landed:
+        with feeds as landed, collecting_seldom():
             run_streams(streams, self.site.lake, stop=stop, progress=told, now=self.site.now, landed=landed)
 
     def apply(self, *, progress: Progress = quiet) -> tuple[Run, ...]:

@@ -25,6 +25,21 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile("many", deadline=None, max_examples=400, suppress_health_check=SLOW_IS_FINE)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
+LONG = (
+    "engine/test_oracle.py", "learning/test_ask.py", "learning/test_report_page.py", "lake/ingest/test_kills.py",
+    "lake/versioned/test_laws.py", "online/answering/test_equal.py", "online/feeding/test_crowds.py",
+    "online/feeding/test_feed_laws.py", "online/syncing/test_crowds.py", "online/syncing/test_kills.py",
+    "online/syncing/test_sync_laws.py", "pipeline/derive/test_rebuilding_law.py", "pipeline/test_kills.py",
+    "pipeline/test_servers.py", "test_database.py", "test_projects_page.py", "test_readme.py",
+)  # fmt: skip
+"""Files that take longest: they come first, so that no process is left with one of them while others are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; otherwise the order stays."""
+    long = {ROOT / "tests" / name for name in LONG}
+    items.sort(key=lambda item: item.path not in long)
+
 
 def _absent(reason: str) -> NoReturn:
     if os.environ.get("PENSTOCK_REQUIRE_SERVERS"):

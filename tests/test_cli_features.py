@@ -88,7 +88,7 @@ def told(folder, *words: str):
 
 
 def test_views_are_listed_with_their_kind_version_and_owner(project):
-    views = {one["view"]: one for one in told(project, "list")}
+    views = {one["view"]: one for one in told(project, "list")["views"]}
     assert {name: one["kind"] for name, one in views.items()} == {
         "last_order": "latest", "spent": "latest", "recent": "expressions", "payer": "role of last_order",
         "risk": "on demand", "doubled": "on demand",
@@ -154,13 +154,71 @@ def test_a_name_that_is_not_there_is_told_with_those_that_are(project, words, co
     assert code in result.stderr
 
 
-def test_a_file_that_is_wrong_is_told_with_its_line(project):
+@pytest.fixture
+def broken(project):
+    """The project with a view that does not fit, and a service and an on-demand view that rest on it."""
     write(project, "features/wrong.pql", "FOR EACH customers.customer_id\nx = SUM(orders.amuont, -9, 0)\n")
-    result = ran(project, "list")
+    more = ON_BROKEN + "\nlater = service('later', ['recent:*', 'wrong:*'])\n"
+    write(project, "features/more.py", more)
+    yield project
     (project / "features" / "wrong.pql").unlink()
+    (project / "features" / "more.py").unlink()
+
+
+ON_BROKEN = """
+from penstock.features import calculated, service
+
+on_wrong = calculated("on_wrong", {"y": "a + 1"}, inputs={"a": "wrong:x"})
+"""
+
+
+def test_what_is_broken_is_listed_beside_what_is_sound(broken):
+    result = ran(broken, "list", "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == 1
+    states = {one["view"]: one["state"] for one in told["views"]}
+    assert states.pop("wrong") == states.pop("on_wrong") == "broken"
+    assert set(states.values()) == {"sound"}
+    assert {"recent", "last_order", "payer", "risk", "doubled", "spent"} <= set(states)
+    errors = {one["name"]: one["error"] for one in told["errors"]}
+    assert errors["wrong"]["code"] == "PQL_SCHEMA_UNKNOWN_COLUMN"
+    assert (errors["on_wrong"]["code"], errors["later"]["code"]) == ("FEATURE_BROKEN", "FEATURE_BROKEN")
+    assert "orders has no column 'amuont'" in errors["later"]["hint"]
+    shown = ran(broken, "list")
+    assert shown.exit_code == 1
+    assert "recent" in shown.stdout
+    assert "features/wrong.pql, line 2: wrong:x: orders has no column 'amuont'" in shown.stderr
+
+
+def test_a_broken_view_is_shown_with_its_whole_error(broken):
+    result = ran(broken, "show", "wrong")
     assert result.exit_code == 2
-    assert "features/wrong.pql, line 2: wrong:x: orders has no column 'amuont'" in result.stderr
+    assert "SUM(orders.amuont, -9, 0)\n             ~~~~~~" in result.stderr
     assert "Did you mean 'amount'?" in result.stderr
+    assert "_known" not in result.stderr
+    assert ran(broken, "show", "recent").exit_code == 0
+
+
+@pytest.mark.parametrize("asked", ["wrong:x", "on_wrong:*", "later"])
+def test_whatever_rests_on_a_broken_view_is_refused_and_the_rest_can_be_read(broken, asked):
+    spine = broken / "spine.csv"
+    spine.write_text("customer_id,cutoff\n1,2024-03-01\n")
+    assert ran(broken, "historical", str(spine), "recent:orders_30d", "risk:busy").exit_code == 2  # amount is missing
+    read = ran(broken, "historical", str(spine), "recent:orders_30d", "last_order:*", "--json")
+    assert list(json.loads(read.stdout)[0]) == ["customer_id", "cutoff", "orders_30d", "amount"]
+    refused = ran(broken, "historical", str(spine), asked)
+    assert (refused.exit_code, "amuont" in refused.stderr) == (2, True)
+
+
+def test_a_python_file_that_does_not_run_breaks_only_what_it_declares(project):
+    write(project, "features/torn.py", "from penstock.features import service\nraise ValueError('no')\n")
+    listed, shown = ran(project, "list"), ran(project, "show", "features/torn.py")
+    asked, sound = ran(project, "show", "unheard"), ran(project, "show", "recent")
+    (project / "features" / "torn.py").unlink()
+    assert (listed.exit_code, "file features/torn.py is broken" in listed.stderr) == (1, True)
+    assert "features/torn.py, line 2" in shown.stderr
+    assert "It may be declared in features/torn.py" in asked.stderr
+    assert sound.exit_code == 0
 
 
 def test_the_features_of_a_query_are_asked_for_as_before(project):
@@ -170,3 +228,52 @@ def test_the_features_of_a_query_are_asked_for_as_before(project):
         result = CliRunner().invoke(main, ["features", *words])
         assert result.exit_code == 0, result.stderr
         assert "COUNT(orders.*, -30, 0, days)" in result.stdout
+
+
+def test_a_lone_word_that_is_no_command_is_a_slip_and_no_source(project):
+    for word, told in (("lst", "Did you mean 'list'?"), ("frobnicate", "Commands: datasets, describe")):
+        result = CliRunner().invoke(main, ["features", word])
+        assert (result.exit_code, told in result.stderr) == (2, True)
+
+
+def test_a_view_asked_for_like_a_feature_is_told_with_its_features(project):
+    result = ran(project, "describe", "recent")
+    assert (result.exit_code, "recent is a view, not a feature" in result.stderr) == (2, True)
+    assert "recent:orders_30d" in result.stderr
+    assert "fraud is a service, not a view" in ran(project, "show", "fraud").stderr
+
+
+def test_a_dataset_names_the_views_that_changed_since(project):
+    spine = project / "kept.csv"
+    spine.write_text("customer_id,cutoff\n1,2024-03-01\n")
+    said(project, "historical", str(spine), "recent:orders_30d", "spent:spent", "--save", "kept")
+    assert [one["changed"] for one in told(project, "datasets")] == [[]]
+    write(project, "features/recent.pql", RECENT.replace("-30, 0", "-31, 0"))
+    try:
+        assert [one["changed"] for one in told(project, "datasets")] == [["recent"]]
+        assert "recent" in said(project, "datasets")
+    finally:
+        write(project, "features/recent.pql", RECENT)
+
+
+def test_lineage_says_how_the_rows_below_were_made(project):
+    made_by = told(project, "lineage", "spent:spent")["made_by"]
+    assert [(one["table"], one["file"], one["changed"]) for one in made_by] == [("totals", "tables/totals.sql", False)]
+    write(project, "tables/totals.sql", TOTALS.replace("sum(amount)", "max(amount)"))
+    try:
+        assert "changed since: penstock run" in said(project, "lineage", "spent:spent")
+    finally:
+        write(project, "tables/totals.sql", TOTALS)
+    everything = said(project, "lineage", "spent:spent") + said(project, "lineage", "recent:*")
+    assert "_known" not in everything
+    assert "_deleted" not in everything
+
+
+def test_a_wrong_sql_file_hides_no_other_features_lineage(project):
+    write(project, "tables/wrong.sql", "SELECT nothing FROM nowhere")
+    try:
+        assert "orders.*" in said(project, "lineage", "recent:orders_30d")
+        refused = ran(project, "lineage", "spent:spent")
+        assert (refused.exit_code, "wrong.sql" in refused.stderr) == (2, True)
+    finally:
+        (project / "tables" / "wrong.sql").unlink()

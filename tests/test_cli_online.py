@@ -123,3 +123,65 @@ def test_live_reads_the_source_itself(folder: Path) -> None:
     assert told(*words)["rows"][at]["value"] == kept[at]["value"] + 1  # nothing was ingested or synced
     result = run("online", "sync")
     assert (result.exit_code, "ONLINE_LIVE" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_broken_view_is_left_alone_and_the_others_are_brought_into_step(folder: Path, torn: bool) -> None:
+    """What the store holds of it stays, also where nobody can tell what a file declares; the exit status is 1."""
+    before = told("online", "status")["views"]
+    if torn:
+        write(folder, "features/orders.py", "raise ValueError('torn')")
+        (folder / "features" / "orders.pql").unlink()
+    else:
+        write(folder, "features/orders.pql", VIEW.replace("customers.plan", "customers.paln"))
+    with asked(folder) as shop:
+        shop.execute("INSERT INTO orders VALUES (90001, 3, 7.5, '2024-12-01 00:00:00')")
+    ran = run("run")
+    assert (ran.exit_code, "left as the store holds it" in ran.stderr) == (1, True)
+    assert told("online", "get", "last:amount", "--key", "customer_id=3")["rows"][0]["value"] == 7.5
+    synced = run("online", "sync", "--json")
+    how = {one["view"]: one["how"] for one in json.loads(synced.stdout)}
+    name = "features/orders.py" if torn else "orders"
+    assert (synced.exit_code, how) == (1, {"last": "nothing", name: "left alone"})
+    assert "left alone" in run("online", "sync").stdout
+    state = run("online", "status", "--json")
+    assert state.exit_code == 1
+    held = open_project(folder).online.status()["orders"].version
+    assert held == next(one["version"] for one in before if one["view"] == "orders")
+    if not torn:
+        assert {one["view"]: one["state"] for one in json.loads(state.stdout)["views"]}["orders"] == "broken"
+        refused = run("online", "sync", "orders")
+        assert (refused.exit_code, "customers has no column 'paln'" in refused.stderr) == (2, True)
+    verified = run("online", "verify", "--sample", "2", "--json")
+    assert (verified.exit_code, json.loads(verified.stdout)["differing"]) == (1, 0)
+
+
+def test_a_view_that_is_mended_goes_on_where_it_was(folder: Path) -> None:
+    write(folder, "features/orders.pql", VIEW.replace("customers.plan", "customers.paln"))
+    assert run("online", "sync").exit_code == 1
+    write(folder, "features/orders.pql", VIEW)
+    assert {one["how"] for one in told("online", "sync")} == {"nothing"}
+
+
+@pytest.mark.parametrize(
+    ("store", "why"), [("penstock.toml", "is a file"), ("lmdb:shop.sqlite/x", "is a file"), ("", "empty")]
+)
+def test_a_store_that_can_be_no_folder_is_told_so(folder: Path, store: str, why: str) -> None:
+    file = folder / "penstock.toml"
+    file.write_text(file.read_text().replace('"kept"', f'"{store}"'))
+    for words in (("online", "status"), ("plan",)):
+        result = run(*words)
+        assert result.exit_code in (1, 2)
+        assert "[online] store: a store" in result.output + result.stderr
+        assert why in result.output + result.stderr
+
+
+def test_commands_about_nothing_say_how_to_begin(folder: Path) -> None:
+    (folder / "features" / "orders.pql").unlink()
+    text = (folder / "penstock.toml").read_text()
+    (folder / "penstock.toml").write_text(text[: text.index("[features.last]")] + '[online]\nstore = "anew"\n')
+    for words in (("online", "status"), ("online", "sync"), ("features", "list")):
+        result = run(*words)
+        assert (result.exit_code, "begin with a file features/NAME.pql" in result.stdout) == (0, True), words
+    assert "--save NAME" in run("features", "datasets").stdout
+    assert "None are declared yet" in run("features", "show", "x").stderr

@@ -155,6 +155,7 @@ def test_contracts_are_proposed_kept_and_run(project):
 
 def test_a_contract_of_a_table_that_is_not_there_is_said_not_to_be_checked(project):
     absent, there = (project / "contracts" / f"{name}.toml" for name in ("absent", "orders"))
+    absent.parent.mkdir(exist_ok=True)
     absent.write_text('table = "absent"\n[[checks]]\ncheck = "not_null"\ncolumns = ["a"]\n')
     try:
         alone = ran(project, "checks", "run")

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import penstock as ps
-from penstock.errors import QueryError, RefusedError, RequestError, SchemaError
+from penstock.errors import QueryError, RefusedError, RequestError, SchemaError, SourceError
 from penstock.settings import Settings
 from tests.small import QUIET, shop
 
@@ -247,7 +247,7 @@ def test_spines_are_taken_from_everything_that_is_a_table(db: ps.Database, tmp_p
         ({"entity": [1]}, "SPINE_COLUMN: the spine has no column 'cutoff'"),
         ({"entity": [1, None], "cutoff": ["2024-05-01"] * 2}, "SPINE_NULL: 1 rows of the spine have no entity"),
         ({"entity": [1], "cutoff": [None]}, "SPINE_NULL: 1 rows of the spine have no cutoff"),
-        ({"entity": [1], "cutoff": ["soon"]}, "SPINE_CUTOFF: a cutoff is no time: 'soon' is no time"),
+        ({"entity": [1], "cutoff": ["soon"]}, "SPINE_CUTOFF: cutoff of the spine is no time: 'soon' is no time"),
         ({"entity": ["a"], "cutoff": ["2024-05-01"]}, "SPINE_ENTITY: .* cannot be a users.user_id, which is int"),
         (
             {"entity": [1], "cutoff": ["2024-05-01"], "users.city": ["Oslo"]},
@@ -258,6 +258,26 @@ def test_spines_are_taken_from_everything_that_is_a_table(db: ps.Database, tmp_p
 def test_a_spine_that_is_none_is_refused(db: ps.Database, spine: dict[str, Any], message: str):
     with pytest.raises(RequestError, match=message):
         db.features(FEATURES, spine, entity="users")
+
+
+@pytest.mark.parametrize(
+    ("spine", "message"),
+    [
+        ([], "SOURCE_EMPTY: the table 'spine' has no columns"),
+        ([1, 2], "SOURCE_NOT_A_TABLE: the spine is a list of what are no rows"),
+        (7, "SOURCE_NOT_A_TABLE: 'spine' is no table: int"),
+        ({"entity": [1, 2], "cutoff": ["2024-05-01"]}, "SOURCE_UNREADABLE: the table 'spine' cannot be read: "),
+        ({"entity": ["a", 1]}, "SOURCE_UNREADABLE: the table 'spine' cannot be read: "),
+    ],
+)
+def test_what_cannot_be_read_as_a_spine_is_refused(db: ps.Database, spine: object, message: str):
+    with pytest.raises(SourceError, match=message):
+        db.features(FEATURES, spine, entity="users")
+
+
+def test_a_column_that_the_first_row_of_a_spine_leaves_out_is_read(db: ps.Database):
+    with pytest.raises(RequestError, match="SPINE_NULL: 1 rows of the spine have no cutoff"):
+        db.features(FEATURES, [{"entity": 1}, {"entity": 2, "cutoff": "2024-05-01"}], entity="users")
 
 
 def test_features_need_a_table_and_look_back(db: ps.Database):

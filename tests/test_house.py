@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import LONG, ROOT
 
 NAMES_THAT_SAY_NOTHING = {"common", "utils", "util", "core", "base", "manager", "managers", "helpers", "helper", "misc"}
 HEAVY = {
@@ -143,6 +143,10 @@ def _paths(group, context) -> Iterator[str]:
             yield from (f"{name} {rest}" for rest in _paths(command, click.Context(command, parent=context)))
         else:
             yield name
+
+
+def test_the_files_that_come_first_are_there():
+    assert [name for name in LONG if not (ROOT / "tests" / name).is_file()] == []
 
 
 def test_decisions_are_numbered_one_after_another():

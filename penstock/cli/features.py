@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from shlex import quote
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,12 @@ from penstock.cli.front import SourceOrCommand, main
 from penstock.cli.options import project_option
 from penstock.cli.terminal import echo_json, shown_rows, watched
 from penstock.errors import RequestError
+
+if TYPE_CHECKING:
+    from penstock.features.views.bound import Bound
+
+
+NONE_DECLARED = "no features are declared; begin with a file features/NAME.pql: FOR EACH table.key, then name = …"
 
 
 @main.group(cls=SourceOrCommand)
@@ -23,24 +30,41 @@ def features() -> None:
 features.add_command(features_of, "of")
 
 
-@features.command("list")
+@features.command("list", short_help="Views and services, and what is broken.")
 @project_option
 def list_views(project: Any, as_json: bool) -> None:
-    """The views that the project declares: kind, entity, number of features, version, owner and description."""
+    """The views that the project declares: kind, entity, number of features, version, owner and description.
+
+    What is broken is named with its error, and the exit status is 1 then.
+    """
     from penstock.features.views.described import listed
 
     bound = project.features.bound
-    told = listed(bound)
+    told: Any = listed(bound)
     if as_json:
         echo_json(told)
-        return
-    names = ("view", "kind", "entity", "features", "version", "owner", "description")
-    shown_rows(names, _short(names, told))
-    for service in bound.services.values():
-        click.echo(f"service {service.name}: {', '.join(service.features)}")
+    elif not told["views"] and not bound.broken:
+        click.echo(NONE_DECLARED)
+    else:
+        names = ("view", "state", "kind", "entity", "features", "version", "owner", "description")
+        shown_rows(names, _short(names, told["views"]))
+        for service in told["services"]:
+            click.echo(f"service {service['service']}: {', '.join(service['features'])}")
+        _tell_broken(bound)
+    if bound.broken:
+        raise click.exceptions.Exit(1)
 
 
-@features.command()
+def _tell_broken(bound: Bound) -> None:
+    """What is broken, one a line."""
+    for one in bound.broken:
+        click.secho(f"{one} is broken: {one.error.message}", fg="red", err=True)
+    if bound.broken:
+        shown = next((one for one in bound.broken if one.error.code != "FEATURE_BROKEN"), bound.broken[0])
+        click.echo(f"See more: penstock features show {quote(shown.name)}", err=True)
+
+
+@features.command(short_help="All of a view, and its features.")
 @click.argument("view")
 @project_option
 def show(project: Any, view: str, as_json: bool) -> None:
@@ -58,7 +82,7 @@ def show(project: Any, view: str, as_json: bool) -> None:
     shown_rows(names, _short(names, rows))
 
 
-@features.command()
+@features.command(short_help="All of a feature, also in words.")
 @click.argument("feature")
 @project_option
 def describe(project: Any, feature: str, as_json: bool) -> None:
@@ -77,28 +101,29 @@ def describe(project: Any, feature: str, as_json: bool) -> None:
         _echo_parts(one)
 
 
-@features.command()
+@features.command(short_help="The columns that a feature comes from.")
 @click.argument("feature")
 @project_option
 def lineage(project: Any, feature: str, as_json: bool) -> None:
     """The columns that FEATURE (VIEW:FEATURE, or VIEW:*) comes from, through derived tables down to the sources'."""
     from penstock.features.views.chosen import resolve
     from penstock.features.views.lineage import lineage as lineage_in
-    from penstock.pipeline.featurefiles.origins import derived_lineage, origins
+    from penstock.pipeline.featurefiles.origins import Origins
 
-    bound, derived = project.features.bound, derived_lineage(project.site)
+    bound = project.features.bound
     found = [one for chosen in resolve(bound, feature) for one in lineage_in(bound, chosen.view, chosen.feature)]
-    told = [{**one.to_dict(), "derived": origins(derived, one)} for one in found]
+    origins = Origins.of(project.site, found)
     if as_json:
+        told = [origins.told(one) for one in found]
         echo_json(told[0] if len(told) == 1 else told, indent=2)
         return
-    for at, one in enumerate(told):
+    for at, one in enumerate(found):
         if at:
             click.echo("")
-        _echo_parts(one)
+        _echo_parts({**origins.told(one), "made_by": origins.makers(one)})
 
 
-@features.command()
+@features.command(short_help="Write a query's features as a view.")
 @click.argument("query")
 @click.option("--out", metavar="FILE.pql", type=click.Path(path_type=Path), required=True, help="The file to write.")
 @click.option("--most", type=click.IntRange(min=1), default=100, show_default=True, help="How many features at most.")
@@ -130,7 +155,9 @@ def _short(names: Sequence[str], told: Sequence[dict[str, Any]]) -> list[list[ob
     """Rows for people, who need no more of a version than tells it from others."""
     from penstock.features.views.described import SHORT
 
-    return [[row[name][:SHORT] if name == "version" else row[name] for name in names] for row in told]
+    return [
+        [row[name][:SHORT] if name == "version" and name in row else row.get(name) for name in names] for row in told
+    ]
 
 
 def _echo_parts(told: dict[str, Any]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import click
 
 from penstock.cli.terminal import echo_json
 from penstock.errors import PenstockError, RequestError, system_error
+from penstock.interrupts import heard
 
 EPILOG = """\b
 Examples:
@@ -33,7 +36,8 @@ class Front(click.Group):
         """Run a command."""
         as_json = context.meta["penstock.json"]
         try:
-            return super().invoke(context)
+            with heard():
+                return super().invoke(context)
         except PenstockError as error:
             _show_error(error, as_json=as_json)
             context.exit(error.exit_status)
@@ -58,8 +62,17 @@ class SourceOrCommand(click.Group):
     def resolve_command(self, context: click.Context, args: list[str]) -> Any:
         """The command of that name, or ``of``."""
         if args and args[0] not in self.commands:
+            self._must_be_no_slip(context, args)
             args = ["of", *args]
         return super().resolve_command(context, args)
+
+    def _must_be_no_slip(self, context: click.Context, args: list[str]) -> None:
+        """Refuse a lone word that names nothing: a command was meant."""
+        word = args[0]
+        if len(args) == 1 and not word.startswith("-") and word.isidentifier() and not Path(word).exists():
+            close = get_close_matches(word, self.commands, n=1)
+            meant = f" Did you mean {close[0]!r}?" if close else f" Commands: {', '.join(sorted(self.commands))}."
+            raise click.UsageError(f"No such command {word!r}.{meant}", context)
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Options before the source are the source's."""

@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from penstock.cli.features import NONE_DECLARED
 from penstock.cli.front import main
 from penstock.cli.options import project_option
 from penstock.cli.terminal import echo_json, instant_text, shown_rows, watched
 from penstock.errors import RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from penstock.features.views.bound import Bound
+    from penstock.features.views.broken import BrokenDefinition
     from penstock.online.answer import Online
+    from penstock.online.catalogue import ViewState
     from penstock.online.verifying import Verified
 
 
@@ -21,41 +27,79 @@ def online() -> None:
     """Features as they are now: keep them in step with the lake, read them, prove them equal to training's."""
 
 
-@online.command()
+@online.command(short_help="Bring views into step with the lake.")
 @click.argument("views", nargs=-1)
 @click.option("--anew", is_flag=True, help="Build the views again beside what is served, and switch when all is there.")
 @project_option
 def sync(project: Any, views: tuple[str, ...], anew: bool, as_json: bool) -> None:
-    """Bring VIEWS (default: all) into step with the lake: a first load, or what came since. A kill loses nothing."""
+    """Bring VIEWS (default: all) into step with the lake: a first load, or what came since. A kill loses nothing.
+
+    A view that is broken is left as the store holds it, and the exit status is 1 then.
+    """
     with watched("looking at the lake") as progress:
         done = project.online.sync(views, anew=anew, progress=progress)
+    broken = () if views else _broken_views(project)
     if as_json:
-        echo_json([{"view": d.view, "how": d.how, "rows": d.rows, "keys": d.keys, "seconds": d.seconds} for d in done])
-        return
-    shown_rows(
-        ("view", "done", "rows", "keys", "seconds"), [(d.view, d.how, d.rows, d.keys, f"{d.seconds:.2f}") for d in done]
-    )
+        told = [{"view": d.view, "how": d.how, "rows": d.rows, "keys": d.keys, "seconds": d.seconds} for d in done]
+        echo_json([*told, *({"view": one.name, "how": "left alone", "error": one.error.to_dict()} for one in broken)])
+    else:
+        rows: list[tuple[object, ...]] = [(d.view, d.how, d.rows, d.keys, f"{d.seconds:.2f}") for d in done]
+        rows += [(one.name, "left alone", None, None, None) for one in broken]
+        _show(("view", "done", "rows", "keys", "seconds"), rows)
+    _tell_left_alone(broken)
 
 
-@online.command()
+def _show(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table of views, or how to declare one."""
+    shown_rows(columns, rows) if rows else click.echo(NONE_DECLARED)
+
+
+def _broken_views(project: Any) -> tuple[BrokenDefinition, ...]:
+    """What a store would keep and cannot, as it is broken."""
+    return tuple(one for one in project.features.bound.broken if one.what in ("view", "file"))
+
+
+def _tell_left_alone(broken: tuple[BrokenDefinition, ...]) -> None:
+    """Name what is broken, and end with 1 where anything is."""
+    for one in broken:
+        click.secho(f"{one} is broken: {one.error.message}", fg="red", err=True)
+    if broken:
+        click.echo("The store keeps what it holds of it. See more: penstock features list", err=True)
+        raise click.exceptions.Exit(1)
+
+
+@online.command(short_help="What the store holds, and up to when.")
 @project_option
 def status(project: Any, as_json: bool) -> None:
-    """What the store holds of each view, whether it is what is declared, and up to when it follows the lake."""
-    held = project.online.status()
-    rows = []
-    for name, view in sorted(project.features.bound.views.items()):
+    """What the store holds of each view, whether it is what is declared, and up to when it follows the lake.
+
+    The exit status is 1 where a view is broken.
+    """
+    broken = _broken_views(project)
+    rows = list(_states(project.features.bound, project.online.status()))
+    if as_json:
+        errors = [one.to_dict() for one in broken]
+        echo_json({"store": printable_store(project), "views": rows, "errors": errors})
+    else:
+        click.echo(f"store: {printable_store(project)}")
+        _show(
+            ("view", "state", "version", "follows the lake until"),
+            [(r["view"], r["state"], r["version"] and r["version"][:8], r["kept"] and instant_text(r["kept"]))
+             for r in rows],
+        )  # fmt: skip
+    _tell_left_alone(broken)
+
+
+def _states(bound: Bound, held: Mapping[str, ViewState]) -> Iterator[dict[str, Any]]:
+    """Each view as it is declared and as the store holds it, then what it holds of views that are broken."""
+    for name, view in sorted(bound.views.items()):
         state = held.get(view.kept)
         told = "not there" if state is None else "in step" if state.version == view.fingerprint else "another version"
-        followed = None if state is None else state.kept
-        rows.append({"view": name, "state": told, "version": view.fingerprint, "kept": followed})
-    if as_json:
-        echo_json({"store": printable_store(project), "views": rows})
-        return
-    click.echo(f"store: {printable_store(project)}")
-    shown_rows(
-        ("view", "state", "version", "follows the lake until"),
-        [(r["view"], r["state"], r["version"][:8], r["kept"] and instant_text(r["kept"])) for r in rows],
-    )
+        yield {"view": name, "state": told, "version": view.fingerprint, "kept": None if state is None else state.kept}
+    for name in sorted(bound.broken_views):
+        state = held.get(name)
+        version, kept = (None, None) if state is None else (state.version, state.kept)
+        yield {"view": name, "state": "broken", "version": version, "kept": kept}
 
 
 def printable_store(project: Any) -> str:
@@ -66,7 +110,7 @@ def printable_store(project: Any) -> str:
     return printable(store) if "://" in store else store
 
 
-@online.command()
+@online.command(short_help="Features of some entities as they are now.")
 @click.argument("features", nargs=-1, required=True)
 @click.option("--key", "keys", multiple=True, required=True, metavar="COLUMN=VALUE[,VALUE…]", help="Whom to ask about.")
 @click.option(
@@ -119,7 +163,7 @@ def _rows(found: Online, whom: dict[str, list[object]]) -> Any:
             }
 
 
-@online.command()
+@online.command(short_help="Prove that what is served is right.")
 @click.argument("views", nargs=-1)
 @click.option(
     "--sample",
@@ -131,22 +175,37 @@ def _rows(found: Online, whom: dict[str, list[object]]) -> Any:
 @click.option("--since", metavar="TIME", help="Leave out what was served before.")
 @project_option
 def verify(project: Any, views: tuple[str, ...], sample: int, since: str | None, as_json: bool) -> None:
-    """Work out again what was served, as training would have: nothing may differ. Exit status 1 if anything does."""
+    """Work out again what was served, as training would have: nothing may differ. Exit status 1 if anything does.
+
+    What is broken cannot be worked out, and ends with 1 as well.
+    """
     from penstock.window import instant
 
     with watched("reading what was served") as progress:
         moment = None if since is None else instant(since)
         found: Verified = project.online.verify(views, sample=sample, since=moment, progress=progress)
+    broken = () if views else _broken_views(project)
     if as_json:
-        echo_json(found.to_dict())
-        if not found.passed:
+        echo_json({**found.to_dict(), "errors": [one.to_dict() for one in broken]})
+        if not found.passed or broken:
             raise click.exceptions.Exit(1)
         return
+    if found.features:
+        _show_verdicts(found)
+    if found.alone:
+        click.echo(
+            f"{found.alone:,} values rested on rows that were pushed to the store alone: no lake has them", err=True
+        )
+    if found.superseded:
+        click.echo(f"{found.superseded:,} answers of definitions that have been replaced were left out", err=True)
+    found.must_pass()
+    _tell_left_alone(broken)
+
+
+def _show_verdicts(found: Verified) -> None:
+    """How each feature's served values compare with training's."""
     shown_rows(
         ("feature", "compared", "mismatch", "missing", "extra", "why"),
         [(f.feature, f.checked, f.mismatch, f.missing, f.extra,
           ", ".join(f"{cause} {count}" for cause, count in f.causes.items())) for f in found.features],
     )  # fmt: skip
-    if found.superseded:
-        click.echo(f"{found.superseded:,} answers of definitions that have been replaced were left out", err=True)
-    found.must_pass()

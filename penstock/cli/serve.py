@@ -35,8 +35,10 @@ def _opened(path: str) -> FeatureService:
 
     spare_pandas()
     project: Any = open_project(path)
-    service: FeatureService = project.service()
-    return service
+    service: Any = project.service()
+    service.prepare()
+    opened: FeatureService = service
+    return opened
 
 
 def _told(listen: Listen) -> None:
