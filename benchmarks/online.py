@@ -106,14 +106,14 @@ def fill(store: OnlineStore, bound: Bound, rows: Rows) -> None:
         kept = kept_for(view, bound.graph)
         state = fresh(kept)
         spaces = dict(state.spaces)
-        changes = []
         for holding in kept.holdings:
             found = built(holding, relational, at=NOW)
             span = 0 if holding.newest else span_for(holding, found)
             spaces[holding.fingerprint] = type(spaces[holding.fingerprint])(spaces[holding.fingerprint].name, span)
-            changes += first_parts(holding, spaces[holding.fingerprint], found, Texts(store, state.texts))
+            for some in first_parts(holding, spaces[holding.fingerprint], found, Texts(store, state.texts)):
+                store.write(some)
         made = type(state)(state.view, state.version, spaces, state.texts, kept=NOW)
-        store.write(changes, {VIEW + view.kept: written(made)})
+        store.write([], {VIEW + view.kept: written(made)})
 
 
 def timed(work: Callable[[], object], seconds: float) -> tuple[float, float, float]:

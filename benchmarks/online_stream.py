@@ -5,8 +5,8 @@
 
 Applied: batches of new rows, in order of time, are given to a feed as streams give them; rows a second of one processor
 until all are in an embedded store, in twelve windowed features and in two latest values. Freshness: a sender, a stream
-that feeds, and a reader are three processes; from just before a message is sent until a read of its customer's features
-tells of it.
+that feeds, and a reader are three processes, beside the broker; from just before a message is sent until a read of its
+customer's features tells of it, and what of a processor the process that streams takes for a message.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.streams import OPENING, SPAWN, micros, payload, steady
+from benchmarks.streams import OPENING, SPAWN, micros, payload, processor_seconds, steady
 from penstock.features.views.binding import bind
 from penstock.features.views.bound import Bound
 from penstock.features.views.declared import Definitions, Entity, ExpressionView, LatestView
+from penstock.garbage import collecting_seldom
 from penstock.lake.streams import Limits, Stream, run_streams
 from penstock.lake.versioned import DELETED, KNOWN, Lake, Roles, open_lake
 from penstock.online.feeding import Feed
@@ -124,7 +125,8 @@ def stream_rows(url: str, place: str) -> None:
     feed = Feed(bound(), lake, store, now=micros, settings=SETTINGS)
     feed.start()
     stream = Stream("rows", url, "rows", ("id",), "placed", limits=Limits(tail_rows=10**7))
-    run_streams([stream], lake, stop=stop, progress=lambda status: None, now=micros, landed=feed.landed)
+    with collecting_seldom():
+        run_streams([stream], lake, stop=stop, progress=lambda status: None, now=micros, landed=feed.landed)
     feed.stop()
     store.close()
 
@@ -151,7 +153,7 @@ def read_features(place: str, ready: Event, stop: Event, latencies: object) -> N
 
 
 def freshness(name: str, rate: int, seconds: float) -> dict[str, float]:
-    """Percentiles in milliseconds."""
+    """Percentiles in milliseconds; ``used`` is in microseconds of a processor a message."""
     with tempfile.TemporaryDirectory() as place, OPENING[name]() as broker:
         latencies, stop, ready = SPAWN.SimpleQueue(), SPAWN.Event(), SPAWN.Event()
         streaming = SPAWN.Process(daemon=True, target=stream_rows, args=(broker.url, place))
@@ -164,8 +166,10 @@ def freshness(name: str, rate: int, seconds: float) -> dict[str, float]:
         reading.start()
         ready.wait(60)
         time.sleep(1.0)
+        before = processor_seconds(streaming.pid)
         sent = steady(broker.send, rate, seconds)
         time.sleep(2.0)
+        used = processor_seconds(streaming.pid) - before
         stop.set()
         found = np.frombuffer(latencies.get())
         reading.join()
@@ -173,7 +177,8 @@ def freshness(name: str, rate: int, seconds: float) -> dict[str, float]:
         streaming.join()
     p50, p99 = np.percentile(found, [50, 99])
     expected = sent * len(WATCHED) / EVERY
-    return {"p50": p50, "p99": p99, "worst": found.max(), "sent": sent, "seen": len(found) / expected}
+    told = {"sent": sent, "seen": len(found) / expected, "used": 1e6 * used / sent}
+    return {"p50": p50, "p99": p99, "worst": found.max()} | told
 
 
 def main() -> None:
@@ -192,11 +197,11 @@ def main() -> None:
         print(f"{asked.rows:,} rows of {asked.keys:,} keys, {asked.batch:,} a batch: ", end="")
         print(f"{found['used']:,.0f} a second of a processor, {found['took']:,.0f} a second of the clock")
         return
-    print(f"{'broker':<8}{'rate/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'worst':>9}{'sent':>10}{'seen':>7}")
+    print(f"{'broker':<8}{'rate/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'worst':>9}{'sent':>10}{'seen':>7}{'µs each':>9}")
     for rate in asked.rates:
         of = freshness(asked.broker, rate, asked.seconds)
         print(f"{asked.broker:<8}{rate:>8,}{of['p50']:>9.1f}{of['p99']:>9.1f}{of['worst']:>9.1f}", end="")
-        print(f"{of['sent']:>10,}{of['seen']:>7.1%}", flush=True)
+        print(f"{of['sent']:>10,}{of['seen']:>7.1%}{of['used']:>9.1f}", flush=True)
 
 
 if __name__ == "__main__":

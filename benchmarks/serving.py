@@ -51,6 +51,7 @@ SPAWN = mp.get_context("spawn")
 ASKS = 400
 """So many different requests take turns."""
 START_SECONDS = 90.0
+READ = memoryview(bytearray(1 << 20))
 
 
 def now() -> int:
@@ -186,30 +187,38 @@ def request(body: bytes) -> bytes:
 
 @dataclass
 class Connection:
-    """A client: one request under way at a time."""
+    """A client: one request under way at a time, whose answer is read into a place that all share, and counted."""
 
     socket: socket.socket
     began: float = 0.0
-    parts: bytes = b""
+    head: bytes = b""
+    seen: int = 0
     length: int = -1
 
     def send(self, asked: bytes) -> None:
-        self.parts, self.length, self.began = b"", -1, time.perf_counter()
+        self.head, self.seen, self.length, self.began = b"", 0, -1, time.perf_counter()
         self.socket.sendall(asked)
 
     def whole(self) -> bool:
         """Read what is there; whether the answer is complete."""
-        part = self.socket.recv(1 << 20)
-        if not part:
+        count = self.socket.recv_into(READ)
+        if not count:
             raise ConnectionResetError
-        self.parts = self.parts + part if self.parts else part
-        if self.length < 0 and (end := self.parts.find(b"\r\n\r\n")) >= 0:
-            if not self.parts.startswith(b"HTTP/1.1 200"):
-                raise SystemExit(f"the server refused: {self.parts[:500]!r}")
-            head = self.parts[:end].lower()
+        self.seen += count
+        if self.length < 0:
+            self.head += READ[: min(count, 4096)]
+            self._announced()
+        return self.seen == self.length
+
+    def _announced(self) -> None:
+        """Take the length from the head, once it is there."""
+        end = self.head.find(b"\r\n\r\n")
+        if end >= 0:
+            if not self.head.startswith(b"HTTP/1.1 200"):
+                raise SystemExit(f"the server refused: {self.head[:500]!r}")
+            head = self.head[:end].lower()
             at = head.index(b"content-length:") + 15
             self.length = end + 4 + int(head[at:].split(b"\r\n", 1)[0])
-        return len(self.parts) == self.length
 
 
 def connected(where: Place) -> Connection:

@@ -96,7 +96,7 @@ def measure(kind: str, count: int, repeat: int) -> None:
         shuffled = [changes[place] for place in np.random.default_rng(4).permutation(count)]
         again = written(store, shuffled)
         written(store, segments(some))
-        one = best(lambda: store.read_one("newest", some[0], 0), 200, repeat)
+        one = best(lambda: store.read_part("newest", some[:1], 0), 200, repeat)
         hundred = best(lambda: store.read("newest", some), 20, repeat)
         parts = best(lambda: store.read("segments", some), 20, repeat)
     print(

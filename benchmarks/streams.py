@@ -211,9 +211,9 @@ def latency(name: str, rate: int, seconds: float) -> dict[str, float]:
         reading.start()
         _wait_for(place)
         time.sleep(2.0)
-        before = _processor_seconds(streaming.pid)
+        before = processor_seconds(streaming.pid)
         sent = steady(broker.send, rate, seconds)
-        busy = (_processor_seconds(streaming.pid) - before) / seconds
+        busy = (processor_seconds(streaming.pid) - before) / seconds
         time.sleep(1.0)
         stop.set()
         found = np.frombuffer(latencies.get())[1:]
@@ -226,7 +226,7 @@ def latency(name: str, rate: int, seconds: float) -> dict[str, float]:
     return {"p50": p50, "p99": p99, "worst": found.max(), "seen": len(found), "sent": sent, "kept": rows, "busy": busy}
 
 
-def _processor_seconds(process: int | None) -> float:
+def processor_seconds(process: int | None) -> float:
     """What a process has used of the processors so far (where there is a /proc)."""
     stat = Path(f"/proc/{process}/stat")
     fields = stat.read_text(encoding="ascii").rpartition(")")[2].split() if stat.exists() else ["0"] * 13
