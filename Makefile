@@ -18,7 +18,7 @@ demo: env ## Make a telecom database, predict who leaves it, and print the evide
 	@$(BIN)/penstock demo
 
 test: env ## Run every test (TESTS="tests/test_x.py -k word" for some, WORKERS=0 for one process)
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: env ## Check style, formatting, types and the direction of imports
 	$(BIN)/ruff check .
