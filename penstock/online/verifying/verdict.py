@@ -18,7 +18,7 @@ CAUSES: Mapping[Cause, str] = {
     "definition version": "the definition was another one when it was served",
     "clock": "it was worked out for another instant than the one it was served at",
     "type": "the same value in another type",
-    "key": "no row names the entity any more",
+    "key": "no row names the entity that it was served of",
     "online push": "rows that were pushed to the store alone were in it: no lake has them",
     "unknown": "nothing explains it",
 }

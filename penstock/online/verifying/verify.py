@@ -107,7 +107,7 @@ def verify(
             held[name] = table, {key: row for row, key in enumerate(hashes)}
         alone = beside(view)
         asked, lost = _asked(view, features, logged, held[name][1], alone)
-        _count_alone(view, features, logged, held[name][1], alone, tallies)
+        _count_strangers(view, features, logged, held[name][1], alone, tallies)
         served, unknown = served + len(asked.at) + lost, unknown + lost
         if len(asked.at):
             _compare(asked, held[name][0].take(pa.array(asked.rows)), again, tallies)
@@ -167,19 +167,26 @@ def _asked(
     return asked, len(rows) - len(known)
 
 
-def _count_alone(
+def _count_strangers(
     view: BoundView, features: tuple[str, ...], logged: Sequence[Entry], places: Mapping[bytes, int],
     alone: Beside, tallies: dict[str, _Tally],
 ) -> None:  # fmt: skip
-    """Count what was served of entities that only the store was told of."""
+    """Count what was served of entities that no row names, of whom training has nothing to tell."""
     for entry in logged:
         for j, key in enumerate(entry.keys):
-            if key not in places and alone(key, entry.at):
+            if key not in places:
+                cause = _cause_of_a_stranger(view, entry, alone=alone(key, entry.at))
                 for i, name in enumerate(features):
                     if (served := entry.values[i][j]) is not None:
                         tally = tallies.setdefault(f"{view.name}:{name}", _Tally())
                         tally.checked += 1
-                        _note(tally, entry.at, served, None, "online push")
+                        _note(tally, entry.at, served, None, cause)
+
+
+def _cause_of_a_stranger(view: BoundView, entry: Entry, *, alone: bool) -> Cause:
+    if entry.version != view.fingerprint:
+        return "definition version"
+    return "online push" if alone else "key"
 
 
 def _compare(asked: _Asked, keys: pa.Table, again: Recomputed, tallies: dict[str, _Tally]) -> None:

@@ -106,7 +106,7 @@ def test_a_definition_that_was_replaced_is_history_and_one_that_lingers_is_told(
     stale = replace_entry(entries[-1], version=old, at=entries[-1].at + 1, values=wrong(entries[-1], 1, 0.5))
     changed.online.log.add([stale])
     found = changed.online.verify(["orders"], sample=0)
-    assert causes(found) == {"orders:spend": {"definition version": 12}}
+    assert causes(found) == {"orders:spend": {"definition version": 13}}
 
 
 def replace_entry(entry: Entry, **parts: object) -> Entry:
@@ -135,6 +135,15 @@ def test_every_cause_is_found(project: Project, change: Callable[[Entry], dict[s
     project.online.log.clear()
     project.online.log.add([replace_entry(entry, **change(entry))])
     assert causes(project.online.verify(["last"], sample=0)) == {"last:amount": {cause: 3}}
+
+
+def test_a_value_of_an_entity_that_no_row_names_should_not_have_been(project: Project) -> None:
+    project.online.read(["last:amount"], {"customer_id": [1, 99]})
+    (entry,) = project.online.log.entries()
+    project.online.log.add([replace_entry(entry, values=wrong(entry, 0, entry.values[0][0]), at=entry.at + 1)])
+    found = project.online.verify(["last"], sample=0)
+    assert (causes(found), found.unknown_keys) == ({"last:amount": {"key": 1}}, 2)
+    assert [(one.extra, one.checked) for one in found.features] == [(1, 3)]
 
 
 def test_a_value_that_had_grown_too_old_is_told_as_such(project: Project) -> None:
