@@ -19,6 +19,7 @@ from penstock.features.offline import offline
 from penstock.features.survey import Survey
 from penstock.features.synthesis import synthesise
 from penstock.language import Query
+from penstock.language.example import example
 from penstock.learning import answers, ask
 from penstock.learning.ask import Leaks, Regime
 from penstock.learning.fitting.models import Effort, Loss, Options
@@ -124,10 +125,8 @@ class Database:
         Raises ``QueryError`` with code, place, what exists and what to try, and ``RequestError`` for one word that
         names none of the questions. ``dialect="kumo"`` takes no extension.
         """
-        if self.queries and len(text.split()) == 1 and text not in self.queries:
-            hint = "Name one of them, or write a query: PREDICT … FOR EACH …"
-            message = f"there is no query {text!r}"
-            raise RequestError("QUERY_UNKNOWN_NAME", message, name=text, candidates=self.queries, hint=hint)
+        if text not in self.queries and _is_name(text):
+            raise _no_query(text, self.queries, self.graph)
         return language.query(self.queries.get(text, text), self.graph, dialect=dialect, named=named or {})
 
     def _asked(self, query: Query | str) -> Query:
@@ -278,6 +277,19 @@ def options(asked: Mapping[str, str], learning: Mapping[str, Any]) -> Options:
             message = f"{name} cannot be {value!r}"
             raise RequestError("REQUEST_LEARNING", message, name=str(value), candidates=CHOICES[name])
     return Options(**learning)
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text is one word that begins no query."""
+    return len(text.split()) == 1 and text.strip().upper() not in ("PREDICT", "EXPLAIN", "EVALUATE")
+
+
+def _no_query(name: str, queries: Mapping[str, str], graph: Graph) -> RequestError:
+    """What a word is told that names none of the questions: those that there are, and how one is written."""
+    hint = f'Ask in full: "{example(graph) or "PREDICT … FOR EACH …"}"'
+    if not queries:
+        hint += f'\n  A project keeps a question by its name, in penstock.toml: [queries] {name} = "…"'
+    return RequestError("QUERY_UNKNOWN_NAME", f"there is no query {name!r}", name=name, candidates=queries, hint=hint)
 
 
 def _several(at: Any) -> list[Any]:

@@ -9,10 +9,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import click
 import duckdb
 import pyarrow.parquet as pq
 import pytest
@@ -45,7 +47,7 @@ def _shared_cache(_one_cache: Path, _own_cache: None, monkeypatch: pytest.Monkey
 
 def run(*words: str) -> Result:
     """The command's result, with stdout and stderr apart; no exception may get out but an exit."""
-    result = CliRunner().invoke(main, list(words))
+    result = CliRunner().invoke(main, list(words), terminal_width=80)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 
@@ -60,6 +62,40 @@ def test_help_lists_every_command():
     for name in ("demo", "graph", "predict", "evaluate", "compare", "labels", "features"):
         assert name in text
         assert run(name, "--help").exit_code == 0
+
+
+def groups(group: click.Group, *words: str) -> Iterator[tuple[str, ...]]:
+    """The words that name each group of commands."""
+    yield words
+    for name, one in group.commands.items():
+        if isinstance(one, click.Group):
+            yield from groups(one, *words, name)
+
+
+@pytest.mark.parametrize("words", tuple(groups(main)))
+def test_help_says_what_each_command_does_in_whole_sentences(words: tuple[str, ...]):
+    listed = run(*words, "--help").stdout.partition("Commands:")[2].partition("\n\n")[0]
+    assert listed.strip()
+    assert [line for line in listed.splitlines() if line.strip() and not line.endswith(".")] == []
+
+
+def test_every_option_says_what_it_is_for():
+    dumb = [
+        f"{' '.join(words)} {name} {option.opts[0]}"
+        for words in groups(main)
+        for name, command in group_of(words).commands.items()
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ]
+    assert dumb == []
+
+
+def group_of(words: tuple[str, ...]) -> click.Group:
+    """The group of commands that these words name."""
+    found: click.Group = main
+    for word in words:
+        found = cast("click.Group", found.commands[word])
+    return found
 
 
 def test_predict_prints_the_backtest_the_predictions_and_the_reasons(source: str):

@@ -190,6 +190,27 @@ def test_what_is_broken_is_listed_beside_what_is_sound(broken):
     assert "features/wrong.pql, line 2: wrong:x: orders has no column 'amuont'" in shown.stderr
 
 
+def test_before_the_first_run_features_wait_for_tables(tmp_path):
+    folder = made(tmp_path)
+    with (folder / "penstock.toml").open("a") as file:
+        file.write(SECTIONS + '\n[online]\nstore = "store"\n')
+    write(folder, "features/recent.pql", RECENT)
+    write(folder, "features/torn.pql", "FOR EACH\n")
+    result = ran(folder, "list")
+    assert result.exit_code == 1
+    assert result.stderr.count("no table has been brought in yet. Bring them in: penstock run") == 1
+    assert "torn is broken" in result.stderr and "recent is broken" not in result.stderr
+    states = {one["view"]: one["state"] for one in json.loads(ran(folder, "list", "--json").stdout)["views"]}
+    assert states.pop("torn") == "broken"
+    assert set(states.values()) == {"waits"}
+    assert "Bring them in: penstock run" in ran(folder, "show", "recent").stderr
+    assert "Bring them in: penstock run" in ran(folder, "show", "risk").stderr
+    for words in (("sync",), ("status",)):
+        online = CliRunner().invoke(main, ["online", *words, "--project", str(folder)])
+        assert online.exit_code == 1
+        assert online.stderr.count("Bring them in: penstock run") == 1
+
+
 def test_a_broken_view_is_shown_with_its_whole_error(broken):
     result = ran(broken, "show", "wrong")
     assert result.exit_code == 2

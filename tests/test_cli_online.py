@@ -99,6 +99,8 @@ def test_mistakes_are_told_with_what_exists(folder: Path) -> None:
         result = run("online", *words)
         assert (result.exit_code, code in result.stderr) == (2, True), f"{words}: {result.output}"
         assert "Traceback" not in result.output
+    lacking = run("online", "get", "beside:share", "--key", "customer_id=1")
+    assert "--request amount=VALUE" in lacking.stderr
 
 
 def test_what_differs_is_told_and_ends_with_1(folder: Path) -> None:
@@ -180,7 +182,7 @@ def test_commands_about_nothing_say_how_to_begin(folder: Path) -> None:
     (folder / "features" / "orders.pql").unlink()
     text = (folder / "penstock.toml").read_text()
     (folder / "penstock.toml").write_text(text[: text.index("[features.last]")] + '[online]\nstore = "anew"\n')
-    for words in (("online", "status"), ("online", "sync"), ("features", "list")):
+    for words in (("online", "status"), ("online", "sync"), ("online", "verify"), ("features", "list")):
         result = run(*words)
         assert (result.exit_code, "begin with a file features/NAME.pql" in result.stdout) == (0, True), words
     assert "--save NAME" in run("features", "datasets").stdout

@@ -142,6 +142,47 @@ def test_a_name_that_is_none_of_the_queries_is_told_with_those_that_are(project)
     assert (result.exit_code, "Did you mean 'churn'?" in result.stderr) == (2, True), result.stderr
 
 
+def test_a_name_is_told_how_to_become_a_question_where_there_is_none(tmp_path):
+    folder = made(tmp_path)
+    file = folder / "penstock.toml"
+    file.write_text(file.read_text().partition("[queries]")[0])
+    said(folder, "run")
+    for words in (("predict",), ("labels",), ("features",), ("evaluate",)):
+        refused = CliRunner().invoke(main, [*words, str(folder), "churn"])
+        assert refused.exit_code == 2
+        assert "QUERY_UNKNOWN_NAME: there is no query 'churn'" in refused.stderr
+        assert (
+            'Ask in full: "PREDICT COUNT(orders.*, 0, 30, days) = 0 FOR EACH customers.customer_id"' in refused.stderr
+        )
+        assert '[queries] churn = "…"' in refused.stderr
+    cut = CliRunner().invoke(main, ["predict", str(folder), "PREDICT"])
+    assert "expected a target" in cut.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("status",), "no table has been brought in yet: penstock run"),
+        (("data", "list"), "no table has been brought in yet: penstock run"),
+        (("checks", "suggest"), "no table has been brought in yet: penstock run"),
+        (("runs",), "nothing has run yet: penstock run"),
+        (("run", "derive"), "there is nothing to do"),
+        (("data", "snapshots"), "make one: penstock data snapshot NAME"),
+        (("data", "quarantine", "list"), "nothing was refused"),
+        (("checks", "results"), "no check has run yet: penstock checks run"),
+        (("labels", "list"), "give some: penstock labels apply NAME"),
+    ],
+)
+def test_what_is_empty_says_so_and_how_to_fill_it(tmp_path, words, text):
+    shown = said(made(tmp_path), *words)
+    assert text in shown and "━" not in shown
+
+
+def test_a_table_that_is_not_there_yet_is_told_how_to_come(tmp_path):
+    result = ran(made(tmp_path), "checks", "suggest", "orders")
+    assert (result.exit_code, "penstock run brings them in" in result.stderr) == (2, True)
+
+
 def test_contracts_are_proposed_kept_and_run(project):
     assert "[[checks]]" in said(project, "checks", "suggest", "customers")
     assert "wrote" in said(project, "checks", "suggest", "customers", "--write")
@@ -250,7 +291,19 @@ def test_mistakes_are_told_with_what_exists(project, words, status, text):
 def test_a_folder_without_a_project_says_how_to_begin_one(tmp_path):
     result = ran(tmp_path, "status")
     assert result.exit_code == 2
+    assert f"there is no penstock.toml in {tmp_path}" in result.stderr
     assert "Make one: penstock init SOURCE" in result.stderr
+
+
+def test_whoever_is_in_the_wrong_folder_is_told_the_projects_inside_and_around(tmp_path):
+    for name in ("shop", "bank"):
+        (tmp_path / name / "tables").mkdir(parents=True)
+        (tmp_path / name / "penstock.toml").write_text('name = "p"\n')
+    above = ran(tmp_path, "status").stderr
+    assert f"exists: {tmp_path / 'bank'}, {tmp_path / 'shop'}\n" in above
+    assert "say --project PATH" in above
+    assert f"exists: {tmp_path / 'shop'}\n" in ran(tmp_path / "shop" / "tables", "status").stderr
+    assert f"Did you mean '{tmp_path / 'shop'}'?" in ran(tmp_path / "shpo", "status").stderr
 
 
 def test_a_run_that_fails_ends_with_status_1(project):
@@ -317,6 +370,15 @@ def test_as_many_columns_are_shown_as_fit(capsys, monkeypatch):
     assert 3 <= lines[1].count("column_") < 12
     assert max(map(len, lines)) <= 100
     assert last == f"… {300 - lines[1].count('column_')} more columns (--json shows them)"
+
+
+def test_what_a_row_is_about_is_not_folded_where_there_is_room(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [("support_interactions", "../penstock-demo.duckdb#support_interactions", 1, 65132, "26 minutes", "done")]
+    shown_rows(("table", "from", "version", "row versions", "age", "newest run"), rows)
+    out = capsys.readouterr().out
+    assert "│ support_interactions │" in out
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_narrow_terminals_fold_no_short_word(capsys, monkeypatch):

@@ -11,7 +11,7 @@ from penstock.cli.options import destination, how, kept, learning_options, opene
 from penstock.cli.terminal import deliver, echo_json, print_table, watched
 
 
-@main.command()
+@main.command(short_help="The tables of a source: keys, clocks, links, and why.")
 @source_options
 @click.option("--mermaid", is_flag=True, help="Print a Mermaid diagram.")
 def graph(
@@ -31,7 +31,7 @@ def graph(
             click.echo(db.graph.to_mermaid() if mermaid else str(db.graph))
 
 
-@click.command()
+@click.command(short_help="What the target of a query was.")
 @source_options
 @click.argument("query")
 @click.option(
@@ -48,7 +48,7 @@ def labels_of(
     deliver(table, out, as_json)
 
 
-@click.command()
+@click.command(short_help="The features made for a query, or their values.")
 @source_options
 @click.argument("query")
 @click.option("--spine", metavar="FILE", help="Parquet or CSV with columns entity and cutoff.")
@@ -66,7 +66,7 @@ def features_of(query: str, spine: str | None, describe: bool, out: str | None, 
     deliver(table, out, as_json)
 
 
-@main.command()
+@main.command(short_help="How good predictions have been: a backtest.")
 @source_options
 @click.argument("query")
 @click.option("--dialect", type=click.Choice(["kumo"]), help="Accept only this dialect.")
@@ -111,10 +111,10 @@ def evaluate(
     echo_json(evaluation.to_dict(), indent=2) if as_json else click.echo(str(evaluation))
 
 
-@main.command()
+@main.command(short_help="Which of two evaluations is better.")
 @click.argument("first")
 @click.argument("second")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn by chance.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def compare(first: str, second: str, seed: int, as_json: bool) -> None:
     """Which of two evaluations of the same rows is better, and whether by more than noise.
@@ -128,7 +128,7 @@ def compare(first: str, second: str, seed: int, as_json: bool) -> None:
     echo_json(found.to_dict(), indent=2) if as_json else click.echo(str(found))
 
 
-@main.command()
+@main.command(short_help="A prediction for every entity, with its backtest.")
 @source_options
 @click.argument("query")
 @click.option("--at", metavar="TIME", help="The cutoff to predict from. Default: the newest instant in the data.")
@@ -168,10 +168,10 @@ def predict(
     _print_answer(answer, rows, explain or what_if, "--rows, --json or --out shows them")
 
 
-@main.command()
+@main.command(short_help="Make a telecom database, and ask who will leave.")
 @click.argument("folder", default=".", required=False)
 @click.option("--subscribers", type=int, default=20_000, show_default=True, help="How many subscribers to make.")
-@click.option("--seed", type=int, default=7, show_default=True)
+@click.option("--seed", type=int, default=7, show_default=True, help="Another number makes another database.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def demo(folder: str, subscribers: int, seed: int, as_json: bool) -> None:
     """Make a telecom database in FOLDER, ask who will churn, and show predictions, backtest and reasons."""

@@ -9,16 +9,16 @@ import click
 
 from penstock.cli.front import main
 from penstock.cli.options import project_option
-from penstock.cli.terminal import echo_json, instant_text, shown_rows, watched
+from penstock.cli.terminal import NO_TABLES, echo_json, instant_text, shown_rows, watched
 from penstock.errors import RequestError
 
 
-@main.group()
+@main.group(short_help="What must hold of tables, and whether it does.")
 def checks() -> None:
     """What must hold of tables: contracts, their results, and proposals."""
 
 
-@checks.command("list")
+@checks.command("list", short_help="Every check in a sentence, and how severe it is.")
 @project_option
 def list_contracts(project: Any, as_json: bool) -> None:
     """The contracts: every check in a sentence, and how severe it is."""
@@ -34,7 +34,7 @@ def list_contracts(project: Any, as_json: bool) -> None:
     click.echo("\n\n".join(map(str, contracts.values())) or "there are no contracts: penstock checks suggest")
 
 
-@checks.command()
+@checks.command(short_help="Check the newest versions of tables.")
 @click.argument("tables", nargs=-1)
 @project_option
 def run(project: Any, tables: tuple[str, ...], as_json: bool) -> None:
@@ -57,18 +57,21 @@ def run(project: Any, tables: tuple[str, ...], as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@checks.command()
+@checks.command(short_help="Propose checks that the rows of tables pass.")
 @click.argument("tables", nargs=-1)
 @click.option("--write", is_flag=True, help="Keep the proposals in contracts/.")
 @project_option
 def suggest(project: Any, tables: tuple[str, ...], write: bool, as_json: bool) -> None:
     """Propose contracts that the rows of TABLES (default: all) pass, for you to read and keep."""
+    names = tables or project.site.lake.names()
     with watched("looking at the rows"):
-        found = [project.suggest(name) for name in tables or project.site.lake.names()]
+        found = [project.suggest(name) for name in names]
+    if not names and not as_json:
+        click.echo(NO_TABLES)
     _propose(project, found, write=write, as_json=as_json)
 
 
-@checks.command("import")
+@checks.command("import", short_help="Take over the tests of dbt or Great Expectations.")
 @click.argument("tool", type=click.Choice(["dbt", "great-expectations"]))
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--write", is_flag=True, help="Keep the contracts in contracts/.")
@@ -106,7 +109,7 @@ def _must_be_known(project: Any, table: str) -> None:
         raise RequestError("CHECKS_TABLE", f"there is no table {table!r}", name=table, candidates=known)
 
 
-@checks.command()
+@checks.command(short_help="What checks have found, newest first.")
 @click.argument("table", required=False)
 @click.option("--failed", is_flag=True, help="Only those in which a check failed.")
 @click.option("--rows", type=click.IntRange(min=1), default=20, show_default=True, help="How many to show.")
@@ -126,4 +129,5 @@ def results(project: Any, table: str | None, failed: bool, rows: int, as_json: b
         [(instant_text(one["instant"]), one["table"], len(one["results"]),
           ", ".join(r["name"] for r in one["results"] if not r["passed"]),
           click.style("yes", fg="green") if one["passed"] else click.style("no", fg="red")) for one in found],
+        f"no check {'failed' if failed else 'has run yet: penstock checks run'}",
     )  # fmt: skip

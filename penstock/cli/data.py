@@ -10,18 +10,18 @@ import click
 
 from penstock.cli.front import main
 from penstock.cli.options import destination, project_option
-from penstock.cli.terminal import deliver, echo_json, instant_text, print_table, shown_rows, watched
+from penstock.cli.terminal import NO_TABLES, deliver, echo_json, instant_text, print_table, shown_rows, watched
 
 if TYPE_CHECKING:
     from penstock.pipeline.datasets import TableDifference
 
 
-@main.group()
+@main.group(short_help="What is kept: versions, snapshots, and what was refused.")
 def data() -> None:
     """Versions of tables, snapshots of all of them, what differs, and what was refused."""
 
 
-@data.command("list")
+@data.command("list", short_help="The tables: newest version, rows, key, clock and tags.")
 @project_option
 def list_tables(project: Any, as_json: bool) -> None:
     """The tables: newest version, how many versions are kept, row versions, key, clock and tags."""
@@ -31,10 +31,11 @@ def list_tables(project: Any, as_json: bool) -> None:
          "key": "+".join(t.roles.key), "time": t.roles.happened or "", "tags": ", ".join(t.tags())}
         for t in tables for v in [t.newest()]
     ]  # fmt: skip
-    _rows(told, ("table", "version", "kept", "row_versions", "key", "time", "tags"), as_json=as_json)
+    names = ("table", "version", "kept", "row_versions", "key", "time", "tags")
+    _rows(told, names, as_json=as_json, none=NO_TABLES)
 
 
-@data.command()
+@data.command(short_help="The versions of a table, newest first.")
 @click.argument("table")
 @project_option
 def versions(project: Any, table: str, as_json: bool) -> None:
@@ -48,7 +49,7 @@ def versions(project: Any, table: str, as_json: bool) -> None:
     _rows(told, ("version", "committed", "kind", "added", "row_versions", "batch", "tag"), as_json=as_json)
 
 
-@data.command()
+@data.command(short_help="The rows of a table, as they are or were.")
 @click.argument("table")
 @click.option("--version", metavar="N|TAG|TIME", help="As it was at this version, tag or instant.")
 @click.option("--log", is_flag=True, help="Every version of every row, with when it was known.")
@@ -64,7 +65,7 @@ def show(
     deliver(found, out, as_json, rows=rows, key=key, more="--rows, --json or --out shows them")
 
 
-@data.command()
+@data.command(short_help="Pin every table's version under a name.")
 @click.argument("name")
 @project_option
 def snapshot(project: Any, name: str, as_json: bool) -> None:
@@ -73,16 +74,17 @@ def snapshot(project: Any, name: str, as_json: bool) -> None:
     echo_json(made.to_dict(), indent=2) if as_json else click.echo(str(made))
 
 
-@data.command()
+@data.command(short_help="The snapshots that were made.")
 @project_option
 def snapshots(project: Any, as_json: bool) -> None:
     """The snapshots: when they were made, their hash and how many tables they pin."""
     made = [project.data.named(name) for name in project.data.names()]
     told = [{"snapshot": d.name, "made": instant_text(d.made), "tables": len(d.tables), "hash": d.hash} for d in made]
-    _rows(told, ("snapshot", "made", "tables", "hash"), as_json=as_json)
+    none = "there are no snapshots; make one: penstock data snapshot NAME"
+    _rows(told, ("snapshot", "made", "tables", "hash"), as_json=as_json, none=none)
 
 
-@data.command()
+@data.command(short_help="Forget a snapshot: what it pins may expire.")
 @click.argument("name")
 @project_option
 def forget(project: Any, name: str, as_json: bool) -> None:
@@ -91,7 +93,7 @@ def forget(project: Any, name: str, as_json: bool) -> None:
     echo_json({"forgot": name}) if as_json else click.echo(f"forgot {name}")
 
 
-@data.command()
+@data.command(short_help="What differs between two snapshots, or two versions.")
 @click.argument("before")
 @click.argument("after")
 @click.option("--table", metavar="NAME", help="BEFORE and AFTER are versions (or tags, or times) of this table.")
@@ -117,7 +119,7 @@ def _show_difference(one: TableDifference, rows: int) -> None:
             print_table(table, rows, "--rows shows them")
 
 
-@data.command()
+@data.command(short_help="Write a snapshot to a folder of Parquet files.")
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path))
 @project_option
@@ -130,7 +132,7 @@ def export(project: Any, name: str, folder: Path, as_json: bool) -> None:
     )
 
 
-@data.command()
+@data.command(short_help="Name a version of a table, which keeps it.")
 @click.argument("table")
 @click.argument("name")
 @click.option("--version", metavar="N|TIME", help="Default: the newest.")
@@ -146,7 +148,7 @@ def tag(project: Any, table: str, name: str, version: str | None, remove: bool, 
     )
 
 
-@data.command()
+@data.command(short_help="Write many small files as few large ones.")
 @click.argument("table", required=False)
 @project_option
 def compact(project: Any, table: str | None, as_json: bool) -> None:
@@ -156,7 +158,7 @@ def compact(project: Any, table: str | None, as_json: bool) -> None:
     _rows([{"table": n, "version": v} for n, v in done.items()], ("table", "version"), as_json=as_json)
 
 
-@data.command()
+@data.command(short_help="Forget old versions, and delete their files.")
 @click.option("--keep-days", type=click.IntRange(min=0), help="Default: keep_days of the project's file.")
 @project_option
 def expire(project: Any, keep_days: int | None, as_json: bool) -> None:
@@ -168,7 +170,7 @@ def expire(project: Any, keep_days: int | None, as_json: bool) -> None:
     echo_json(told) if as_json else click.echo(", ".join(f"{count:,} {name}" for name, count in told.items()) + " gone")
 
 
-@data.command()
+@data.command(short_help="Read every file, and name those that are damaged.")
 @project_option
 def verify(project: Any, as_json: bool) -> None:
     """Read every file that a version needs and name those that are torn, changed or missing. Exit status 1 then."""
@@ -183,7 +185,7 @@ def verify(project: Any, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@data.command()
+@data.command(short_help="Read a past range of a table's source again.")
 @click.argument("table")
 @click.option("--from", "start", metavar="TIME|VALUE", help="From this value of the watermark or time column on.")
 @click.option("--to", "end", metavar="TIME|VALUE", help="Up to this value, itself left out.")
@@ -202,20 +204,20 @@ def backfill(project: Any, table: str, start: str | None, end: str | None, known
 # ------------------------------------------------------------ quarantine
 
 
-@data.group()
+@data.group(short_help="What was refused: look, let in, or throw away.")
 def quarantine() -> None:
     """Rows and batches that were refused: look at them, let them in, or throw them away."""
 
 
-@quarantine.command("list")
+@quarantine.command("list", short_help="Refused batches and rejected rows.")
 @project_option
 def list_refused(project: Any, as_json: bool) -> None:
     """Refused batches with their reasons, and files of rejected rows."""
     told = project.refused()
-    _rows(told, ("table", "batch", "rows", "kind", "why"), as_json=as_json)
+    _rows(told, ("table", "batch", "rows", "kind", "why"), as_json=as_json, none="nothing was refused")
 
 
-@quarantine.command("show")
+@quarantine.command("show", short_help="The rows of a refused batch.")
 @click.argument("table")
 @click.argument("batch")
 @click.option("--rows", type=click.IntRange(min=0), help="Rows to print. Default: 20, and all with --json.")
@@ -233,7 +235,7 @@ def show_refused(project: Any, table: str, batch: str, rows: int | None, as_json
         print_table(held, 20 if rows is None else rows, "--rows or --json shows them")
 
 
-@quarantine.command()
+@quarantine.command(short_help="Let a refused batch in after all.")
 @click.argument("table")
 @click.argument("batch")
 @project_option
@@ -244,7 +246,7 @@ def release(project: Any, table: str, batch: str, as_json: bool) -> None:
     echo_json(told) if as_json else click.echo(f"{table} is at version {version.number}")
 
 
-@quarantine.command()
+@quarantine.command(short_help="Throw a refused batch away.")
 @click.argument("table")
 @click.argument("batch")
 @project_option
@@ -254,8 +256,8 @@ def discard(project: Any, table: str, batch: str, as_json: bool) -> None:
     echo_json({"table": table, "discarded": batch}) if as_json else click.echo(f"discarded {batch}")
 
 
-def _rows(told: list[dict[str, Any]], names: tuple[str, ...], *, as_json: bool) -> None:
+def _rows(told: list[dict[str, Any]], names: tuple[str, ...], *, as_json: bool, none: str = "there is nothing") -> None:
     if as_json:
         echo_json(told)
     else:
-        shown_rows([name.replace("_", " ") for name in names], [[row[name] for name in names] for row in told])
+        shown_rows([name.replace("_", " ") for name in names], [[row[name] for name in names] for row in told], none)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -17,12 +17,13 @@ from penstock.errors import RequestError
 
 if TYPE_CHECKING:
     from penstock.features.views.bound import Bound
+    from penstock.features.views.broken import BrokenDefinition
 
 
 NONE_DECLARED = "no features are declared; begin with a file features/NAME.pql: FOR EACH table.key, then name = …"
 
 
-@main.group(cls=SourceOrCommand)
+@main.group(cls=SourceOrCommand, short_help="Features made for a query, or declared by a project.")
 def features() -> None:
     """The features made for a query (penstock features SOURCE QUERY), and those that a project declares."""
 
@@ -43,7 +44,7 @@ def list_views(project: Any, as_json: bool) -> None:
     told: Any = listed(bound)
     if as_json:
         echo_json(told)
-    elif not told["views"] and not bound.broken:
+    elif bound.empty:
         click.echo(NONE_DECLARED)
     else:
         names = ("view", "state", "kind", "entity", "features", "version", "owner", "description")
@@ -56,12 +57,23 @@ def list_views(project: Any, as_json: bool) -> None:
 
 
 def _tell_broken(bound: Bound) -> None:
-    """What is broken, one a line."""
-    for one in bound.broken:
-        click.secho(f"{one} is broken: {one.error.message}", fg="red", err=True)
-    if bound.broken:
-        shown = next((one for one in bound.broken if one.error.code != "FEATURE_BROKEN"), bound.broken[0])
+    """What is broken, one a line, and where to see more."""
+    if broken := tell_broken(bound.broken):
+        shown = next((one for one in broken if one.error.code != "FEATURE_BROKEN"), broken[0])
         click.echo(f"See more: penstock features show {quote(shown.name)}", err=True)
+
+
+def tell_broken(broken: Iterable[BrokenDefinition]) -> list[BrokenDefinition]:
+    """Name what is broken, one a line, and in one line that others wait for tables; gives those that are named."""
+    told = list(broken)
+    named = [one for one in told if not one.waits]
+    if len(named) < len(told):
+        click.secho(
+            "Features wait: no table has been brought in yet. Bring them in: penstock run", fg="yellow", err=True
+        )
+    for one in named:
+        click.secho(f"{one} is broken: {one.error.message}", fg="red", err=True)
+    return named
 
 
 @features.command(short_help="All of a view, and its features.")

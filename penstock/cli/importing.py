@@ -10,12 +10,12 @@ from penstock.cli.front import main
 from penstock.cli.terminal import echo_json
 
 
-@main.group("import")
+@main.group("import", short_help="Take over the definitions of another tool.")
 def take_over() -> None:
     """Take over what another tool has: its definitions, as a project."""
 
 
-@take_over.command()
+@take_over.command(short_help="Make a project of a Feast repository.")
 @click.argument("repo", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--out",

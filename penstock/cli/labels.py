@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@main.group(cls=SourceOrCommand)
+@main.group(cls=SourceOrCommand, short_help="What targets were, and labels that people and rules give.")
 def labels() -> None:
     """What a target was (penstock labels SOURCE QUERY), and labels that people, files, tools and rules give."""
 
@@ -24,7 +24,7 @@ def labels() -> None:
 labels.add_command(labels_of, "of")
 
 
-@labels.command("list")
+@labels.command("list", short_help="The label sets, and how many labels they have.")
 @project_option
 def list_sets(project: Any, as_json: bool) -> None:
     """The label sets: what they are about, and how many labels and labellers they have."""
@@ -37,10 +37,11 @@ def list_sets(project: Any, as_json: bool) -> None:
         echo_json(told)
         return
     names = ("labels", "about", "values", "count", "entities", "labellers")
-    shown_rows(names, [[row[name] for name in names] for row in told])
+    none = "there are no labels; give some: penstock labels apply NAME, or penstock labels import NAME FILE"
+    shown_rows(names, [[row[name] for name in names] for row in told], none)
 
 
-@labels.command()
+@labels.command(short_help="The labels of a set that hold.")
 @click.argument("name")
 @click.option("--at", metavar="TIME", help="As they were known at this instant.")
 @click.option("--rows", type=click.IntRange(min=0), help="Rows to print. Default: 20, and all with --json.")
@@ -57,7 +58,7 @@ def show(project: Any, name: str, at: str | None, rows: int | None, out: str | N
         print_table(found.drop_columns(["written"]), 20 if rows is None else rows, "--rows, --json or --out shows them")
 
 
-@labels.command("import")
+@labels.command("import", short_help="Add labels of a CSV file or of Label Studio.")
 @click.argument("name")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--entity", metavar="TABLE", help="The table they are about. Default: as the project's file says.")
@@ -77,7 +78,7 @@ def import_labels(
     _show_added(added, as_json=as_json)
 
 
-@labels.command()
+@labels.command(short_help="Add what a set's rules say.")
 @click.argument("name")
 @click.option("--spine", metavar="FILE", help="Columns entity and cutoff. Default: all entities, at the newest time.")
 @project_option
@@ -98,7 +99,7 @@ def _show_added(added: Any, *, as_json: bool) -> None:
         click.echo(f"rejected: {row['place']}: {row['reason']}", err=True)
 
 
-@labels.command()
+@labels.command(short_help="How far the labellers of a set agree.")
 @click.argument("name")
 @project_option
 def agreement(project: Any, name: str, as_json: bool) -> None:
@@ -107,13 +108,13 @@ def agreement(project: Any, name: str, as_json: bool) -> None:
     echo_json(found.to_dict(), indent=2) if as_json else click.echo(str(found))
 
 
-@labels.command()
+@labels.command(short_help="The most useful entities to label next.")
 @click.argument("name")
 @click.option("--count", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 @click.option(
     "--predictions", metavar="QUERY", help="Ask about what the answer to this query (or its name) is unsure of."
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn by chance.")
 @click.option("--tasks", metavar="FILE.json", type=click.Path(path_type=Path), help="Write them as Label Studio tasks.")
 @project_option
 def queue(
@@ -125,10 +126,15 @@ def queue(
         found = project.labels.queue(name, count, asked, seed=seed)
     if tasks is not None:
         click.echo(f"wrote {project.labels.export(name, found, tasks)}", err=True)
-    echo_json(found.to_pylist()) if as_json else print_table(found, count, "--count or --json shows them")
+    if as_json:
+        echo_json(found.to_pylist())
+    elif found.num_rows:
+        print_table(found, count, "--count or --json shows them")
+    else:
+        click.echo("no labeller disagrees with another; say --predictions QUERY to ask what a model is unsure of")
 
 
-@labels.command()
+@labels.command(short_help="Say something else of an entity from now on.")
 @click.argument("name")
 @click.argument("entity")
 @click.argument("value")

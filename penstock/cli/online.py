@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.features import NONE_DECLARED
+from penstock.cli.features import NONE_DECLARED, tell_broken
 from penstock.cli.front import main
 from penstock.cli.options import project_option
 from penstock.cli.terminal import echo_json, instant_text, shown_rows, watched
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from penstock.online.verifying import Verified
 
 
-@main.group()
+@main.group(short_help="Features as they are now: kept in step, read, proved.")
 def online() -> None:
     """Features as they are now: keep them in step with the lake, read them, prove them equal to training's."""
 
@@ -61,10 +61,9 @@ def _broken_views(project: Any) -> tuple[BrokenDefinition, ...]:
 
 def _tell_left_alone(broken: tuple[BrokenDefinition, ...]) -> None:
     """Name what is broken, and end with 1 where anything is."""
-    for one in broken:
-        click.secho(f"{one} is broken: {one.error.message}", fg="red", err=True)
-    if broken:
+    if tell_broken(broken):
         click.echo("The store keeps what it holds of it. See more: penstock features list", err=True)
+    if broken:
         raise click.exceptions.Exit(1)
 
 
@@ -96,10 +95,12 @@ def _states(bound: Bound, held: Mapping[str, ViewState]) -> Iterator[dict[str, A
         state = held.get(view.kept)
         told = "not there" if state is None else "in step" if state.version == view.fingerprint else "another version"
         yield {"view": name, "state": told, "version": view.fingerprint, "kept": None if state is None else state.kept}
+    from penstock.features.views.described import state_of
+
     for name in sorted(bound.broken_views):
         state = held.get(name)
         version, kept = (None, None) if state is None else (state.version, state.kept)
-        yield {"view": name, "state": "broken", "version": version, "kept": kept}
+        yield {"view": name, "state": state_of(bound, name), "version": version, "kept": kept}
 
 
 def printable_store(project: Any) -> str:
@@ -181,6 +182,9 @@ def verify(project: Any, views: tuple[str, ...], sample: int, since: str | None,
     """
     from penstock.window import instant
 
+    if not as_json and project.features.bound.empty:
+        click.echo(NONE_DECLARED)
+        return
     with watched("reading what was served") as progress:
         moment = None if since is None else instant(since)
         found: Verified = project.online.verify(views, sample=sample, since=moment, progress=progress)

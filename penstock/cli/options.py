@@ -83,7 +83,7 @@ def learning_options(command: Command) -> Command:
         click.option("--model", default="auto", show_default=True, metavar="NAME|MODULE:CLASS",
                      help="boosted, linear, blend, or a class of your own. auto: what validates best."),
         click.option("--keep-leaks", is_flag=True, help="Keep columns that plainly know the future."),
-        click.option("--seed", type=int, default=0, show_default=True),
+        click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn by chance."),
     ):  # fmt: skip
         command = option(command)
     return command

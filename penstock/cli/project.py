@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import click
 
 from penstock.cli.front import main
 from penstock.cli.options import opened, project_option, source_options
-from penstock.cli.terminal import echo_json, instant_text, shown_rows, watched
+from penstock.cli.terminal import NO_TABLES, echo_json, instant_text, shown_rows, watched
 from penstock.errors import RequestError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _COLOURS = {"done": "green", "unchanged": "green", "failed": "red", "killed": "red", "running": "yellow"}
 
 
-@main.command()
+@main.command(short_help="Begin a project: write down what is found in a source.")
 @source_options
 @click.argument("folder", default=".", required=False, type=click.Path(file_okay=False, path_type=Path))
 def init(folder: Path, source: str, as_json: bool, **where: Any) -> None:
@@ -40,7 +41,7 @@ def init(folder: Path, source: str, as_json: bool, **where: Any) -> None:
     click.echo(f"Next: look at {made[0]}, then penstock plan and penstock run")
 
 
-@main.command()
+@main.command(short_help="What a run would do, and what changed at the sources.")
 @project_option
 def plan(project: Any, as_json: bool) -> None:
     """What a run would do, stage by stage; what changed at the sources; and what that breaks. Changes nothing."""
@@ -51,7 +52,7 @@ def plan(project: Any, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@main.command()
+@main.command(short_help="Do what plan lists: all of it, or nothing.")
 @project_option
 def apply(project: Any, as_json: bool) -> None:
     """Do what plan lists, all of it; nothing at all when something that is in use would break."""
@@ -60,13 +61,13 @@ def apply(project: Any, as_json: bool) -> None:
     _show_runs(runs, as_json=as_json)
 
 
-@main.command()
+@main.command(short_help="Bring tables in, derive others, and serve what is new.")
 @click.argument("stage", required=False)
 @click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; may be given several times.")
 @click.option("--anew", is_flag=True, help="Skip nothing that is done already.")
 @project_option
 def run(project: Any, stage: str | None, tables: tuple[str, ...], anew: bool, as_json: bool) -> None:
-    """Do all stages, or those of one kind: ingest, derive; or stream, which goes on until it is stopped.
+    """Do all stages, or those of one kind: ingest, derive or features; or stream, which goes on until it is stopped.
 
     A table whose stage fails stays at its last good version, and the others go on.
     """
@@ -106,6 +107,7 @@ def print_runs(runs: Iterable[Run]) -> None:
         ("stage", "table", "state", "version", "rows", "seconds"),
         [(r.stage, r.name, click.style(r.state, fg=_COLOURS.get(r.state)), r.version, r.rows, _seconds(r.seconds))
          for r in told],
+        "there is nothing to do",
     )  # fmt: skip
     for one in told:
         for note in one.facts.get("notes", ()):  # type: ignore[attr-defined]
@@ -119,7 +121,7 @@ def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-@main.command()
+@main.command(short_help="What each table holds, and how its newest run went.")
 @project_option
 def status(project: Any, as_json: bool) -> None:
     """Each table's version, row versions and age, and how its newest run went. Exit status 1 when one failed."""
@@ -130,8 +132,10 @@ def status(project: Any, as_json: bool) -> None:
         click.secho(found.project, bold=True)
         shown_rows(
             ("table", "from", "version", "row versions", "age", "newest run"),
-            [(t.name, t.origin, t.version, t.row_versions, _age(t.age), click.style(t.state, fg=_COLOURS.get(t.state)))
+            [(t.name, _origin(t.origin), t.version, None if t.version is None else t.row_versions, _age(t.age),
+              click.style(t.state, fg=_COLOURS.get(t.state)))
              for t in found.tables],
+            NO_TABLES,
         )  # fmt: skip
         for table in found.tables:
             if table.failure:
@@ -140,6 +144,11 @@ def status(project: Any, as_json: bool) -> None:
             click.echo(f"snapshots: {', '.join(found.snapshots)}")
     if not found.healthy:
         raise click.exceptions.Exit(1)
+
+
+def _origin(told: str) -> str:
+    """Where a table comes from; a file as it is found from here."""
+    return os.path.relpath(told) if told.startswith("/") else told
 
 
 def _age(seconds: float | None) -> str:
@@ -152,7 +161,7 @@ def _age(seconds: float | None) -> str:
     return "0 seconds"
 
 
-@main.command()
+@main.command(short_help="The newest runs: when, how long, how they ended.")
 @click.option("--table", metavar="NAME", help="Only of this table.")
 @click.option("--rows", type=click.IntRange(min=1), default=20, show_default=True, help="How many to show.")
 @project_option
@@ -169,6 +178,7 @@ def runs(project: Any, table: str | None, rows: int, as_json: bool) -> None:
         ("started", "stage", "table", "state", "version", "rows", "seconds", "peak MB"),
         [(instant_text(r.started), r.stage, r.name, click.style(r.state, fg=_COLOURS.get(r.state)), r.version, r.rows,
           _seconds(r.seconds), "" if r.memory is None else f"{r.memory / 1e6:,.0f}") for r in found],
+        "nothing has run yet: penstock run",
     )  # fmt: skip
 
 

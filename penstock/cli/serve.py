@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from penstock.cli.features import NONE_DECLARED
 from penstock.cli.front import main
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from penstock.serving.service import FeatureService
 
 
-@main.command()
+@main.command(short_help="Serve a project's features over HTTP and Arrow Flight.")
 @click.option(
     "--project", metavar="PATH", default=".", show_default=True, help="The project's folder, or its penstock.toml."
 )
@@ -37,6 +38,8 @@ def _opened(path: str) -> FeatureService:
     project: Any = open_project(path)
     service: Any = project.service()
     service.prepare()
+    if project.features.bound.empty:
+        click.echo(NONE_DECLARED, err=True)
     opened: FeatureService = service
     return opened
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.text import Text
 
+NO_TABLES = "no table has been brought in yet: penstock run"
+_NAMED = 24
+"""The first column is as wide as it needs, up to this, where the others have room beside it."""
 _LEFT = ("entity", "item", "class", "cutoff")
 
 
@@ -91,12 +94,19 @@ def instant_text(micros: int) -> str:
     return dt.datetime.fromtimestamp(micros / 1e6, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def shown_rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Rows as a table as wide as the terminal; cells may carry colours, NULL is empty, numbers stand right."""
+def shown_rows(columns: Sequence[str], rows: Sequence[Sequence[object]], none: str = "there is nothing") -> None:
+    """Rows as a table as wide as the terminal; cells may carry colours, NULL is empty, numbers stand right.
+
+    Where there are no rows, ``none`` says so, and how to get some.
+    """
     from rich.text import Text
 
+    if not rows:
+        click.echo(none)
+        return
+
     cells = [[Text.from_ansi(_told(row[at])) for row in rows] for at in range(len(columns))]
-    numbers = [bool(rows) and all(isinstance(row[at], int | float) or row[at] in (None, "") for row in rows)
+    numbers = [all(isinstance(row[at], int | float) or row[at] in (None, "") for row in rows)
                for at in range(len(columns))]  # fmt: skip
     _print(columns, cells, numbers)
 
@@ -156,6 +166,7 @@ def _layout(columns: Sequence[str], cells: Sequence[Sequence[Text]], width: int)
         return _Layout(full, roomy=True)
     for short, between in ((12, 3), (12, 1), (9, 1)):
         widths = [_least(name, rows, short) for name, rows in zip(columns, cells, strict=True)]
+        widths[0] = max(widths[0], min(full[0], _NAMED))  # what a row is about is read first
         room = width - sum(widths) - between * len(widths) - 1
         if room >= 0:
             return _Layout(_widened(widths, full, room), bars=between == 3)

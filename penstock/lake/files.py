@@ -161,7 +161,8 @@ def _nothing_in(path: Path) -> SourceError:
     kinds = ", ".join(f"*{ending}" for ending in FORMATS)
     if path.is_file():
         return SourceError("SOURCE_FORMAT", f"{path.name} is no file that can be read as a table", candidates=FORMATS)
-    return SourceError("SOURCE_EMPTY", f"the folder {path} holds no tables", hint=f"A table is a file {kinds}.")
+    hint = f"A table is a file {kinds}; a project has a penstock.toml."
+    return SourceError("SOURCE_EMPTY", f"the folder {path} holds no tables", hint=hint)
 
 
 def _declared_parquet(table: FileTable) -> RawTable:

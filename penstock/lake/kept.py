@@ -70,7 +70,7 @@ def newest_versions(lake: Lake) -> dict[str, int]:
 def at_versions(lake: Lake, versions: Mapping[str, int]) -> LakeSource:
     """The lake with its tables at these versions."""
     if not versions:
-        hint = "Bring tables in: penstock run ingest"
+        hint = "Bring tables in: penstock run"
         raise SourceError("LAKE_EMPTY", f"the lake at {lake.place} holds no tables", hint=hint)
     return LakeSource(lake, dict(versions))
 

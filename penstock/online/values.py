@@ -81,7 +81,8 @@ class OnDemand:
         """A column of the request; NaN and infinities are NULL, as in training."""
         if name not in asked:
             message = f"the request says no {name}, which {self.view.name} needs"
-            raise RequestError("FEATURE_REQUEST_MISSING", message, name=name, candidates=asked)
+            hint = f"On the command line: --request {name}=VALUE; in Python: requested={{{name!r}: […]}}."
+            raise RequestError("FEATURE_REQUEST_MISSING", message, name=name, hint=hint)
         values = coerced(asked[name], dtype, name, code="REQUEST_VALUE")
         if dtype is Dtype.LIST:
             return [one if one is None else list(map(_finite, one)) for one in values]

@@ -165,13 +165,23 @@ def read_project(path: str | os.PathLike[str]) -> ProjectFile:
     try:
         told = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        hint = "Make one: penstock init SOURCE"
-        raise RequestError("PROJECT_ABSENT", f"there is no {file}", hint=hint) from None
+        raise _absent(given) from None
     except OSError as error:
         raise RequestError("PROJECT_UNREADABLE", f"{file} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError("PROJECT_UNREADABLE", f"{file.name} is no TOML: {error}") from error
     return _read(told, file.absolute())
+
+
+def _absent(given: Path) -> RequestError:
+    """That a path is no project, with those beside, inside and around it."""
+    folder = given if given.is_dir() else given.parent
+    inside = sorted(str(file.parent) for file in folder.glob(f"*/{FILE}"))
+    around = [str(one) for one in folder.absolute().parents if (one / FILE).is_file()]
+    near = [*inside, *around[:1]]
+    hint = "Go there, or say --project PATH." if near else "Make one: penstock init SOURCE"
+    message = f"there is no {FILE} in {given.absolute()}" if given.is_dir() else f"there is no {given}"
+    return RequestError("PROJECT_ABSENT", message, name=str(given), candidates=near, hint=hint)
 
 
 def is_project(path: str) -> bool:

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from penstock.errors import QueryError, RequestError
-from penstock.language import query
+from penstock.errors import RequestError
+from penstock.language.example import example
 from penstock.pipeline.projectfile import FILE
 from penstock.schema import Graph, Table
 
 _IGNORED = "lake/\n.penstock/\n"
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -82,7 +81,8 @@ def project_text(name: str, source: str, url: str, graph: Graph) -> str:
     """The file's text."""
     head = [f"name = {_text(name)}", "", f"[sources.{_key(source)}]", f"url = {_text(url)}"]
     tables = [line for table in graph for line in _table(table, graph)]
-    queries = ["", "[queries]", *_example(graph)]
+    asked = example(graph)
+    queries = ["", "[queries]", *([] if asked is None else [f"churn = {_text(asked)}"])]
     return "\n".join([*head, *tables, *queries]) + "\n"
 
 
@@ -101,29 +101,6 @@ def _table(table: Table, graph: Graph) -> Iterator[str]:
     links = {"+".join(link.columns): link.to for link in graph.links_from(table.name)}
     if links:
         yield f"links = {{ {', '.join(f'{_key(column)} = {_text(to)}' for column, to in links.items())} }}"
-
-
-def _example(graph: Graph) -> Iterator[str]:
-    """A question that fits the graph, as a comment; none where names cannot be written in one."""
-    for link in graph.links:
-        if graph.table(link.table).happened and len(graph.table(link.to).keys) == 1:
-            entity = f"{_pql(link.to)}.{_pql(graph.table(link.to).keys[0])}"
-            asked = f"PREDICT COUNT({_pql(link.table)}.*, 0, 30, days) = 0 FOR EACH {entity}"
-            if _asks(asked, graph):
-                yield f"# churn = {_text(asked)}"
-                return
-
-
-def _pql(name: str) -> str:
-    return name if _WORD.fullmatch(name) else f"`{name}`"
-
-
-def _asks(text: str, graph: Graph) -> bool:
-    try:
-        query(text, graph)
-    except QueryError:
-        return False
-    return True
 
 
 def _text(value: str) -> str:

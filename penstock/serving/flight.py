@@ -182,6 +182,6 @@ def flying(service: FeatureService, host: str, port: int, *, token: str | None =
         door = FlightDoor(service, f"grpc://{shown}:{port}", token)
     except pa.ArrowException as error:
         message = f"{host}:{port} cannot be listened on"
-        raise SourceError("SERVE_PORT", message, hint="Choose another port.") from error
+        raise SourceError("SERVE_PORT", message, hint="Choose another port, or 0 for any that is free.") from error
     with door:
         yield f"grpc://{shown}:{door.port}"

@@ -51,7 +51,7 @@ class Named:
                 raise _missing_key(entity, columns)
         if lacking := [name for name in self.requested if name not in columns]:
             message = f"the request has no {', '.join(lacking)}, which on-demand features need"
-            raise RequestError("SERVE_REQUESTED", message, name=lacking[0], candidates=columns)
+            raise RequestError("SERVE_REQUESTED", message, hint="Say it beside the keys, in entities.")
         rows = max((len(columns[name]) for name in self.keys if name in columns), default=0)
         if self.instants:
             columns = {name: instants(column) if name in self.instants else column for name, column in columns.items()}
@@ -61,8 +61,8 @@ class Named:
 
 
 def _missing_key(entity: Sequence[str], columns: Mapping[str, object]) -> RequestError:
-    message = f"the request says no {' and no '.join(entity)}"
-    return RequestError("SERVE_KEY", message, name=entity[0], candidates=list(columns)[:20])
+    said = f": it says {', '.join(list(columns)[:20])}" if columns else ""
+    return RequestError("SERVE_KEY", f"the request says no {' and no '.join(entity)}{said}")
 
 
 def named(bound: Bound, features: str | Sequence[str], *, full: bool) -> Named:

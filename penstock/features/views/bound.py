@@ -155,6 +155,11 @@ class Bound:
         return (*self.views, *self.on_demand)
 
     @property
+    def empty(self) -> bool:
+        """Whether no view is declared."""
+        return not self.names and not self.broken
+
+    @property
     def broken_views(self) -> Mapping[str, BrokenDefinition]:
         """The views among what is broken, by name."""
         return {one.name: one for one in self.broken if one.what == "view"}

@@ -9,6 +9,9 @@ from typing import Literal, TypeAlias
 
 from penstock.errors import PenstockError, RefusedError, RequestError, system_error
 
+UNTABLED = "FEATURE_NO_TABLES"
+"""The code of what cannot be read before the first table has been brought in."""
+
 What: TypeAlias = Literal["entity", "view", "service", "file"]
 
 
@@ -25,6 +28,11 @@ class BrokenDefinition:
 
     def __str__(self) -> str:
         return f"{self.what} {self.name}"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it only waits for the first tables: nobody can say yet whether anything is wrong with it."""
+        return self.error.code == UNTABLED
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -86,8 +94,15 @@ def left_alone(broken: Iterable[BrokenDefinition]) -> RefusedError | None:
     return RefusedError("FEATURE_BROKEN", message, name=views[0].name, hint=hint)
 
 
+def untabled(message: str) -> RequestError:
+    """What a definition is told that names tables while there is none."""
+    return RequestError(UNTABLED, f"{message}: no table has been brought in yet", hint="Bring them in: penstock run")
+
+
 def rests_on(broken: BrokenDefinition, message: str) -> RequestError:
     """The error of a definition that rests on a broken one; its hint says what is to be mended first."""
     error = broken.error
+    if broken.waits:
+        return RequestError(UNTABLED, error.message, hint=error.hint)
     hint = error.hint if error.code == "FEATURE_BROKEN" else f"Mend first: {error.message}"
     return RequestError("FEATURE_BROKEN", message, name=broken.name, hint=hint)

@@ -38,14 +38,22 @@ def entities_of(bound: Bound, view: BoundView | BoundOnDemand) -> tuple[BoundEnt
 def listed(bound: Bound) -> Told:
     """All that is declared: views, services, and under ``errors`` what is broken.
 
-    Of a view its kind, entity, number of features, version, owner, description and ``state``: sound or broken.
+    Of a view its kind, entity, number of features, version, owner, description and ``state``: sound, broken, or
+    waits for the first tables.
     """
     sound = [{**_summary(bound, view_of(bound, name)), "state": "sound"} for name in bound.names]
     return {
-        "views": [*sound, *({"view": name, "state": "broken"} for name in bound.broken_views)],
+        "views": [*sound, *({"view": name, "state": state_of(bound, name)} for name in bound.broken_views)],
         "services": [_service(one) for one in bound.services.values()],
         "errors": [one.to_dict() for one in bound.broken],
     }
+
+
+def state_of(bound: Bound, name: str) -> str:
+    """How a view stands: sound, broken, or waits."""
+    if name in bound.names:
+        return "sound"
+    return "waits" if any(one.waits for one in bound.broken if one.name == name) else "broken"
 
 
 def _service(service: Service) -> Told:

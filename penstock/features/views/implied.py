@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from penstock.errors import QueryError, RequestError
-from penstock.features.views.broken import Sieve
+from penstock.features.views.broken import Sieve, untabled
 from penstock.features.views.declared import Definitions, Entity, ExpressionView, LatestView
 from penstock.language import parse_expression
 from penstock.language.tree import Column
@@ -55,14 +55,14 @@ def _named(text: str) -> tuple[str, str]:
 def _unknown(
     view: LatestView | ExpressionView, table: str, keys: tuple[str, ...], definitions: Definitions, graph: Graph
 ) -> RequestError:
+    if not graph.tables:
+        return untabled(view.about.said(f"{view.name}: nobody knows {view.entity}"))
     there = [*definitions.entities, *(f"{one.name}.{one.key}" for one in graph if isinstance(one.key, str))]
     if keys:
         message = f"{view.name}: {view.entity} is not the key of {table}, which is {' and '.join(keys)}"
     else:
         message = f"{view.name}: there is no entity {view.entity!r}"
-    hint = f'Declare it in penstock.toml: [entities.{table}] key = "…".'
-    if not graph.tables:
-        hint = "No table has been brought in yet: penstock run."
-    elif len(keys) == 1:
+    hint = f'Bring a table {table} in (penstock run), or declare it in penstock.toml: [entities.{table}] key = "…".'
+    if len(keys) == 1:
         hint = f"Say {table}.{keys[0]}, or declare another entity: [entities.NAME] key = …"
     return RequestError("FEATURE_ENTITY", view.about.said(message), name=view.entity, candidates=there, hint=hint)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from penstock.errors import RequestError
 from penstock.features.views.bound import BoundEntity
-from penstock.features.views.broken import Sieve
+from penstock.features.views.broken import Sieve, untabled
 from penstock.features.views.declared import Definitions, Entity, LatestView
 from penstock.features.views.entities import KEY, Joins, Virtual
 from penstock.features.views.twins import twins
@@ -252,8 +252,9 @@ def _key_dtype(entity: Entity, ways: Sequence[Way], graph: Graph) -> Dtype:
 def _table(said: Entity | LatestView, name: str, graph: Graph) -> Table:
     if name not in graph:
         message = said.about.said(f"{said.name}: there is no table {name!r}")
-        hint = None if graph.tables else "No table has been brought in yet: penstock run."
-        raise RequestError("FEATURE_TABLE", message, name=name, candidates=[one.name for one in graph], hint=hint)
+        if not graph.tables:
+            raise untabled(message)
+        raise RequestError("FEATURE_TABLE", message, name=name, candidates=[one.name for one in graph])
     return graph.table(name)
 
 

@@ -66,7 +66,8 @@ class Lake:
         if found is None:
             there = self.names()
             message = f"the lake has no table {name!r}"
-            raise SourceError("LAKE_UNKNOWN_TABLE", message, name=name, candidates=there)
+            hint = None if there else "It holds no tables yet: penstock run brings them in."
+            raise SourceError("LAKE_UNKNOWN_TABLE", message, name=name, candidates=there, hint=hint)
         return Handle(self._catalogue, name, found, self.storage, self.now)
 
     def create(self, name: str, schema: pa.Schema, roles: Roles) -> VersionedTable:

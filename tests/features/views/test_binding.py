@@ -261,7 +261,7 @@ def test_a_role_of_a_role_is_told_which_role_it_is():
 def test_a_service_in_a_service_and_an_entity_without_tables_are_told_what_to_do():
     with pytest.raises(RequestError, match="lists features, and no other services"):
         town(LAST, Service("a", ("last:*",)), Service("s", ("a",)))
-    with pytest.raises(RequestError, match="No table has been brought in yet"):
+    with pytest.raises(RequestError, match="no table has been brought in yet"):
         town(replace(LAST, entity="customers.customer_id"), graph=Graph(()))
     with pytest.raises(RequestError, match=r"Say customers\.customer_id, or"):
         town(replace(LAST, entity="customers.city"))
@@ -297,8 +297,10 @@ def test_an_undeclared_entity_whose_name_is_taken_by_another_is_told():
 
 
 def test_a_project_that_nothing_was_brought_into_yet_is_told():
-    with pytest.raises(RequestError, match="No table has been brought in yet: penstock run"):
-        bind(Definitions({"customer": CUSTOMER}, {"last": LAST}), Graph(())).must_be_sound()
+    bound = bind(Definitions({"customer": CUSTOMER}, {"last": LAST}), Graph(()))
+    assert {str(one): one.waits for one in bound.broken} == {"entity customer": True, "view last": True}
+    with pytest.raises(RequestError, match="no table has been brought in yet\n  Bring them in: penstock run"):
+        bound.must_be_sound()
 
 
 def test_a_service_may_name_a_view_like_a_table_and_an_entity():
