@@ -155,7 +155,8 @@ class Project:
         """The tables' versions in a snapshot, at an instant, or (None, ``now``) at this moment."""
         if at is None or at == "now":
             return newest_versions(self.site.lake)
-        return self.data.named(at).versions if at in self.data.names() else versions_at(self.site.lake, at)
+        names = self.data.names()
+        return self.data.named(at).versions if at in names else versions_at(self.site.lake, at, (*names, "now"))
 
     @property
     def labels(self) -> ProjectLabels:

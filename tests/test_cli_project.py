@@ -111,6 +111,15 @@ def test_snapshots_are_made_exported_compared_and_forgotten(project, tmp_path):
     assert told(project, "data", "snapshots") == []
 
 
+def test_a_snapshot_that_is_not_there_is_told_with_those_that_are(project):
+    said(project, "data", "snapshot", "spring")
+    wrong = ran(project, "data", "diff", "sprnig", "now")
+    said(project, "data", "forget", "spring")
+    assert wrong.exit_code == 2
+    assert "'sprnig' is neither a snapshot nor an instant" in wrong.stderr
+    assert "Did you mean 'spring'?" in wrong.stderr
+
+
 def test_rows_are_written_out_and_json_holds_all_of_them(project, tmp_path):
     count = opened(project).rows("orders").num_rows
     assert count > 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -75,16 +75,16 @@ def at_versions(lake: Lake, versions: Mapping[str, int]) -> LakeSource:
     return LakeSource(lake, dict(versions))
 
 
-def versions_at(lake: Lake, when: str) -> dict[str, int]:
+def versions_at(lake: Lake, when: str, snapshots: Iterable[str] = ()) -> dict[str, int]:
     """Each table's version at an instant (ISO text): the newest that was committed by then; later tables are left out.
 
-    Raises ``SourceError`` for a text that is no instant.
+    Raises ``SourceError`` for a text that is no instant, with the names that it might have been.
     """
     try:
         at = instant(when)
     except RequestError as error:
         message = f"{when!r} is neither a snapshot nor an instant"
-        raise SourceError("LAKE_NO_INSTANT", message, hint=error.hint) from None
+        raise SourceError("LAKE_NO_INSTANT", message, name=when, candidates=snapshots, hint=error.hint) from None
     upto = {name: [v for v in lake.table(name).versions() if v.instant <= at] for name in lake.names()}
     return {name: versions[-1].number for name, versions in upto.items() if versions}
 

@@ -240,4 +240,5 @@ def _found(quarantine: Path, table: str, batch: str) -> RefusedBatch:
 
 def _none(table: str, batch: str, there: Iterable[str]) -> NoReturn:
     message = f"{table}: there is no batch {batch!r} in quarantine"
-    raise RefusedError("INGEST_UNKNOWN_BATCH", message, name=batch, candidates=sorted(set(there)))
+    hint = "See what waits: penstock data quarantine list"
+    raise RefusedError("INGEST_UNKNOWN_BATCH", message, name=batch, candidates=sorted(set(there)), hint=hint)

@@ -79,7 +79,9 @@ class LabelStore:
     def set(self, name: str) -> LabelSet:
         """The set called so. Raises ``SourceError`` with the ones that exist."""
         if name not in self.names():
-            raise SourceError("LABELS_UNKNOWN_SET", f"there are no labels {name!r}", name=name, candidates=self.names())
+            hint = f"Give some: penstock labels apply {name} (its rules), or penstock labels import {name} FILE"
+            message = f"there are no labels {name!r}"
+            raise SourceError("LABELS_UNKNOWN_SET", message, name=name, candidates=self.names(), hint=hint)
         return LabelSet(name, self.lake.table(PREFIX + name), self.now)
 
     def add(self, name: str, labels: Labels, *, entity: str | None = None, **how: Any) -> Added:
