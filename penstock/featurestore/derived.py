@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from penstock.errors import RequestError
 from penstock.lake.rows import as_told
@@ -17,9 +16,9 @@ from penstock.lake.source import Source
 from penstock.lake.sql import Sql
 from penstock.lake.versioned.scan import quoted
 from penstock.lake.versioned.stored import stored
-from penstock.lake.where import AnyOf, read_where
+from penstock.lake.where import AnyOf, distinct, read_where
 from penstock.pipeline.derive import Derivation
-from penstock.pipeline.derive.narrowing import Narrowing, narrowing
+from penstock.pipeline.derive.narrowing import Followed, Narrowing, narrowing
 from penstock.schema import Graph
 from penstock.settings import Settings
 
@@ -43,8 +42,7 @@ class DerivedRows:
         """These columns of at least the rows that are meant. Raises ``RequestError`` (``LIVE_DERIVED``)."""
         derivation = self.derivations[name]
         self.must_be_live(name)
-        told = self._narrowing(derivation, tuple(sorted(any_of)))
-        tables = self._inputs(derivation, told, any_of)
+        tables = self._inputs(derivation, any_of)
         chosen = ", ".join(map(quoted, dict.fromkeys(columns))) or "1"
         with Sql(tables, settings=self.settings) as sql:
             found = sql.arrow(f"SELECT {chosen} FROM (\n{derivation.body}\n)")
@@ -74,31 +72,42 @@ class DerivedRows:
             self._told[asked] = narrowing(derivation, columns)
         return self._told[asked]
 
-    def _inputs(self, derivation: Derivation, told: Narrowing | None, any_of: AnyOf) -> dict[str, pa.Table]:
+    def _inputs(self, derivation: Derivation, any_of: AnyOf) -> dict[str, pa.Table]:
         """The rows of each table read that the rows meant may be made of."""
         found: dict[str, pa.Table] = {}
-        if told is not None:
-            asked = _renamed(told, any_of)
+        told = self._narrowing(derivation, tuple(sorted({name for keys in any_of for name in keys.column_names})))
+        asked = [] if told is None else [_renamed(keys, told.columns) for keys in any_of]
+        if told is not None and all(keys.num_columns for keys in asked):
             found[told.table] = self._read(derivation, told.table, asked)
             for one in told.followed:
-                values = found[one.of][_own_name(found[one.of].column_names, one.says)]
-                column = _own_name(self._schema(one.table).names, one.column)
-                same = self._schema(one.table).field(column).type == values.type and values.type in _ASKED
-                keys = pc.unique(values).drop_null() if same else None
-                found[one.table] = self._read(derivation, one.table, None if keys is None else {column: keys})
+                keys = self._met(one, found[one.of])
+                found[one.table] = self._read(derivation, one.table, [keys] if keys.num_columns else ())
         rest = [name for name in derivation.reads if name not in found]
-        return found | {name: self._read(derivation, name, None) for name in rest}
+        return found | {name: self._read(derivation, name, ()) for name in rest}
+
+    def _met(self, followed: Followed, rows: pa.Table) -> pa.Table:
+        """The keys of a joined table that rows say, by those of its columns that a source can be asked by."""
+        said = {}
+        for column, says in followed.equal:
+            own, values = (
+                _own_name(self._schema(followed.table).names, column),
+                rows[_own_name(rows.column_names, says)],
+            )
+            if values.type in _ASKED and self._schema(followed.table).field(own).type == values.type:
+                said[own] = values
+        return distinct(pa.table(said)) if said else pa.table(said)
 
     def _schema(self, name: str) -> pa.Schema:
         return self.derivations[name].schema if name in self.derivations else self.schemas[name]
 
-    def _read(self, derivation: Derivation, name: str, any_of: AnyOf | None) -> pa.Table:
+    def _read(self, derivation: Derivation, name: str, any_of: AnyOf) -> pa.Table:
         """The columns of a table that a definition names, in the types that the lake keeps them in."""
         schema, everything = self._schema(name), derivation.direct_uses.union(*derivation.direct.values())
-        named = [one for one in schema.names if (name, one) in everything or one in (any_of or ())]
+        keys = {column for one in any_of for column in one.column_names}
+        named = [one for one in schema.names if (name, one) in everything or one in keys]
         columns = named or schema.names[:1]
         if name in self.derivations:
-            raw = self.read_where(name, columns, any_of or {})
+            raw = self.read_where(name, columns, any_of)
         else:
             raw = read_where(self.source, name, columns, any_of)
         return pa.table({one: self._kept(name, one, raw[one], schema.field(one).type) for one in columns})
@@ -110,16 +119,14 @@ class DerivedRows:
             return stored(as_told(self.graph.table(table), name, values), kind)
 
 
-_ASKED = (pa.int64(), pa.string())
+_ASKED = (pa.int64(), pa.string(), pa.timestamp("us"))
 """Types of keys that a source can be asked for."""
 
 
-def _renamed(told: Narrowing, any_of: AnyOf) -> dict[str, pa.Array]:
-    asked: dict[str, pa.Array] = {}
-    for name, keys in any_of.items():
-        column = told.columns[name]
-        asked[column] = pc.unique(pa.concat_arrays([asked[column], keys])) if column in asked else keys
-    return asked
+def _renamed(keys: pa.Table, columns: Mapping[str, str]) -> pa.Table:
+    """Keys of a derived table by the columns that those which are taken as they are come from."""
+    told = {columns[name]: keys[name] for name in keys.column_names if name in columns}
+    return distinct(pa.table(told)) if told else pa.table(told)
 
 
 def _own_name(names: Sequence[str], column: str) -> str:

@@ -59,7 +59,7 @@ class ProjectSource:
 
     def read(self, table: str, columns: Sequence[str]) -> pa.Table:
         """These columns of all rows, as they are now."""
-        return self.read_where(table, columns, {})
+        return self.read_where(table, columns, ())
 
     def read_where(self, table: str, columns: Sequence[str], any_of: AnyOf) -> pa.Table:
         """These columns of at least the rows that are meant. Raises ``SourceError`` for a table of no source."""
@@ -69,8 +69,8 @@ class ProjectSource:
             raise unknown_table(self.name, table, self.intakes)
         intake = self.intakes[table]
         theirs = [intake.renames.get(name, name) for name in columns]
-        asked = {intake.renames.get(name, name): keys for name, keys in any_of.items()}
-        found = read_where(self._opened[str(intake.source)], intake.origin, theirs, asked or None)
+        asked = [keys.rename_columns([intake.renames.get(name, name) for name in keys.column_names]) for keys in any_of]
+        found = read_where(self._opened[str(intake.source)], intake.origin, theirs, asked)
         return found.rename_columns(list(columns))
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from penstock.lake.connections import Connections
 from penstock.lake.frames import content_hashes
 from penstock.lake.source import RawColumn, RawTable, missing_package, printable, unknown_table, without_password
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted, staged
-from penstock.lake.where import AnyOf, condition
+from penstock.lake.where import AnyOf, Part, columns_in, only, parts_of, selected
 from penstock.schema import Dtype
 
 _COLUMNS = """
@@ -83,11 +83,10 @@ class MysqlSource:
         """These columns of the rows that are meant, as they are now."""
         if table not in self._declared:
             raise unknown_table(self.name, table, self.tables())
-        raw, own = self._declared[table]
-        where, parameters = condition(any_of, raw, quoted, lambda *_: "%s")
-        where = self._connections.ask(lambda connection: _filled(connection, where, parameters))
-        chosen = {c["column"]: c for c in own}
-        return _read(self.url, table, [chosen[name] for name in columns], where, there=True)
+        own = {c["column"]: c for c in self._declared[table][1]}
+        asked = parts_of(any_of, lambda name, keys: _part(own[name], keys))
+        where = self._connections.ask(lambda connection: _conditions(connection, asked))
+        return _read(self.url, table, [own[name] for name in columns], where, there=True)
 
     @cached_property
     def _connections(self) -> Connections[Any]:
@@ -214,14 +213,40 @@ def _expression(column: Mapping[str, Any]) -> str | None:
     return {"time": "TIME_TO_SEC({}) + 0e0", "bit": "CAST({} + 0 AS SIGNED)"}.get(base)
 
 
-def _filled(connection: Any, where: str, parameters: Sequence[int | str]) -> str:
-    """``WHERE`` with its parameters written in, by a server that is there."""
+def _part(column: Mapping[str, Any], keys: pa.Array) -> Part | None:
+    """How a column is asked for keys; None for what is compared otherwise here. The type says how keys are written."""
+    base, name = column["base"], quoted(column["column"])
+    whole = base in _INTEGERS or (base == "decimal" and not column["scale"])
+    if pa.types.is_integer(keys.type):
+        return Part(name, "number", keys) if whole else None
+    if pa.types.is_timestamp(keys.type):
+        told = pc.and_(pc.greater_equal(pc.year(keys), 1000), pc.less_equal(pc.year(keys), 9999))
+        return Part(name, "text", only(keys, told).cast(pa.string())) if base in ("date", "datetime") else None
+    if whole or base == "uuid":
+        return Part(name, "number" if whole else "text", only(keys, pc.match_substring_regex(keys, _WRITTEN[whole])))
+    return Part(name, "text", keys) if base in _COMPARED else None
+
+
+_COMPARED = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum"})
+_WRITTEN = {True: "^-?[0-9]{1,65}$", False: "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
+"""How whole numbers are written, and UUIDs."""
+
+
+def _conditions(connection: Any, asked: Sequence[Sequence[Part]]) -> list[str]:
+    """A condition for each table of keys, which are written in, by a server that is there."""
     connection.ping(reconnect=False)
-    with connection.cursor() as cursor:
-        return str(cursor.mogrify(where, parameters)) if where else ""
+    return [_condition(connection, parts) for parts in asked]
 
 
-def _read(url: str, table: str, columns: list[dict[str, Any]], where: str = "", *, there: bool = False) -> pa.Table:
+def _condition(connection: Any, parts: Sequence[Part]) -> str:
+    written = [map(str if part.type == "number" else connection.escape, part.keys.to_pylist()) for part in parts]
+    keys = [key[0] if len(key) == 1 else f"({', '.join(key)})" for key in zip(*written, strict=True)]
+    return f"{columns_in(parts)} IN ({', '.join(keys)})" if keys else "1 = 0"
+
+
+def _read(
+    url: str, table: str, columns: list[dict[str, Any]], where: Sequence[str] = (), *, there: bool = False
+) -> pa.Table:
     try:
         import connectorx
     except ImportError as error:
@@ -232,7 +257,7 @@ def _read(url: str, table: str, columns: list[dict[str, Any]], where: str = "", 
         f"{(_expression(c) or 'CAST(NULL AS CHAR)').format(quoted(c['column']))} AS {quoted(c['column'])}"
         for c in columns
     ]
-    text = f"SELECT {', '.join(shown)} FROM {quoted(table)}{where}"
+    text = selected(shown, quoted(table), where)
     address = urlsplit(url)._replace(scheme="mysql", query="", fragment="").geturl()
     try:
         raw: pa.Table = connectorx.read_sql(address, text, return_type="arrow")

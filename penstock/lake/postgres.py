@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby
+from itertools import count, groupby
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -18,7 +18,7 @@ from penstock.lake.connections import Connections
 from penstock.lake.frames import content_hashes
 from penstock.lake.source import RawColumn, RawTable, missing_package, printable, unknown_table, without_password
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted
-from penstock.lake.where import AnyOf, condition
+from penstock.lake.where import AnyOf, Part, columns_in, only, parts_of, selected
 from penstock.schema import Dtype
 
 _CATALOGUE = """
@@ -62,7 +62,7 @@ _AS_TEXT = frozenset({
     "hstore", "ltree", "char",
 })  # fmt: skip
 _EXACT_DIGITS = 18
-_UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+_TOLD = "{}::text"
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ class PostgresSource:
         if table not in tables:
             raise unknown_table(self.name, table, tables)
         own = {c["column"]: c for c in described_ if c["name"] == table}
-        shown = {name: (_expression(own[name]) or "NULL::text").format(quoted(name)) for name in (*columns, *any_of)}
-        where, parameters = _where(tables[table], own, shown, any_of)
-        chosen = ", ".join(f"{shown[name]} AS {quoted(name)}" for name in columns)
-        text = f"SELECT {chosen} FROM {quoted(schema)}.{quoted(table)}{where}"
-        return self._connections.ask(lambda connection: _asked(connection, text, parameters))
+        asked = parts_of(any_of, lambda name, keys: _part(own[name], keys))
+        chosen = [_shown(own[name]) for name in columns]
+        text = selected(chosen, f"{quoted(schema)}.{quoted(table)}", _conditions(asked))
+        lists = [_list(part.keys) for parts in asked for part in parts]
+        return self._connections.ask(lambda connection: _asked(connection, text, lists))
 
     @cached_property
     def _connections(self) -> Connections[Any]:
@@ -134,29 +134,58 @@ class PostgresSource:
         return content_hashes(self._opened.rows)
 
 
-def _where(
-    table: RawTable, own: Mapping[str, Mapping[str, Any]], shown: Mapping[str, str], any_of: AnyOf
-) -> tuple[str, list[int | str]]:
-    """``WHERE`` for the rows meant: what is read as text is compared so, and UUIDs as such, by their index."""
-    texts = {name for name in any_of if shown[name].endswith("::text") and own[name]["base"] != "numeric"}
-    uuids = {name for name in texts if own[name]["base"] == "uuid"}
-    told = replace(table, columns=tuple(replace(c, type="text") if c.name in texts else c for c in table.columns))
-    keys = {name: _sendable(asked, uuid=name in uuids) for name, asked in any_of.items()}
-    names = {name: quoted(name) if name in uuids else text for name, text in shown.items()}
-    return condition(keys, told, names.__getitem__, lambda n, name: f"${n}::uuid" if name in uuids else f"${n}")
+def _part(column: Mapping[str, Any], keys: pa.Array) -> Part | None:
+    """How a column is asked for keys, by its own index where it has one; None for what is compared otherwise here."""
+    base, name = column["base"], quoted(column["column"])
+    if pa.types.is_integer(keys.type):
+        kind = "int8[]" if base in _WHOLE else "int8[]::numeric[]" if base == "numeric" else None
+        return None if kind is None else Part(name, kind, keys)
+    if pa.types.is_timestamp(keys.type):
+        kind = _TIMES.get(base)
+        return None if kind is None else Part(name, kind, only(keys, pc.greater_equal(keys.cast(pa.int64()), _FIRST)))
+    if base in _WRITTEN:
+        kind, written = _WRITTEN[base]
+        return Part(name, kind, only(keys, pc.match_substring_regex(keys, written)))
+    told = name if base in ("text", "varchar", "bpchar") else f"{name}::text" if _expression(column) == _TOLD else None
+    return None if told is None else Part(told, "text[]::bpchar[]" if base == "bpchar" else "text[]", _sayable(keys))
 
 
-def _sendable(keys: pa.Array, *, uuid: bool) -> pa.Array:
-    """The keys that can be there: no text has a zero byte, and the server takes none; a UUID is told in one way."""
-    if not pa.types.is_string(keys.type):
-        return keys
-    there = pc.match_substring_regex(keys, _UUID) if uuid else pc.invert(pc.match_substring(keys, "\0"))
-    return keys.filter(there)
+def _sayable(keys: pa.Array) -> pa.Array:
+    """The texts that can be there: none has a zero byte, and the server takes none."""
+    return only(keys, pc.invert(pc.match_substring(keys, "\0")))
 
 
-def _asked(connection: Any, text: str, parameters: Sequence[int | str]) -> pa.Table:
+_WHOLE = frozenset({"int2", "int4", "int8"})
+_TIMES = {"timestamp": "timestamp[]", "timestamptz": "timestamp[]::timestamptz[]", "date": "timestamp[]::date[]"}
+_FIRST = -210_866_803_200_000_000
+"""The first instant that the server knows."""
+_NUMBER = "text[]::numeric[]", r"^(-?[0-9]+([.][0-9]+)?|NaN)$"
+_WRITTEN = {
+    "uuid": ("text[]::uuid[]", "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
+    **dict.fromkeys((*_WHOLE, "numeric"), _NUMBER),
+}
+"""What is compared as itself with keys that are texts: the type of those, and how they are written."""
+
+
+def _conditions(asked: Sequence[Sequence[Part]]) -> list[str]:
+    """A condition for each table of keys, whose parts are the next parameters: a list for each."""
+    numbers, found = count(1), []
+    for parts in asked:
+        lists = [f"${next(numbers)}::{part.type}" for part in parts]
+        column = columns_in(parts)
+        found.append(f"{column} = ANY({lists[0]})" if len(parts) == 1 else
+                     f"{column} IN (SELECT * FROM unnest({', '.join(lists)}))")  # fmt: skip
+    return found
+
+
+def _list(keys: pa.Array) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array([0, len(keys)], pa.int32()), keys)
+
+
+def _asked(connection: Any, text: str, lists: Sequence[pa.Array]) -> pa.Table:
     with connection.cursor() as cursor:
-        cursor.execute(text, tuple(parameters) or None)
+        names = list(map(str, range(len(lists))))
+        cursor.execute(text, pa.record_batch(list(lists), names) if lists else None)
         return cursor.fetch_arrow_table()
 
 
@@ -270,6 +299,12 @@ def declared(columns: list[dict[str, Any]], constraints: list[dict[str, Any]]) -
     return found
 
 
+def _shown(column: Mapping[str, Any]) -> str:
+    """How a column is read, under its own name."""
+    name = quoted(column["column"])
+    return f"{(_expression(column) or 'NULL::text').format(name)} AS {name}"
+
+
 def _says_number(column: Mapping[str, Any]) -> bool:
     """Whether the column comes as text that is a number of any size."""
     return _expression(column) == "{}::text" and column["base"] == "numeric"
@@ -288,7 +323,7 @@ def _expression(column: Mapping[str, Any]) -> str | None:
     if base in {"timestamp", "date"}:
         return "CASE WHEN isfinite({0}) THEN {0}::timestamp END"
     if base in _AS_TEXT or column["class"] == "e":
-        return "{}::text"
+        return _TOLD
     if base == "numeric":
         return _numeric(column["digits"], column["scale"])
     if base == "money":
@@ -319,7 +354,7 @@ def _numeric(digits: int, scale: int) -> str:
 
 def _read(cursor: Any, schema: str, table: str, columns: list[dict[str, Any]]) -> pa.Table:
     own = [c for c in columns if c["name"] == table]
-    shown = [(_expression(c) or "NULL::text").format(quoted(c["column"])) + f" AS {quoted(c['column'])}" for c in own]
+    shown = map(_shown, own)
     cursor.execute(f"SELECT {', '.join(shown)} FROM {quoted(schema)}.{quoted(table)}")
     return cursor.fetch_arrow_table()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from penstock.inference.facts import DeclaredLink
 from penstock.lake.connections import Connections
 from penstock.lake.source import RawColumn, RawTable, file_id, file_state, unknown_table
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted, staged
-from penstock.lake.where import AnyOf, condition
+from penstock.lake.where import AnyOf, Part, columns_in, parts_of, selected
 from penstock.schema import Dtype
 
 _COLUMNS = """
@@ -54,7 +56,7 @@ class SqliteSource:
         """The path."""
         return str(self.path)
 
-    def _query(self, text: str, parameters: Sequence[int | str] = ()) -> pa.Table:
+    def _query(self, text: str, parameters: Sequence[str] = ()) -> pa.Table:
         with closing(self._open()) as link:
             try:
                 return _asked(link, text, parameters)
@@ -110,8 +112,10 @@ class SqliteSource:
         """These columns of the rows that are meant, as they are now."""
         if table not in self._tables:
             raise unknown_table(self.name, table, self._tables)
-        where, parameters = condition(any_of, self._tables[table], quoted, lambda *_: "?")
-        text = f"SELECT {', '.join(map(quoted, columns))} FROM {quoted(table)}{where}"
+        types = {c.name: c.type for c in self._tables[table].columns}
+        asked = parts_of(any_of, lambda name, keys: _part(name, types[name], keys))
+        text = selected(map(quoted, columns), quoted(table), [_condition(n, one) for n, one in enumerate(asked, 1)])
+        parameters = list(map(_listed, asked))
         found = self._connections.ask(lambda link: _asked(link, text, parameters))
         return self._typed(table, columns, found)
 
@@ -132,11 +136,31 @@ class SqliteSource:
         return self._opened_at
 
 
-def _asked(link: Any, text: str, parameters: Sequence[int | str]) -> pa.Table:
+def _asked(link: Any, text: str, parameters: Sequence[str]) -> pa.Table:
     with link.cursor() as cursor:
         cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": _WHOLE_TABLE})
         cursor.execute(text, tuple(parameters) or None)
         return cursor.fetch_arrow_table()
+
+
+def _part(name: str, declared: str, keys: pa.Array) -> Part | None:
+    """How a column is asked for keys; None where its declaration does not say that it compares them as they are."""
+    fits = _WHOLE if pa.types.is_integer(keys.type) else _TEXT if pa.types.is_string(keys.type) else None
+    return Part(quoted(name), declared, keys) if fits and fits.search(declared) else None
+
+
+_WHOLE = re.compile(r"\b(tiny|small|medium|big|huge)?(int|integer)\d*\b|serial|numeric|decimal", re.IGNORECASE)
+_TEXT = re.compile(r"char|text|string", re.IGNORECASE)
+
+
+def _condition(number: int, parts: Sequence[Part]) -> str:
+    """That a row has one of the keys, which a parameter has as JSON: many are told as quickly as one."""
+    values = ", ".join(f"value->>{place}" for place in range(len(parts)))
+    return f"{columns_in(parts)} IN (SELECT {values} FROM json_each(?{number}))"
+
+
+def _listed(parts: Sequence[Part]) -> str:
+    return json.dumps(list(zip(*(part.keys.to_pylist() for part in parts), strict=True)), ensure_ascii=False)
 
 
 def _failures() -> type[Exception]:

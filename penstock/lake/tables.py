@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,7 +21,7 @@ from penstock.inference.facts import DeclaredLink
 from penstock.interrupts import busy
 from penstock.lake.source import RawColumn, RawTable, file_state, unknown_table
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted
-from penstock.lake.where import AnyOf, condition
+from penstock.lake.where import AnyOf, Part, columns_in, parts_of, selected
 from penstock.schema import Dtype
 
 if TYPE_CHECKING:
@@ -108,14 +109,14 @@ class DuckdbSource:
         """The path."""
         return str(self.path)
 
-    def _query(self, text: str, parameters: Sequence[int | str] = ()) -> pa.Table:
+    def _query(self, text: str, lists: Sequence[list[object]] = ()) -> pa.Table:
         import duckdb
 
         try:
             with duckdb.connect(self.path, read_only=True) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
                 with busy(connection):
-                    return connection.sql(text, params=list(parameters) or None).to_arrow_table()
+                    return connection.sql(text, params=list(lists) or None).to_arrow_table()
         except duckdb.Error as error:
             raise SourceError("SOURCE_UNREADABLE", f"{self.path.name} cannot be read: {error}") from error
         except RuntimeError as error:
@@ -146,7 +147,7 @@ class DuckdbSource:
             raise SourceError(
                 "SOURCE_CHANGED", f"{self.path.name} changed while it was being read", hint="Connect again."
             )
-        return self.read_where(table, columns, {})
+        return self.read_where(table, columns, ())
 
     def read_where(self, table: str, columns: Sequence[str], any_of: AnyOf) -> pa.Table:
         """These columns of the rows that are meant, as they are now."""
@@ -154,8 +155,9 @@ class DuckdbSource:
             raise unknown_table(self.name, table, self._tables)
         types = {c.name: c.type for c in self._tables[table].columns}
         shown = [_seconds(name) if types.get(name) == "INTERVAL" else _quoted(name) for name in columns]
-        where, parameters = condition(any_of, self._tables[table], _quoted, lambda *_: "?")
-        return self._query(f"SELECT {', '.join(shown)} FROM {self._places[table]}{where}", parameters)
+        asked = parts_of(any_of, lambda name, keys: _part(name, types[name], keys))
+        text = selected(shown, self._places[table], _conditions(asked))
+        return self._query(text, [part.keys.to_pylist() for parts in asked for part in parts])
 
     def place(self, table: str) -> str:
         """How SQL names a table."""
@@ -177,6 +179,36 @@ class DuckdbSource:
     def fingerprint(self) -> str:
         """From the size and time of the file and of its write-ahead log."""
         return self._opened_at
+
+
+def _part(name: str, declared: str, keys: pa.Array) -> Part | None:
+    """How a column is asked for keys: as values of its own type, NULL where they cannot be such."""
+    numbers = declared in _WHOLE or _DECIMAL.match(declared)
+    if pa.types.is_integer(keys.type):
+        fits: object = numbers
+    elif pa.types.is_timestamp(keys.type):
+        fits = declared in _TIMES
+    else:
+        fits = numbers or declared in ("VARCHAR", "UUID") or declared.startswith("ENUM(")
+    return Part(_quoted(name), declared, keys) if fits else None
+
+
+_WHOLE = frozenset(f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT",
+                                                                      "HUGEINT"))  # fmt: skip
+_DECIMAL = re.compile(r"DECIMAL\(\d+,0\)$")
+_TIMES = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP WITH TIME ZONE"})
+
+
+def _conditions(asked: Sequence[Sequence[Part]]) -> list[str]:
+    """A condition for each table of keys, whose parts are the next parameters: a list for each."""
+    numbers, found = count(1), []
+    for parts in asked:
+        values = [f"TRY_CAST(unnest(${next(numbers)}::{_SENT[str(part.keys.type)]}) AS {part.type})" for part in parts]
+        found.append(f"{columns_in(parts)} IN (SELECT {', '.join(values)})")
+    return found
+
+
+_SENT = {"int64": "BIGINT[]", "string": "VARCHAR[]", "timestamp[us]": "TIMESTAMP[]"}
 
 
 @contextmanager

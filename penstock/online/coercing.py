@@ -222,8 +222,8 @@ def _finite(values: list[Any], dtype: Dtype, name: str) -> list[Any]:
 def composed_keys(parts: Sequence[list[Any]], dtypes: Sequence[Dtype]) -> list[str | None]:
     r"""Keys of several columns as one text each, as `penstock.features.views.entities.composed` writes them.
 
-    >>> composed_keys([["a|b", None], [1, 2]], (Dtype.STRING, Dtype.INT))
-    ['a\\|b|1', None]
+    >>> composed_keys([["a|b", None, "c"], [1.0, 2.0, -0.0]], (Dtype.STRING, Dtype.FLOAT))
+    ['a\\|b|1', None, 'c|0']
     """
     texts = [_written(part, dtype) for part, dtype in zip(parts, dtypes, strict=True)]
     return [None if None in row else "|".join(row) for row in zip(*texts, strict=True)]
@@ -234,6 +234,8 @@ def _written(part: list[Any], dtype: Dtype) -> list[Any]:
         return [v if v is None else v.replace("\\", "\\\\").replace("|", "\\|") for v in part]
     if dtype is Dtype.INT:
         return [v if v is None else str(v) for v in part]
+    if dtype is Dtype.FLOAT:
+        part = [v if v is None else v + 0.0 for v in part]  # of two zeros the one without a sign
     kinds = {Dtype.TIMESTAMP: pa.timestamp("us"), Dtype.FLOAT: pa.float64(), Dtype.BOOL: pa.bool_()}
     texts: list[Any] = pa.array(part, kinds[dtype]).cast(pa.string()).to_pylist()
     return texts

@@ -8,7 +8,6 @@ their tables whole.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -16,16 +15,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from penstock.engine.relational import ARROW, Relational, opened
 from penstock.engine.streams import starts
 from penstock.errors import RequestError
 from penstock.features.views.bound import Bound
-from penstock.features.views.entities import EntityRows, Joins
+from penstock.features.views.entities import EntityRows, Joins, decomposed
 from penstock.lake.rows import as_told
 from penstock.lake.source import Source
-from penstock.lake.where import AnyOf, read_where, release
+from penstock.lake.where import distinct, read_where, release
 from penstock.online import heads, records
 from penstock.online.answering.held import Events, Keys, Row, showing
 from penstock.online.build import KeyRows, built
@@ -34,7 +32,7 @@ from penstock.online.holdings import Holding
 from penstock.online.reading import FeatureReader, Part
 from penstock.online.texts import decoded
 from penstock.plan import Rows, Stream
-from penstock.schema import Graph, Link
+from penstock.schema import Graph, Link, Table
 from penstock.settings import Settings
 
 
@@ -173,7 +171,7 @@ class SomeRows:
     source: Source
     graph: Graph
     joins: Joins
-    asked: dict[str, dict[str, pa.Array] | None] = field(default_factory=dict)
+    asked: dict[str, dict[tuple[str, ...], pa.Table] | None] = field(default_factory=dict)
     _read: dict[str, pa.Table] = field(default_factory=dict, repr=False)
 
     @property
@@ -181,25 +179,24 @@ class SomeRows:
         """Never equal to another's: rows are read on the spot."""
         return f"live {id(self)}"
 
-    def ask(self, table: str, column: str, keys: pa.Array | None) -> None:
-        """Ask for the rows that have one of these keys in a column too; None asks for all rows."""
+    def ask(self, table: str, keys: pa.Table | None) -> None:
+        """Ask for the rows that have one of these keys too, in the columns called so; None asks for all rows."""
         told = self.asked.setdefault(table, {})
+        self._read.pop(table, None)
         if keys is None or told is None:
             self.asked[table] = None
         else:
-            before = [told[column]] if column in told else []
-            told[column] = pc.unique(pa.concat_arrays([*before, keys]))
+            columns = tuple(keys.column_names)
+            before = [told[columns]] if columns in told else []
+            told[columns] = distinct(pa.concat_tables([*before, keys]))
 
     def read(self, table: str, columns: Sequence[str]) -> pa.Table:
-        """These columns of the rows asked for."""
+        """These columns of the rows asked for, as they are when they are first read."""
         if table not in self._read:
-            self._read[table] = self.fetch(table, self._columns(table), self.asked.get(table))
+            names, keys = self._columns(table), self.asked.get(table) or {}
+            raw, told = read_where(self.source, table, names, list(keys.values())), self.graph.table(table)
+            self._read[table] = pa.table([as_told(told, name, raw[name]) for name in names], names=names)
         return self._read[table].select(list(columns))
-
-    def fetch(self, table: str, columns: Sequence[str], any_of: AnyOf | None) -> pa.Table:
-        """Columns of some rows, as they are now."""
-        raw, told = read_where(self.source, table, columns, any_of), self.graph.table(table)
-        return pa.table([as_told(told, name, raw[name]) for name in columns], names=list(columns))
 
     def _columns(self, table: str) -> list[str]:
         made = self.joins.made(table)
@@ -215,72 +212,68 @@ class _Walk:
 
     def down(self, keys: pa.Array) -> None:
         """From the keys down the stream's path, and from its rows up to parents."""
-        stream = self.holding.stream
-        found = self._first(stream, keys)
-        for link in stream.hops[1:]:
-            found = self._step(link.table, link.columns[0], self._values(found, self._key(link.to), link))
+        found = self._first(self.holding.stream, keys)
+        for link in self.holding.stream.hops[1:]:
+            found = self._step(link.table, self._said(found, link, down=True))
         at: dict[tuple[Link, ...], pa.Table | None] = {(): found}
         for way in ways_up(self.holding):
-            link = way[-1]
-            values = self._values(at[way[:-1]], link.columns[0], link)
-            at[way] = self._step(link.to, self._key(link.to), values)
+            at[way] = self._step(way[-1].to, self._said(at[way[:-1]], way[-1], down=False))
 
     def _first(self, stream: Stream, keys: pa.Array) -> pa.Table | None:
         if not stream.hops:
-            return self._step(stream.root, self._key(stream.root), keys)
+            return self._step(stream.root, pa.table({self.rows.graph.table(stream.root).keys[0]: keys}))
         link = stream.hops[0]
         made = self.rows.joins.made(link.table).get(link.columns[0])
         if made is None:
-            return self._step(link.table, link.columns[0], keys)
-        return self._step(link.table, made[0], pa.array(map(first_part, keys.to_pylist()), pa.string()))
+            return self._step(link.table, pa.table({link.columns[0]: keys}))
+        table = self.rows.graph.table(link.table)
+        return self._step(link.table, decomposed(keys, {name: table.column(name).dtype for name in made}))
 
-    def _key(self, table: str) -> str:
-        keys = self.rows.graph.table(table).keys
-        return keys[0] if keys else ""
+    def _said(self, found: pa.Table | None, link: Link, *, down: bool) -> pa.Table | None:
+        """What rows that were met say in the columns at their end of a link, by the names of those at the other.
 
-    def _values(self, found: pa.Table | None, column: str, link: Link) -> pa.Array | None:
-        """The values of a column of rows that were met, in the dtype of what they are compared with; None: any."""
+        Columns of two dtypes are left out, for they are compared otherwise. None: anything.
+        """
         graph = self.rows.graph
-        ends = (graph.table(link.table).column(link.columns[0]), graph.table(link.to).column(self._key(link.to)))
-        if found is None or column not in found.column_names or ends[0].dtype is not ends[1].dtype:
-            return None
-        return pc.unique(found[column]).drop_null()
+        child, parent = graph.table(link.table), graph.table(link.to)
+        ends = [
+            (ours, key) if down else (key, ours)
+            for ours, key in zip(link.columns, parent.keys, strict=True)
+            if child.column(ours).dtype is parent.column(key).dtype
+        ]
+        said = {} if found is None else {to: found[name] for to, name in ends if name in found.column_names}
+        return pa.table(said) if said else None
 
-    def _step(self, table: str, column: str, keys: pa.Array | None) -> pa.Table | None:
+    def _step(self, table: str, keys: pa.Table | None) -> pa.Table | None:
         """Ask for the rows of a table that have one of these keys, and for all versions of those; None: all rows."""
         schema = self.rows.graph.table(table)
-        if keys is None or not schema.has(column) or schema.column(column).dtype not in _COMPARED:
-            self.rows.ask(table, column, None)
+        keys = self._compared(schema, keys)
+        self.rows.ask(table, keys)
+        if keys is None:
             return None
-        keys = keys.cast(ARROW[schema.column(column).dtype])
-        self.rows.ask(table, column, keys)
         made = self.rows.joins.made(table)
         needed = {*identity(self.rows.graph, table), *self._looked_at()} - made.keys()
-        columns = [one.name for one in schema.columns if one.name in needed or one.name == column]
-        found = self.rows.fetch(table, columns, {column: keys})
-        if schema.known is not None and schema.keys and schema.keys[0] != column:
-            versions = pc.unique(found[schema.keys[0]]).drop_null()
-            self.rows.ask(table, schema.keys[0], versions)
-            found = self.rows.fetch(table, columns, {column: keys, schema.keys[0]: versions})
+        columns = [one.name for one in schema.columns if one.name in needed]
+        found = self.rows.read(table, columns)
+        if schema.known is not None and schema.keys and not {*keys.column_names} <= {*schema.keys}:
+            self.rows.ask(table, self._compared(schema, found.select(list(schema.keys))))
+            found = self.rows.read(table, columns)
         return found
+
+    def _compared(self, schema: Table, keys: pa.Table | None) -> pa.Table | None:
+        """Each key once, by those of its columns that a source can be asked by; None where it can by none."""
+        names = [] if keys is None else keys.column_names
+        kinds = {name: ARROW[schema.column(name).dtype] for name in names if schema.has(name)}
+        told = {name: kind for name, kind in kinds.items() if kind in _ASKED}
+        return None if keys is None or not told else distinct(keys.select(list(told)).cast(pa.schema(told)))
 
     def _looked_at(self) -> set[str]:
         """The columns by which parents are found."""
         return {column for way in ways_up(self.holding) for link in way for column in link.columns}
 
 
-def first_part(key: str) -> str:
-    r"""The first of the columns that a composed key stands for.
-
-    >>> first_part(r"a\|b|1"), first_part("2|x")
-    ('a|b', '2')
-    """
-    found = _FIRST.match(key)
-    return "" if found is None else _ESCAPED.sub(r"\1", found[0])
-
-
-_FIRST, _ESCAPED = re.compile(r"(?:[^\\|]|\\.)*", re.DOTALL), re.compile(r"\\(.)", re.DOTALL)
-_COMPARED = frozenset({*(dtype for dtype, kind in ARROW.items() if kind in (pa.int64(), pa.string()))})
+_ASKED = (pa.int64(), pa.string(), pa.timestamp("us"))
+"""Types of keys that a source can be asked for."""
 
 
 def _distinct(keys: Keys) -> pa.Array:

@@ -32,7 +32,7 @@ def put(url: str, *values: int) -> None:
 
 def told(source: Source, *ids: int) -> list[int]:
     """What the source says of some rows."""
-    found: list[int] = read_where(source, "kept", ["v"], {"id": pa.array(list(ids) or [0])})["v"].to_pylist()
+    found: list[int] = read_where(source, "kept", ["v"], [pa.table({"id": list(ids) or [0]})])["v"].to_pylist()
     return found
 
 

@@ -6,6 +6,7 @@ table stands for it: its rows are the keys that other tables' rows name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -13,6 +14,7 @@ from functools import reduce
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penstock.engine.relational import ARROW
 from penstock.plan import Rows
 from penstock.schema import Column, Dtype, Graph, Kind, Link, Table
 
@@ -166,15 +168,30 @@ def _parts(virtual: Virtual, graph: Graph) -> tuple[Column, ...]:
 def composed(columns: Sequence[pa.ChunkedArray | pa.Array]) -> pa.ChunkedArray | pa.Array:
     r"""Several columns of a key as one text a row; NULL where any of them is.
 
-    ``|`` stands between the parts; in a part it is ``\|`` and a backslash is two, so that different keys differ.
+    ``|`` stands between the parts; in a part it is ``\|`` and a backslash is two, so that different keys differ. Equal
+    keys are equal texts: of the two zeros that a fraction can be it is always the one without a sign.
 
-    >>> composed([pa.array(["a|b", "a", None]), pa.array([1, 2, 3])]).to_pylist()
-    ['a\\|b|1', 'a|2', None]
+    >>> composed([pa.array(["a|b", "a", None]), pa.array([1.0, -0.0, 3.5])]).to_pylist()
+    ['a\\|b|1', 'a|0', None]
     """
     texts = []
     for column in columns:
-        text = column.cast(pa.string())
+        text = (pc.add(column, 0.0) if pa.types.is_floating(column.type) else column).cast(pa.string())
         for mark in ("\\", "|"):
             text = pc.replace_substring(text, mark, f"\\{mark}")
         texts.append(text)
     return reduce(lambda left, right: pc.binary_join_element_wise(left, right, "|"), texts)
+
+
+def decomposed(keys: pa.Array, dtypes: Mapping[str, Dtype]) -> pa.Table:
+    r"""The columns that composed keys stand for, by the names and dtypes that they have.
+
+    >>> decomposed(pa.array([r"a\|b|1", "|-2"]), {"place": Dtype.STRING, "number": Dtype.INT}).to_pydict()
+    {'place': ['a|b', ''], 'number': [1, -2]}
+    """
+    rows = [[_ESCAPED.sub(r"\1", part) for part in _PART.findall(f"{key}|")] for key in keys.to_pylist()]
+    texts = [pa.array([row[place] for row in rows], pa.string()) for place in range(len(dtypes))]
+    return pa.table([text.cast(ARROW[dtype]) for text, dtype in zip(texts, dtypes.values(), strict=True)], list(dtypes))
+
+
+_PART, _ESCAPED = re.compile(r"((?:[^\\|]|\\.)*)\|", re.DOTALL), re.compile(r"\\(.)", re.DOTALL)

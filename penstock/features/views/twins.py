@@ -8,8 +8,8 @@ from penstock.features.views.entities import Virtual, twin_of
 from penstock.language.scope import Scope
 from penstock.schema import Dtype, Graph, Link, Table
 
-_TOLD = (Dtype.INT, Dtype.STRING, Dtype.BOOL, Dtype.TIMESTAMP)
-"""Dtypes of which equal values are equal texts; not of fractions, of which two zeros are equal."""
+_TOLD = (Dtype.INT, Dtype.FLOAT, Dtype.STRING, Dtype.BOOL, Dtype.TIMESTAMP)
+"""Dtypes of which equal values are equal texts in a composed key."""
 
 
 def twins(graph: Graph) -> Iterator[Virtual]:

@@ -22,17 +22,22 @@ _CLAUSES = ("qualify", "limit", "offset", "fetch", "windows", "laterals", "sampl
 
 @dataclass(frozen=True)
 class Followed:
-    """A joined table: of it those rows count whose ``column`` has a value that ``of`` has in ``says``."""
+    """A joined table: of it those rows count whose columns have what those of a row of ``of`` say.
+
+    ``equal`` are pairs of them: a column of the table, and one of ``of``.
+    """
 
     table: str
-    column: str
     of: str
-    says: str
+    equal: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Narrowing:
-    """The rows of ``table`` whose ``columns`` (by the derived table's names) have the values asked for, and theirs."""
+    """The rows of ``table`` whose ``columns`` (by the derived table's names) have the values asked for, and theirs.
+
+    Columns that are asked for and not there do not tell rows of the table.
+    """
 
     table: str
     columns: Mapping[str, str]
@@ -40,7 +45,10 @@ class Narrowing:
 
 
 def narrowing(derivation: Derivation, columns: Collection[str]) -> Narrowing | None:
-    """How few rows of its inputs are enough for those that have some values in any of these columns; None: all."""
+    """How few rows of its inputs are enough for those that have some values in these columns; None: all.
+
+    A column tells them that is the first table's as it is, and by which groups are made if any are.
+    """
     from sqlglot import exp
 
     if derivation.kind != "sql" or not columns:
@@ -53,10 +61,8 @@ def narrowing(derivation: Derivation, columns: Collection[str]) -> Narrowing | N
         return None
     first = next(iter(sources))
     found = {name: _taken(parsed.tree, derivation, name, first, sources) for name in columns}
-    told = {name: column for name, column in found.items() if column is not None}
-    if len(told) < len(columns) or not _groups_by(parsed.tree, told, first, sources):
-        return None
-    return Narrowing(sources[first], told, tuple(_followed(parsed.tree, sources)))
+    told = {name: column for name, column in found.items() if column and _is_told(parsed.tree, name, column, sources)}
+    return Narrowing(sources[first], told, tuple(_followed(parsed.tree, sources))) if told else None
 
 
 def _is_plain(tree: exp.Select) -> bool:
@@ -106,24 +112,22 @@ def _is(node: exp.Column, column: str, source: str, sources: Mapping[str, str]) 
     return node.name.casefold() == column.casefold() and (said == source or (not said and len(sources) == 1))
 
 
-def _groups_by(tree: exp.Select, told: Mapping[str, str], first: str, sources: Mapping[str, str]) -> bool:
-    """Whether rows are made one by one, or by groups of which each has one value in all of these columns."""
+def _is_told(tree: exp.Select, name: str, column: str, sources: Mapping[str, str]) -> bool:
+    """Whether rows are made one by one, or by groups of which each has one value in a column of the first table."""
     from sqlglot import exp
 
     group = tree.args.get("group")
     if group is None:
         several = (one for one in tree.find_all(exp.Anonymous) if one.name.lower() in aggregates())
         return tree.find(exp.AggFunc) is None and next(several, None) is None and not tree.args.get("having")
-    if any(group.args.get(name) for name in ("grouping_sets", "cube", "rollup", "totals")):
+    if any(group.args.get(one) for one in ("grouping_sets", "cube", "rollup", "totals")):
         return False
     if group.args.get("all"):
         return True
     named = [one for one in group.expressions if isinstance(one, exp.Column)]
     placed = {int(one.name) for one in group.expressions if isinstance(one, exp.Literal) and one.is_int}
-    return all(
-        any(_is(one, column, first, sources) for one in named) or _place(tree, name) in placed
-        for name, column in told.items()
-    )
+    first = next(iter(sources))
+    return any(_is(one, column, first, sources) for one in named) or _place(tree, name) in placed
 
 
 def _place(tree: exp.Select, name: str) -> int:
@@ -136,15 +140,16 @@ def _followed(tree: exp.Select, sources: Mapping[str, str]) -> Iterator[Followed
     near = {next(iter(sources))}
     for join in tree.args.get("joins") or ():
         alias = join.this.alias_or_name.casefold()
-        found = _equal(join, alias, near)
-        if found is not None:
-            ours, theirs = found
-            yield Followed(sources[alias], ours.name, sources[theirs.table.casefold()], theirs.name)
+        found = list(_equal(join, alias, near))
+        if found:
+            of = found[0][1].table.casefold()
+            pairs = tuple((ours.name, theirs.name) for ours, theirs in found if theirs.table.casefold() == of)
+            yield Followed(sources[alias], sources[of], pairs)
             near.add(alias)
 
 
-def _equal(join: exp.Join, alias: str, near: Collection[str]) -> tuple[exp.Column, exp.Column] | None:
-    """A condition of a join that a column of the new table equals one of those before it."""
+def _equal(join: exp.Join, alias: str, near: Collection[str]) -> Iterator[tuple[exp.Column, exp.Column]]:
+    """The conditions of a join that a column of the new table equals one of those before it."""
     from sqlglot import exp
 
     condition = join.args.get("on")
@@ -152,8 +157,7 @@ def _equal(join: exp.Join, alias: str, near: Collection[str]) -> tuple[exp.Colum
         if isinstance(part, exp.EQ) and isinstance(part.this, exp.Column) and isinstance(part.expression, exp.Column):
             for ours, theirs in ((part.this, part.expression), (part.expression, part.this)):
                 if ours.table.casefold() == alias and theirs.table.casefold() in near:
-                    return ours, theirs
-    return None
+                    yield ours, theirs
 
 
 __all__ = ["Followed", "Narrowing", "narrowing"]

@@ -17,14 +17,14 @@ N, F, S, T, B = Dtype.INT, Dtype.FLOAT, Dtype.STRING, Dtype.TIMESTAMP, Dtype.BOO
 WORDS = st.sampled_from(["a", "a|1", "", "\\", "é", "e\u0301"])
 PARTS: Mapping[str, st.SearchStrategy[Any]] = {
     "market": WORDS, "day": st.sampled_from([0, 1, -2, 10]), "country": WORDS, "number": st.sampled_from([0, 1, 10]),
-    "zone": st.integers(0, 1), "north": st.booleans(), "user_id": st.integers(0, 2), "visit_id": st.integers(0, 99),
+    "zone": st.sampled_from([0.0, -0.0, 0.1 + 0.2, 1e300]), "north": st.booleans(), "user_id": st.integers(0, 2), "visit_id": st.integers(0, 99),
 }  # fmt: skip
 PARTS = {**PARTS, "shop_country": PARTS["country"], "shop_number": PARTS["number"],
          "next_market": PARTS["market"], "next_day": PARTS["day"]}  # fmt: skip
 COLUMNS: Mapping[str, Mapping[str, Dtype]] = {
     "users": {"user_id": N, "shop_country": S, "shop_number": N, "name": S},
-    "areas": {"zone": N, "north": B, "at": T, "known": T, "rank": F},
-    "shops": {"country": S, "number": N, "zone": N, "north": B, "at": T, "known": T, "gone": B, "size": F, "city": S},
+    "areas": {"zone": F, "north": B, "at": T, "known": T, "rank": F},
+    "shops": {"country": S, "number": N, "zone": F, "north": B, "at": T, "known": T, "gone": B, "size": F, "city": S},
     "stalls": {"market": S, "day": N, "shop_country": S, "shop_number": N, "user_id": N, "next_market": S,
                "next_day": N, "at": T, "known": T, "price": F},
     "visits": {"visit_id": N, "market": S, "day": N, "user_id": N, "at": T, "known": T, "spent": F, "why": S},

@@ -68,10 +68,10 @@ def test_parents_by_several_columns_are_those_of_training(
 
 
 def test_what_no_store_can_look_up_is_left_to_training() -> None:
-    grid = schema("grid", {"x": Dtype.FLOAT, "y": Dtype.INT, "height": Dtype.FLOAT}, key=("x", "y"))
+    grid = schema("grid", {"x": Dtype.INT, "y": Dtype.INT, "height": Dtype.FLOAT}, key=("x", "y"))
     posts = schema("posts", {"id": Dtype.INT, "x": Dtype.FLOAT, "y": Dtype.INT}, key="id")
     graph = Graph((grid, posts), (Link("posts", ("x", "y"), "grid"),))
-    held = Held(graph, {"grid": filled(grid, [(0.0, 1, 7.5)]), "posts": filled(posts, [(1, -0.0, 1), (2, 3.0, 1)])})
+    held = Held(graph, {"grid": filled(grid, [(0, 1, 7.5)]), "posts": filled(posts, [(1, -0.0, 1), (2, 3.0, 1)])})
     views = {
         "v": ExpressionView("v", "post", {"height": "grid.height"}),
         "k": ExpressionView("k", "cell", {"own": "cell.key"}),

@@ -79,7 +79,7 @@ class Told:
         return self.frames.tables()
 
     def read(self, table: str, columns: Sequence[str]) -> pa.Table:
-        return self.read_where(table, columns, {})
+        return self.read_where(table, columns, ())
 
     def read_where(self, table: str, columns: Sequence[str], any_of: AnyOf) -> pa.Table:
         if not any_of:
@@ -132,7 +132,7 @@ def test_some_rows_are_those_of_the_whole(
     kind = kind if kind in (pa.int64(), pa.string()) else pa.int64()
     keys = pa.array(data.draw(st.sets(VALUES["item" if kind == pa.string() else "who"], min_size=1)), kind)
     columns = derivations[name].schema.names
-    found = derived.read_where(name, columns, {column: keys})
+    found = derived.read_where(name, columns, [pa.table({column: keys})])
     read = source.whole
     tables = {one: source.frames.read(one, list(KINDS[one])) for one in KINDS}
     with Sql(tables, settings=SETTINGS) as sql:
@@ -147,7 +147,7 @@ def test_some_rows_are_those_of_the_whole(
 @pytest.mark.parametrize("name", [*WHOLE])
 def test_what_cannot_be_narrowed_is_made_of_whole_tables(derivations: dict[str, Derivation], name: str) -> None:
     derived, source = made(derivations, {one: [] for one in KINDS})
-    derived.read_where(name, derivations[name].schema.names, {WHOLE[name][1]: pa.array([1])})
+    derived.read_where(name, derivations[name].schema.names, [pa.table({WHOLE[name][1]: [1]})])
     assert source.whole == set(derivations[name].reads)
 
 
@@ -164,5 +164,5 @@ def test_what_a_source_cannot_give_as_it_is_now_is_refused(derivations: dict[str
     ):
         name = next(iter(python)) if asked.derivations is not derivations else "nested" if why == "versions" else "left"
         with pytest.raises(RequestError, match=why) as caught:
-            asked.read_where(name, ["who"], {})
+            asked.read_where(name, ["who"], ())
         assert caught.value.code == "LIVE_DERIVED"

@@ -85,7 +85,7 @@ class _Renamed:
         return {"readings": self.source.tables()[self.table]}
 
     def read(self, table: str, columns: Sequence[str]) -> Any:
-        return self.source.read_where(self.table, columns, {})
+        return self.source.read_where(self.table, columns, ())
 
     def read_where(self, table: str, columns: Sequence[str], any_of: Any) -> Any:
         return self.source.read_where(self.table, columns, any_of)
