@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from penstock.engine.relational import ARROW
 from penstock.expression import Expr
 from penstock.features.historical import historical
 from penstock.features.views.bound import Bound, BoundEntity, BoundFeature, BoundView
@@ -22,7 +23,7 @@ from penstock.online.rebuild import first_parts
 from penstock.online.store import OnlineStore
 from penstock.online.texts import Texts
 from penstock.plan import Rows
-from penstock.schema import Dtype, Graph
+from penstock.schema import Graph
 from penstock.settings import Settings
 from tests.engines import relational
 
@@ -69,8 +70,7 @@ def trained(bound: Bound, rows: Rows, keys: Mapping[str, Sequence[Any]], at: int
     count = len(next(iter(keys.values())))
     engine = relational(EntityRows(rows, bound.joins, bound.graph), SETTINGS)
     dtypes = {k: d for e in bound.entities.values() for k, d in zip(e.keys, e.dtypes, strict=True)}
-    kinds = {Dtype.INT: pa.int64(), Dtype.STRING: pa.string()}
-    columns = {k: pa.array(list(v), kinds[dtypes[k]]) if k in dtypes else pa.array(list(v)) for k, v in keys.items()}
+    columns = {k: pa.array(list(v), ARROW[dtypes[k]]) if k in dtypes else pa.array(list(v)) for k, v in keys.items()}
     spine = pa.table({**columns, "cutoff": pa.array([at] * count, pa.timestamp("us"))})
     table = historical(bound, engine, spine, features)
     return {name: table[name].to_pylist() for name in table.column_names if name not in spine.column_names}

@@ -76,7 +76,8 @@ def test_what_no_store_can_look_up_is_left_to_training() -> None:
         "v": ExpressionView("v", "post", {"height": "grid.height"}),
         "k": ExpressionView("k", "cell", {"own": "cell.key"}),
     }
-    entities = {"post": Entity("post", ("id",), "posts"), "cell": Entity("cell", ("x", "y"), "grid")}
+    cell = Entity("cell", ("x", "y"), "grid", {"posts": ()})
+    entities = {"post": Entity("post", ("id",), "posts"), "cell": cell}
     bound = bind(Definitions(entities, views), graph)
     bound.must_be_sound()
     assert trained(bound, held, {"id": [1, 2]}, D[1], "v:height") == {"height": [7.5, None]}
