@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pyarrow as pa
 
 from penstock.errors import RequestError
+from penstock.lake.cursors import Cursors
 from penstock.lake.rows import as_told
 from penstock.lake.source import Source
-from penstock.lake.sql import Sql
+from penstock.lake.sql import Sql, opened
 from penstock.lake.versioned.scan import quoted
 from penstock.lake.versioned.stored import stored
-from penstock.lake.where import AnyOf, distinct, read_where
+from penstock.lake.where import AnyOf, distinct, read_where, release
 from penstock.pipeline.derive import Derivation
 from penstock.pipeline.derive.narrowing import Followed, Narrowing, narrowing
 from penstock.schema import Graph
@@ -44,7 +46,7 @@ class DerivedRows:
         self.must_be_live(name)
         tables = self._inputs(derivation, any_of)
         chosen = ", ".join(map(quoted, dict.fromkeys(columns))) or "1"
-        with Sql(tables, settings=self.settings) as sql:
+        with self._engine.one() as cursor, Sql(tables, settings=self.settings, given=cursor) as sql:
             found = sql.arrow(f"SELECT {chosen} FROM (\n{derivation.body}\n)")
         return found.select(list(columns)) if columns else found
 
@@ -63,6 +65,15 @@ class DerivedRows:
             message = f"the derived table {name} cannot be read live: {why}"
             hint = 'Keep a store, which is made from the lake: [online] store = ".penstock/online"'
             raise RequestError("LIVE_DERIVED", message, name=name, hint=hint)
+
+    def close(self) -> None:
+        """Let go of the engine, and of the source's connections."""
+        self._engine.close()
+        release(self.source)
+
+    @cached_property
+    def _engine(self) -> Cursors:
+        return Cursors(lambda: opened(self.settings))
 
     # ------------------------------------------------------------ inputs
 

@@ -74,7 +74,9 @@ class ProjectSource:
         return found.rename_columns(list(columns))
 
     def close(self) -> None:
-        """Let go of the sources' connections."""
+        """Let go of the sources' connections, and of the engine that makes derived tables."""
+        if self.derived is not None:
+            self.derived.close()
         for source in self._opened.values():
             release(source)
 

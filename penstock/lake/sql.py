@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,37 +25,45 @@ if TYPE_CHECKING:
 Rows = Literal["current", "log"]
 
 
+def opened(settings: Settings, files: Sequence[str] = ()) -> duckdb.DuckDBPyConnection:
+    """An engine in memory that can read these files and nothing else, and whose settings stay as they are."""
+    import duckdb
+
+    made = duckdb.connect(":memory:", config={"threads": settings.threads})
+    made.execute("SET GLOBAL TimeZone = 'UTC'")
+    # What does not fit into memory goes to a folder of its own, which the engine makes and takes away.
+    made.execute(f"SET temp_directory = {text(str(Path(gettempdir()) / f'penstock-{uuid4().hex}'))}")
+    made.execute(f"SET memory_limit = '{max(settings.memory // 2, 64 << 20)}B'")
+    made.execute("SET allowed_paths = ?", [list(files)])
+    made.execute("SET enable_external_access = false")
+    made.execute("SET lock_configuration = true")
+    return made
+
+
 @dataclass(frozen=True)
 class Sql:
     """Named tables that SQL can ask: scans of the lake (their ``current`` rows or the whole ``log``) and Arrow tables.
 
     Statements can reach no other file, no network and no setting. A context manager: leaving it frees the memory.
+    ``given`` is a connection of an engine that `opened` opened, to use for Arrow tables; who gave it closes it.
     """
 
     tables: Mapping[str, Scan | pa.Table]
     rows: Rows = "current"
     settings: Settings = field(default_factory=Settings.from_environment)
+    given: duckdb.DuckDBPyConnection | None = field(default=None, repr=False, compare=False)
     _whole: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
-        import duckdb
-
-        made = duckdb.connect(":memory:", config={"threads": self.settings.threads})
-        made.execute("SET TimeZone = 'UTC'")
-        # What does not fit into memory goes to a folder of its own, which the engine makes and takes away.
-        made.execute(f"SET temp_directory = {text(str(Path(gettempdir()) / f'penstock-{uuid4().hex}'))}")
-        made.execute(f"SET memory_limit = '{max(self.settings.memory // 2, 64 << 20)}B'")
         files = [str(file) for scan in self.tables.values() if isinstance(scan, Scan) for file in scan.files]
-        made.execute("SET allowed_paths = ?", [files])
-        made.execute("SET enable_external_access = false")
+        made = opened(self.settings, files) if self.given is None else self.given
         for name, table in self.tables.items():
             if isinstance(table, Scan):
                 query = table.current_sql() if self.rows == "current" else table.log_sql()
                 made.execute(f"CREATE VIEW {quoted(name)} AS {query}")
             else:
                 made.register(name, table)
-        made.execute("SET lock_configuration = true")
         return made
 
     def arrow(self, text: str) -> pa.Table:
@@ -98,7 +106,7 @@ class Sql:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        if "_connection" in self.__dict__:
+        if "_connection" in self.__dict__ and self.given is None:
             self._connection.close()
 
 
@@ -134,4 +142,4 @@ def _lazily(reader: pa.RecordBatchReader, engine: Engine) -> Iterator[pa.RecordB
         yield batch
 
 
-__all__ = ["Rows", "Sql"]
+__all__ = ["Rows", "Sql", "opened"]

@@ -7,10 +7,8 @@ their tables whole.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from penstock.engine.streams import starts
 from penstock.errors import RequestError
 from penstock.features.views.bound import Bound
 from penstock.features.views.entities import EntityRows, Joins, decomposed
+from penstock.lake.cursors import Cursors
 from penstock.lake.rows import as_told
 from penstock.lake.source import Source
 from penstock.lake.where import distinct, read_where, release
@@ -31,7 +30,7 @@ from penstock.online.changed import identity, is_whole, read_by, ways_up
 from penstock.online.holdings import Holding
 from penstock.online.reading import FeatureReader, Part
 from penstock.online.texts import decoded
-from penstock.plan import Rows, Stream
+from penstock.plan import Stream
 from penstock.schema import Graph, Link, Table
 from penstock.settings import Settings
 
@@ -52,7 +51,8 @@ class LiveReader(FeatureReader):
         must_be_live: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(bound, now)
-        self.source, self.engine, self.must_be_live = source, Engine(settings), must_be_live
+        self.source, self.settings, self.must_be_live = source, settings, must_be_live
+        self._engine = Cursors(lambda: opened(settings))
         self._sound: set[str] = set()
 
     def rows(self, parts: Sequence[Part], instant: int) -> tuple[Sequence[LiveRows], int]:
@@ -61,7 +61,7 @@ class LiveReader(FeatureReader):
             if part.view.kept not in self._sound:
                 self._must_be_live(part)
                 self._sound.add(part.view.kept)
-        found = LiveRows(self.source, self.bound.graph, self.bound.joins, self.engine)
+        found = LiveRows(self.source, self.bound.graph, self.bound.joins, self._engine, self.settings)
         return [found] * len(parts), instant
 
     def _must_be_live(self, part: Part) -> None:
@@ -75,32 +75,7 @@ class LiveReader(FeatureReader):
     def close(self) -> None:
         """Let go of the source's connections, and of the engine."""
         release(self.source)
-        self.engine.close()
-
-
-@dataclass
-class Engine:
-    """One engine for all reads of a process, which opening costs more than most reads."""
-
-    settings: Settings
-    _root: tuple[int, Any] | None = field(default=None, repr=False)
-    _left: list[Any] = field(default_factory=list, repr=False)
-    _turn: Any = field(default_factory=Lock, repr=False)
-
-    def over(self, rows: Rows) -> Relational:
-        """The engine over some rows, for one read: close its connection after that."""
-        with self._turn:
-            if self._root is None or self._root[0] != os.getpid():
-                self._left.append(self._root)  # what was forked off has none of its threads
-                self._root = os.getpid(), opened(self.settings)
-            return Relational(rows, self.settings, given=self._root[1].cursor())
-
-    def close(self) -> None:
-        """Let go of it."""
-        with self._turn:
-            if self._root is not None and self._root[0] == os.getpid():
-                self._root[1].close()
-                self._root = None
+        self._engine.close()
 
 
 @dataclass
@@ -110,7 +85,8 @@ class LiveRows:
     source: Source
     graph: Graph
     joins: Joins
-    engine: Engine
+    engine: Cursors
+    settings: Settings
     texts: Texts = field(default_factory=lambda: Texts({}))
 
     def newest(self, holding: Holding, keys: Keys, at: int) -> list[Row | None]:
@@ -140,11 +116,8 @@ class LiveRows:
     def _built(self, holding: Holding, keys: Keys, at: int) -> KeyRows:
         asked = _distinct(keys)
         rows = EntityRows(self._narrowed(holding, asked), self.joins, self.graph)
-        relational = self.engine.over(rows)
-        try:
-            return built(holding, relational, asked, at=at)
-        finally:
-            relational.connection.close()
+        with self.engine.one() as cursor:
+            return built(holding, Relational(rows, self.settings, given=cursor), asked, at=at)
 
     def _narrowed(self, holding: Holding, keys: pa.Array) -> SomeRows:
         rows = SomeRows(self.source, self.graph, self.joins)
