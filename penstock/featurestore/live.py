@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pyarrow as pa
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, SourceError
 from penstock.featurestore.derived import DerivedRows
 from penstock.lake.ingest import Intake
 from penstock.lake.source import RawTable, Source, unknown_table
@@ -70,8 +70,20 @@ class ProjectSource:
         intake = self.intakes[table]
         theirs = [intake.renames.get(name, name) for name in columns]
         asked = [keys.rename_columns([intake.renames.get(name, name) for name in keys.column_names]) for keys in any_of]
-        found = read_where(self._opened[str(intake.source)], intake.origin, theirs, asked)
+        found = self._answer(str(intake.source), lambda source: read_where(source, intake.origin, theirs, asked))
         return found.rename_columns(list(columns))
+
+    def _answer(self, url: str, question: Callable[[Source], pa.Table]) -> pa.Table:
+        """What a source answers; one that fails may have other columns or files by now, and is opened anew once."""
+        known = self._opened[url]
+        try:
+            return question(known)
+        except SourceError as error:
+            if error.code == "SOURCE_UNREACHABLE":
+                raise
+        self._opened[url] = open_source(url)
+        release(known)
+        return question(self._opened[url])
 
     def close(self) -> None:
         """Let go of the sources' connections, and of the engine that makes derived tables."""

@@ -16,7 +16,15 @@ from penstock.errors import SourceError
 from penstock.inference.facts import DeclaredLink
 from penstock.lake.connections import Connections
 from penstock.lake.frames import content_hashes
-from penstock.lake.source import RawColumn, RawTable, missing_package, printable, unknown_table, without_password
+from penstock.lake.source import (
+    RawColumn,
+    RawTable,
+    missing_package,
+    must_have,
+    printable,
+    unknown_table,
+    without_password,
+)
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted, staged
 from penstock.lake.where import AnyOf, Part, columns_in, only, parts_of, selected
 from penstock.schema import Dtype
@@ -84,6 +92,7 @@ class MysqlSource:
         if table not in self._declared:
             raise unknown_table(self.name, table, self.tables())
         own = {c["column"]: c for c in self._declared[table][1]}
+        must_have(self.name, table, own, columns)
         asked = parts_of(any_of, lambda name, keys: _part(own[name], keys))
         where = self._connections.ask(lambda connection: _conditions(connection, asked))
         return _read(self.url, table, [own[name] for name in columns], where, there=True)

@@ -16,7 +16,15 @@ from penstock.errors import SourceError
 from penstock.inference.facts import DeclaredLink
 from penstock.lake.connections import Connections
 from penstock.lake.frames import content_hashes
-from penstock.lake.source import RawColumn, RawTable, missing_package, printable, unknown_table, without_password
+from penstock.lake.source import (
+    RawColumn,
+    RawTable,
+    missing_package,
+    must_have,
+    printable,
+    unknown_table,
+    without_password,
+)
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted
 from penstock.lake.where import AnyOf, Part, columns_in, only, parts_of, selected
 from penstock.schema import Dtype
@@ -100,6 +108,7 @@ class PostgresSource:
         if table not in tables:
             raise unknown_table(self.name, table, tables)
         own = {c["column"]: c for c in described_ if c["name"] == table}
+        must_have(self.name, table, own, columns)
         asked = parts_of(any_of, lambda name, keys: _part(own[name], keys))
         chosen = [_shown(own[name]) for name in columns]
         text = selected(chosen, f"{quoted(schema)}.{quoted(table)}", _conditions(asked))

@@ -113,6 +113,15 @@ def unknown_table(source: str, name: str, tables: Iterable[str]) -> SourceError:
     return SourceError("SOURCE_UNKNOWN_TABLE", f"{source} has no table {name!r}", name=name, candidates=tables)
 
 
+def must_have(source: str, table: str, columns: Iterable[str], asked: Iterable[str]) -> None:
+    """Raise ``SourceError`` for a column that a table of a source does not have, or has no more."""
+    there = list(columns)
+    for name in asked:
+        if name not in there:
+            message = f"{table} of {source} has no column {name!r}"
+            raise SourceError("SOURCE_UNKNOWN_COLUMN", message, name=name, candidates=there)
+
+
 def file_state(*paths: Path) -> str:
     """A hash of names, sizes and times; a file that is not there counts as empty."""
     told = []

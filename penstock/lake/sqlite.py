@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from penstock.errors import SourceError
 from penstock.inference.facts import DeclaredLink
 from penstock.lake.connections import Connections
-from penstock.lake.source import RawColumn, RawTable, file_id, file_state, unknown_table
+from penstock.lake.source import RawColumn, RawTable, file_id, file_state, must_have, unknown_table
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted, staged
 from penstock.lake.where import AnyOf, Part, columns_in, parts_of, selected
 from penstock.schema import Dtype
@@ -101,7 +101,7 @@ class SqliteSource:
         if table not in self._tables:
             raise unknown_table(self.name, table, self._tables)
         before = self.fingerprint()
-        found = self._query(f"SELECT {', '.join(map(quoted, columns))} FROM {quoted(table)}")
+        found = self._query(selected(map(_column, columns), _place(table), ()))
         if self._stat() != before:
             raise SourceError(
                 "SOURCE_CHANGED", f"{self.path.name} changed while it was being read", hint="Connect again."
@@ -113,8 +113,9 @@ class SqliteSource:
         if table not in self._tables:
             raise unknown_table(self.name, table, self._tables)
         types = {c.name: c.type for c in self._tables[table].columns}
+        must_have(self.name, table, types, columns)
         asked = parts_of(any_of, lambda name, keys: _part(name, types[name], keys))
-        text = selected(map(quoted, columns), quoted(table), [_condition(n, one) for n, one in enumerate(asked, 1)])
+        text = selected(map(_column, columns), _place(table), [_condition(n, one) for n, one in enumerate(asked, 1)])
         parameters = list(map(_listed, asked))
         found = self._connections.ask(lambda link: _asked(link, text, parameters))
         return self._typed(table, columns, found)
@@ -143,10 +144,19 @@ def _asked(link: Any, text: str, parameters: Sequence[str]) -> pa.Table:
         return cursor.fetch_arrow_table()
 
 
+def _place(table: str) -> str:
+    return f"{quoted(table)} AS t"
+
+
+def _column(name: str) -> str:
+    """A column of the table that is read; a name alone would be a text where there is no such column any more."""
+    return f"t.{quoted(name)}"
+
+
 def _part(name: str, declared: str, keys: pa.Array) -> Part | None:
     """How a column is asked for keys; None where its declaration does not say that it compares them as they are."""
     fits = _WHOLE if pa.types.is_integer(keys.type) else _TEXT if pa.types.is_string(keys.type) else None
-    return Part(quoted(name), declared, keys) if fits and fits.search(declared) else None
+    return Part(_column(name), declared, keys) if fits and fits.search(declared) else None
 
 
 _WHOLE = re.compile(r"\b(tiny|small|medium|big|huge)?(int|integer)\d*\b|serial|numeric|decimal", re.IGNORECASE)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from penstock.errors import SourceError, is_interrupt
 from penstock.inference.facts import DeclaredLink
 from penstock.interrupts import busy
-from penstock.lake.source import RawColumn, RawTable, file_state, unknown_table
+from penstock.lake.source import RawColumn, RawTable, file_state, must_have, unknown_table
 from penstock.lake.upsert import STAGE, Incoming, Words, check_columns, created, deleted, inserted
 from penstock.lake.where import AnyOf, Part, columns_in, parts_of, selected
 from penstock.schema import Dtype
@@ -154,6 +154,7 @@ class DuckdbSource:
         if table not in self._tables:
             raise unknown_table(self.name, table, self._tables)
         types = {c.name: c.type for c in self._tables[table].columns}
+        must_have(self.name, table, types, columns)
         shown = [_seconds(name) if types.get(name) == "INTERVAL" else _quoted(name) for name in columns]
         asked = parts_of(any_of, lambda name, keys: _part(name, types[name], keys))
         text = selected(shown, self._places[table], _conditions(asked))

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.lake.source import Source
+from penstock.lake.source import Source, must_have
 
 AnyOf: TypeAlias = Sequence[pa.Table]
 """Tables of keys, their columns called as the rows': a row is meant that has what a row of one of them has. NULL is no
@@ -38,6 +38,9 @@ def read_where(source: Source, table: str, columns: Sequence[str], any_of: AnyOf
     """
     if isinstance(source, Selective):
         return source.read_where(table, columns, any_of)
+    there = source.tables().get(table)
+    if there is not None:
+        must_have(source.name, table, (column.name for column in there.columns), columns)
     found = source.read(table, columns)
     wanted = [_within(found, keys) for keys in any_of]
     return found if not wanted or None in wanted else found.filter(reduce(pc.or_kleene, wanted))

@@ -194,4 +194,4 @@ def decomposed(keys: pa.Array, dtypes: Mapping[str, Dtype]) -> pa.Table:
     return pa.table([text.cast(ARROW[dtype]) for text, dtype in zip(texts, dtypes.values(), strict=True)], list(dtypes))
 
 
-_PART, _ESCAPED = re.compile(r"((?:[^\\|]|\\.)*)\|", re.DOTALL), re.compile(r"\\(.)", re.DOTALL)
+_PART, _ESCAPED = re.compile(r"((?:[^\\|]++|\\.)*+)\|", re.DOTALL), re.compile(r"\\(.)", re.DOTALL)
