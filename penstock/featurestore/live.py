@@ -79,7 +79,7 @@ class ProjectSource:
         try:
             return question(known)
         except SourceError as error:
-            if error.code == "SOURCE_UNREACHABLE":
+            if error.code in ("SOURCE_UNREACHABLE", "SOURCE_BUSY"):
                 raise
         self._opened[url] = open_source(url)
         release(known)

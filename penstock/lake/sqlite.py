@@ -42,6 +42,9 @@ _UNIQUES = """
     ORDER BY m.name, i.name, c.seqno
 """
 _WHOLE_TABLE = 2**30
+_WAIT = 1000
+"""Milliseconds to wait for who is writing."""
+_HINT = "Write in shorter transactions, or let readers go on meanwhile: PRAGMA journal_mode = WAL."
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,16 @@ class SqliteSource:
         from adbc_driver_sqlite import dbapi
 
         try:
-            return dbapi.connect(f"file:{quote(str(self.path.absolute()))}?mode=ro", autocommit=True)
+            link = dbapi.connect(f"file:{quote(str(self.path.absolute()))}?mode=ro", autocommit=True)
+            with link.cursor() as cursor:
+                cursor.execute(f"PRAGMA busy_timeout = {_WAIT}")
+            return link
         except dbapi.Error as error:
             raise self._explained(error) from error
 
     def _explained(self, error: Exception) -> SourceError:
+        if "database is locked" in str(error):
+            return SourceError("SOURCE_BUSY", f"{self.path.name} is being written, and nobody can read it", hint=_HINT)
         return SourceError("SOURCE_UNREADABLE", f"{self.path.name} cannot be read: {error}")
 
     @cached_property
