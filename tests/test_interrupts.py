@@ -18,7 +18,7 @@ PROGRAM = """
 import os, signal, sys, threading
 from penstock.engine.relational import Relational
 from penstock.interrupts import _BUSY, heard
-from penstock.lake.sql import Sql
+from penstock.lake.sql import Sql, opened
 from penstock.settings import Settings
 
 ENDLESS = "SELECT count(*) AS n FROM range(9000000000000000) AS t(x) WHERE hash(x) = 1"
@@ -26,6 +26,7 @@ SETTINGS = Settings(memory=1 << 30, threads=2, cache=None)
 asked = {
     "engine": lambda: Relational(None, SETTINGS).query(ENDLESS),
     "sql": lambda: Sql({}, settings=SETTINGS).arrow(ENDLESS),
+    "kept": lambda: Sql({}, settings=SETTINGS, given=opened(SETTINGS).cursor()).arrow(ENDLESS),
     "batches": lambda: list(Sql({}, settings=SETTINGS).batches(ENDLESS)),
 }[sys.argv[1]]
 
@@ -45,7 +46,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("way", ["engine", "sql", "batches"])
+@pytest.mark.parametrize("way", ["engine", "sql", "kept", "batches"])
 def test_one_interrupt_ends_a_query_that_has_no_end(way: str) -> None:
     child = subprocess.run([sys.executable, "-c", PROGRAM, way], check=False, capture_output=True, timeout=120)
     assert child.returncode == 42, child.stderr.decode()

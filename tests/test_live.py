@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from penstock.errors import RequestError
+from penstock.errors import RequestError, SourceError
 from penstock.features.views.lineage import lineage
 from penstock.project import Project, open_project
 
@@ -37,6 +39,11 @@ entity = "customer"
 table = "paid"
 columns = ["amount", "label"]
 
+[features.taken]
+entity = "stock"
+table = "taken"
+columns = ["cost"]
+
 [features.shelf]
 entity = "stock"
 expressions = {{ left = "stock.left", place = "shops.place", sold = "COUNT(orders.*, -INF, 0, days)" }}
@@ -53,6 +60,12 @@ WHERE o.price > 0
 """
 DAILY = """-- time: day
 SELECT customer_id, CAST(paid.at AS DATE) AS day, sum(amount) AS amount FROM paid GROUP BY ALL
+"""
+TAKEN = """-- key: order_id
+-- time: at
+SELECT o.order_id, o.shop AS shop, o.item, o.at, o.price / o.pieces AS cost, l."left" AS was
+FROM orders AS o LEFT JOIN stock AS l ON l.item = o.item AND o.shop = l.shop
+WHERE o.pieces > 0
 """
 SCORED = """
 import penstock as ps
@@ -84,6 +97,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables" / "paid.sql").write_text(PAID)
     (tmp_path / "tables" / "daily.sql").write_text(DAILY)
+    (tmp_path / "tables" / "taken.sql").write_text(TAKEN)
     return tmp_path
 
 
@@ -94,7 +108,7 @@ def opened(folder: Path, store: str, more: str = "") -> Project:
 
 
 ASKED = {"customer_id": [1, 2, 3, 9, None], "item": [0, 0, -1, 5, 0], "shop": ["x|1", "y", "x|1", "x|1", None]}
-FEATURES = ["spending:*", "newest:*", "shelf:*"]
+FEATURES = ["spending:*", "newest:*", "shelf:*", "taken:*"]
 
 
 def test_live_answers_what_a_store_and_training_do(folder: Path) -> None:
@@ -107,12 +121,13 @@ def test_live_answers_what_a_store_and_training_do(folder: Path) -> None:
     assert found.statuses == kept.statuses
     spine = pa.table({**{name: pa.array(column) for name, column in ASKED.items()},
                       "cutoff": pa.array([dt.datetime(2030, 1, 1)] * 5, pa.timestamp("us"))})  # noqa: DTZ001  # fmt: skip
-    ever = ["spending:spent", "newest:*", "shelf:*"]
+    ever = ["spending:spent", "newest:*", "shelf:*", "taken:*"]
     past = project.features.historical(spine, ever)
-    assert {name: past[name].to_pylist() for name in ("spent", "amount", "label", "left", "place", "sold")} == {
+    assert {name: past[name].to_pylist() for name in ("spent", "amount", "label", "left", "place", "sold", "cost")} == {
         name: column for name, column in kept.to_dict().items() if name != "days"
     }
     assert found.to_dict()["spent"] == [2.0 * 1 + 4 * 3, 3 * 2 + 5 * 4.0, None, None, None]
+    assert found.to_dict()["cost"] == [3 / 4, 4 / 5, None, None, None]
     assert found.to_dict()["place"] == ["Oslo", "Rome", "Oslo", None, None]
     with closing(sqlite3.connect(folder / "shop.sqlite")) as shop, shop:
         shop.execute("INSERT INTO orders VALUES (90, 3, '2026-01-05 00:00:00', 2.5, 2, 'y', 0)")
@@ -149,3 +164,74 @@ def test_columns_of_the_own_row_come_from_its_table_alone(folder: Path) -> None:
     assert not any(run.failure for run in project.run())
     (told,) = lineage(project.features.bound, "shelf", "left")
     assert told.tables == ("stock",)
+
+
+def changed(folder: Path, text: str) -> None:
+    """Change the database."""
+    with closing(sqlite3.connect(folder / "shop.sqlite")) as shop, shop:
+        shop.executescript(text)
+
+
+def test_a_source_that_changed_its_columns_is_asked_as_it_is_now(folder: Path) -> None:
+    assert not any(run.failure for run in opened(folder, "kept").run())
+    live = opened(folder, "live").online
+    before = live.read(FEATURES, ASKED).to_dict()
+    changed(
+        folder,
+        """
+        ALTER TABLE orders RENAME TO old;
+        CREATE TABLE orders (order_id TEXT, at TEXT, shop TEXT, item TEXT, customer_id TEXT, price TEXT, pieces REAL);
+        INSERT INTO orders SELECT order_id, at, shop, item, customer_id, price, pieces FROM old;
+        DROP TABLE old;
+    """,
+    )
+    assert live.read(FEATURES, ASKED).to_dict() == before, "other types, and the same values"
+    changed(folder, "ALTER TABLE orders RENAME COLUMN price TO cost")
+    with pytest.raises(SourceError, match=r"SOURCE_UNKNOWN_COLUMN: orders of .* has no column 'price'"):
+        live.read(FEATURES, ASKED)
+    changed(folder, "ALTER TABLE orders RENAME COLUMN cost TO price")
+    assert live.read(FEATURES, ASKED).to_dict() == before
+    (folder / "shop.sqlite").rename(folder / "away")
+    with pytest.raises(SourceError, match=r"SOURCE_ABSENT: there is no .*shop\.sqlite"):
+        live.read(FEATURES, ASKED)
+    (folder / "away").rename(folder / "shop.sqlite")
+    assert live.read(FEATURES, ASKED).to_dict() == before
+    live.close()
+
+
+def test_files_are_read_as_they_are_now(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    told = '[sources.s]\nurl = "data"\n[tables.orders]\nkey = "id"\n[entities.pair]\nkey = ["shop", "item"]\n'
+    view = '[features.newest]\nentity = "pair"\ntable = "orders"\ncolumns = ["price"]\n[online]\nstore = "live"\n'
+    (tmp_path / "penstock.toml").write_text(told + view)
+    (tmp_path / "data" / "orders.csv").write_text("id,shop,item,price\n1,7,a,2.5\n2,7,b,3.5\n")
+    assert not any(run.failure for run in open_project(tmp_path).run())
+    live = open_project(tmp_path).online
+    pairs = {"shop": [7, 7, 8], "item": ["a", "c", "a"]}
+    assert live.read("newest:price", pairs).values == [[2.5, None, None]]
+    (tmp_path / "data" / "orders.csv").write_text("id,shop,item,price\n1,7,a,4.5\n30,7,c,5.5\n")
+    assert live.read("newest:price", pairs).values == [[4.5, 5.5, None]]
+    live.close()
+
+
+WRITER = """
+import sqlite3, sys
+file = sqlite3.connect(sys.argv[1], isolation_level=None)
+file.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_file_that_is_being_written_is_waited_for_a_while(folder: Path) -> None:
+    assert not any(run.failure for run in opened(folder, "kept").run())
+    live = opened(folder, "live").online
+    asked = [sys.executable, "-c", WRITER, str(folder / "shop.sqlite")]
+    with subprocess.Popen(asked, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"held\n"
+        with pytest.raises(SourceError, match=r"SOURCE_BUSY: shop\.sqlite is being written"):
+            live.read("newest:label", {"customer_id": [1]})
+        writer.communicate()
+    assert live.read("newest:label", {"customer_id": [1]}).values == [["Oslo"]]
+    live.close()

@@ -35,7 +35,11 @@ _KNOWN: Mapping[str, tuple[int, str]] = {
     "TAIL_BUSY": (503, "FeastError"),
     "ONLINE_NOT_SYNCED": (503, "FeastError"),
     "ONLINE_OTHER_VERSION": (503, "FeastError"),
-}
+    **{f"SOURCE_{why}": (503, "FeastError") for why in (
+        "ABSENT", "BUSY", "CHANGED", "EMPTY", "UNKNOWN_COLUMN", "UNKNOWN_TABLE", "UNREACHABLE", "UNREADABLE",
+        "VALUES_MISFIT",
+    )},
+}  # fmt: skip
 """Codes for which Feast has an exception of its own, or whose status is not that of their class."""
 _SEARCHES = ("/search", "/retrieve-online-documents")
 _MOST = 4_000

@@ -15,9 +15,10 @@ from tests import strategies as make
 
 N, F, S, T, B = Dtype.INT, Dtype.FLOAT, Dtype.STRING, Dtype.TIMESTAMP, Dtype.BOOL
 WORDS = st.sampled_from(["a", "a|1", "", "\\", "é", "e\u0301"])
+ZONES = st.sampled_from([0.0, -0.0, 0.1 + 0.2, 1e300])
 PARTS: Mapping[str, st.SearchStrategy[Any]] = {
     "market": WORDS, "day": st.sampled_from([0, 1, -2, 10]), "country": WORDS, "number": st.sampled_from([0, 1, 10]),
-    "zone": st.sampled_from([0.0, -0.0, 0.1 + 0.2, 1e300]), "north": st.booleans(), "user_id": st.integers(0, 2), "visit_id": st.integers(0, 99),
+    "zone": ZONES, "north": st.booleans(), "user_id": st.integers(0, 2), "visit_id": st.integers(0, 99),
 }  # fmt: skip
 PARTS = {**PARTS, "shop_country": PARTS["country"], "shop_number": PARTS["number"],
          "next_market": PARTS["market"], "next_day": PARTS["day"]}  # fmt: skip

@@ -45,6 +45,9 @@ TEXTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "left": ("SELECT o.who, sum(i.cost) AS c FROM orders o LEFT JOIN items i ON o.item = i.item GROUP BY o.who", "who",
              ("orders", "items")),
+    "paired": ("SELECT o.id, o.who, i.cost FROM orders o JOIN items i ON o.item = i.item AND i.maker = o.who", "who",
+               ("orders", "items")),
+    "grouped_by_two": ("SELECT item AS thing, who, count(*) AS c FROM orders GROUP BY who, item", "thing", ("orders",)),
     "nested": ("SELECT p.who, p.price, i.cost FROM plain AS p JOIN items AS i ON i.item = p.item", "who",
                ("orders", "items")),
     "crossed": ("SELECT o.who, m.land FROM orders o, makers m WHERE m.maker = o.n", "who", ("orders",)),
@@ -117,9 +120,22 @@ def made(derivations: Mapping[str, Derivation], rows: Mapping[str, list[dict[str
     return DerivedRows(source, derivations, schemas, declared(describe(source.frames)), SETTINGS), source
 
 
-def lines(table: pa.Table, column: str, keys: pa.Array) -> list[str]:
+def lines(table: pa.Table, keys: pa.Table) -> list[str]:
     """The rows that have one of the keys, in no order."""
-    return sorted(repr(row) for row in table.to_pylist() if row[column] in keys.to_pylist())
+    asked = {tuple(key.values()) for key in keys.to_pylist()}
+    return sorted(repr(row) for row in table.to_pylist() if tuple(row[name] for name in keys.column_names) in asked)
+
+
+@st.composite
+def keys_of(draw: st.DrawFn, schema: pa.Schema, column: str) -> pa.Table:
+    """Keys of a column of whole numbers or texts, and perhaps of others beside."""
+    values = {pa.int64(): st.integers(0, 3), pa.string(): VALUES["item"]}
+    others = [name for name in schema.names if name != column and schema.field(name).type in values]
+    names = [column, *draw(st.lists(st.sampled_from(others), unique=True, max_size=2) if others else st.just([]))]
+    kinds = [schema.field(name).type for name in names]
+    rows = draw(st.sets(st.tuples(*(values[kind] for kind in kinds)), min_size=1, max_size=8))
+    told = zip(zip(*rows, strict=True), kinds, strict=True)
+    return pa.table([pa.array(list(column), kind) for column, kind in told], names)
 
 
 @given(st.fixed_dictionaries(ROWS), st.sampled_from([*TEXTS, *WHOLE]), st.data())
@@ -127,19 +143,17 @@ def test_some_rows_are_those_of_the_whole(
     derivations: dict[str, Derivation], rows: dict[str, list[dict[str, Any]]], name: str, data: st.DataObject
 ) -> None:
     derived, source = made(derivations, rows)
-    column = ({**TEXTS, **WHOLE})[name][1]
-    kind = derivations[name].schema.field(column).type
-    kind = kind if kind in (pa.int64(), pa.string()) else pa.int64()
-    keys = pa.array(data.draw(st.sets(VALUES["item" if kind == pa.string() else "who"], min_size=1)), kind)
     columns = derivations[name].schema.names
-    found = derived.read_where(name, columns, [pa.table({column: keys})])
+    keys = data.draw(keys_of(derivations[name].schema, ({**TEXTS, **WHOLE})[name][1]))
+    found = derived.read_where(name, columns, [keys])
     read = source.whole
     tables = {one: source.frames.read(one, list(KINDS[one])) for one in KINDS}
     with Sql(tables, settings=SETTINGS) as sql:
         tables["plain"] = sql.arrow(derivations["plain"].body)
     with Sql(tables, settings=SETTINGS) as sql:
         whole = sql.arrow(f"SELECT * FROM ({derivations[name].body})")
-    assert lines(found, column, keys) == lines(whole, column, keys)
+    assert lines(found, keys) == lines(whole, keys)
+    derived.close()
     if name in TEXTS:
         assert not read & set(TEXTS[name][2]), "only what is asked for is read"
 
