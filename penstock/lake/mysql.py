@@ -229,7 +229,7 @@ def _part(column: Mapping[str, Any], keys: pa.Array) -> Part | None:
     if pa.types.is_integer(keys.type):
         return Part(name, "number", keys) if whole else None
     if pa.types.is_timestamp(keys.type):
-        told = pc.and_(pc.greater_equal(pc.year(keys), 1000), pc.less_equal(pc.year(keys), 9999))
+        told = pc.and_(pc.greater_equal(pc.year(keys), 0), pc.less_equal(pc.year(keys), 9999))
         return Part(name, "text", only(keys, told).cast(pa.string())) if base in ("date", "datetime") else None
     if whole or base == "uuid":
         return Part(name, "number" if whole else "text", only(keys, pc.match_substring_regex(keys, _WRITTEN[whole])))

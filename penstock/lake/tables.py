@@ -158,7 +158,7 @@ class DuckdbSource:
         shown = [_seconds(name) if types.get(name) == "INTERVAL" else _quoted(name) for name in columns]
         asked = parts_of(any_of, lambda name, keys: _part(name, types[name], keys))
         text = selected(shown, self._places[table], _conditions(asked))
-        return self._query(text, [part.keys.to_pylist() for parts in asked for part in parts])
+        return self._query(text, [_list(part.keys) for parts in asked for part in parts])
 
     def place(self, table: str) -> str:
         """How SQL names a table."""
@@ -204,12 +204,20 @@ def _conditions(asked: Sequence[Sequence[Part]]) -> list[str]:
     """A condition for each table of keys, whose parts are the next parameters: a list for each."""
     numbers, found = count(1), []
     for parts in asked:
-        values = [f"TRY_CAST(unnest(${next(numbers)}::{_SENT[str(part.keys.type)]}) AS {part.type})" for part in parts]
+        sent = (_SENT[str(part.keys.type)].format(next(numbers)) for part in parts)
+        values = (f"TRY_CAST({keys} AS {part.type})" for keys, part in zip(sent, parts, strict=True))
         found.append(f"{columns_in(parts)} IN (SELECT {', '.join(values)})")
     return found
 
 
-_SENT = {"int64": "BIGINT[]", "string": "VARCHAR[]", "timestamp[us]": "TIMESTAMP[]"}
+def _list(keys: pa.Array) -> list[object]:
+    """Keys as a parameter; instants in microseconds, since some are none that Python knows."""
+    told: list[object] = (keys.cast(pa.int64()) if pa.types.is_timestamp(keys.type) else keys).to_pylist()
+    return told
+
+
+_SENT = {"int64": "unnest(${}::BIGINT[])", "string": "unnest(${}::VARCHAR[])",
+         "timestamp[us]": "make_timestamp(unnest(${}::BIGINT[]))"}  # fmt: skip
 
 
 @contextmanager

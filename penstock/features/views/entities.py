@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
@@ -186,12 +187,18 @@ def composed(columns: Sequence[pa.ChunkedArray | pa.Array]) -> pa.ChunkedArray |
 def decomposed(keys: pa.Array, dtypes: Mapping[str, Dtype]) -> pa.Table:
     r"""The columns that composed keys stand for, by the names and dtypes that they have.
 
+    One of which some text cannot be read again (an instant after the year 9999) is left out.
+
     >>> decomposed(pa.array([r"a\|b|1", "|-2"]), {"place": Dtype.STRING, "number": Dtype.INT}).to_pydict()
     {'place': ['a|b', ''], 'number': [1, -2]}
     """
     rows = [[_ESCAPED.sub(r"\1", part) for part in _PART.findall(f"{key}|")] for key in keys.to_pylist()]
-    texts = [pa.array([row[place] for row in rows], pa.string()) for place in range(len(dtypes))]
-    return pa.table([text.cast(ARROW[dtype]) for text, dtype in zip(texts, dtypes.values(), strict=True)], list(dtypes))
+    found = {}
+    for place, (name, dtype) in enumerate(dtypes.items()):
+        texts = pa.array([row[place] for row in rows], pa.string())
+        with suppress(pa.ArrowInvalid):
+            found[name] = texts.cast(ARROW[dtype])
+    return pa.table(found)
 
 
 _PART, _ESCAPED = re.compile(r"((?:[^\\|]++|\\.)*+)\|", re.DOTALL), re.compile(r"\\(.)", re.DOTALL)
