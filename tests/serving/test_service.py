@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from penstock.errors import FailedError, RequestError, StoreError
+from penstock.errors import FailedError, RequestError, SourceError, StoreError
 from penstock.online.reading import STALE
 from penstock.serving.app import ServingApp
 from penstock.serving.faults import detail
@@ -209,3 +209,8 @@ def test_who_asks_for_what_is_broken_did_nothing_wrong(folder: Path) -> None:
             check_names(service.bound, *asked)
         assert detail(caught.value)[0] == 503
     service.close()
+
+
+@pytest.mark.parametrize("code", ["SOURCE_BUSY", "SOURCE_UNREACHABLE", "SOURCE_UNKNOWN_COLUMN", "SOURCE_VALUES_MISFIT"])
+def test_who_asks_for_what_a_source_cannot_give_did_nothing_wrong(code: str) -> None:
+    assert detail(SourceError(code, "the database is away"))[0] == 503
