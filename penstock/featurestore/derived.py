@@ -98,13 +98,10 @@ class DerivedRows:
 
     def _met(self, followed: Followed, rows: pa.Table) -> pa.Table:
         """The keys of a joined table that rows say, by those of its columns that a source can be asked by."""
-        said = {}
+        said, schema = {}, self._schema(followed.table)
         for column, says in followed.equal:
-            own, values = (
-                _own_name(self._schema(followed.table).names, column),
-                rows[_own_name(rows.column_names, says)],
-            )
-            if values.type in _ASKED and self._schema(followed.table).field(own).type == values.type:
+            own, values = _own_name(schema.names, column), rows[_own_name(rows.column_names, says)]
+            if values.type in _ASKED and schema.field(own).type == values.type:
                 said[own] = values
         return distinct(pa.table(said)) if said else pa.table(said)
 
