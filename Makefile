@@ -1,4 +1,6 @@
-# Needs Python 3.11 or newer and make; everything else is installed into .venv.
+# Needs Python 3.11 to 3.14 and make; everything else is installed into .venv.
+#
+# PYTHON=python3.13 chooses the interpreter of a new environment, VENV=folder another place for it.
 
 VENV := .venv
 BIN := $(VENV)/bin

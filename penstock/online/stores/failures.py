@@ -9,11 +9,19 @@ from penstock.errors import StoreError
 _CERTIFICATE = re.compile(
     r"certificate.verify.failed|root certificate|does not match host ?name|hostname mismatch", re.I
 )
+_FORM = re.compile(r"key usage|key identifier|critical|name empty|path length", re.I)
 _PASSWORD = re.compile(
     r"authentication failed|username-password|authentication required|no password supplied|role \S+ does not exist",
     re.I,
 )
 _TLS = re.compile(r"wrong.version.number|record layer failure|does not support SSL|SSL off|no encryption", re.I)
+
+_UNKNOWN = "Say whose certificates to trust: ?ssl_ca_certs=FILE (Redis), ?sslrootcert=FILE (PostgreSQL)."
+# Python 3.13 began to refuse certificates that older ones took.
+_LAX = (
+    "From Python 3.13 on certificates must be as RFC 5280 has them: make them anew, with key usage and key "
+    "identifiers. Until then ?ssl_exclude_verify_flags=VERIFY_X509_STRICT (Redis) takes them as they are."
+)
 
 
 def lost(where: str, reason: str) -> StoreError:
@@ -23,7 +31,7 @@ def lost(where: str, reason: str) -> StoreError:
     'STORE_UNTRUSTED'
     """
     if _CERTIFICATE.search(reason):
-        hint = "Say whose certificates to trust: ?ssl_ca_certs=FILE (Redis), ?sslrootcert=FILE (PostgreSQL)."
+        hint = _LAX if _FORM.search(reason) else _UNKNOWN
         return StoreError("STORE_UNTRUSTED", f"the store {where} does not prove who it is: {reason}", hint=hint)
     if _PASSWORD.search(reason):
         hint = "Look at user and password in its URL."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
@@ -28,6 +29,7 @@ from tests.pipeline.shop import made
 from tests.redisserver import OwnRedis, await_port, free_port, own_redis
 
 PASSWORD = "s3cr@t/word"
+LAX = "ssl_exclude_verify_flags=VERIFY_X509_STRICT"
 
 
 def openssl(*arguments: object) -> None:
@@ -37,49 +39,39 @@ def openssl(*arguments: object) -> None:
     subprocess.run([program, *map(str, arguments)], check=True, capture_output=True)
 
 
-def authority(folder: Path, name: str) -> Path:
-    """Somebody who signs certificates; the file that trusts him."""
-    key, made = folder / f"{name}.key", folder / f"{name}.pem"
-    openssl(
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        key,
-        "-out",
-        made,
-        "-days",
-        2,
-        "-subj",
-        f"/CN={name}",
-    )
-    return made
+def authority(folder: Path, name: str, *extension: str) -> None:
+    """Somebody who signs certificates, and one of his for this machine."""
+    own, key, asked, made = (folder / f"{name}{part}" for part in (".pem", "-key", "-asked", "-certificate"))
+    new_key = ["-newkey", "rsa:2048", "-nodes", "-keyout"]
+    openssl("req", "-x509", *new_key, f"{own}.key", "-out", own, "-days", 2, "-subj", f"/CN={name}", *extension)
+    openssl("req", *new_key, key, "-out", asked, "-subj", "/CN=store")
+    openssl("x509", "-req", "-in", asked, "-CA", own, "-CAkey", f"{own}.key", "-CAcreateserial", "-days", 2,
+            "-extfile", folder / "extensions", "-out", made)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two authorities, and a certificate of the first for this machine."""
+    """Three authorities, each with a certificate for this machine; one does not say what its key is for."""
     where = tmp_path_factory.mktemp("certificates")
-    authority(where, "ours")
-    authority(where, "theirs")
-    names = where / "names"
-    names.write_text("subjectAltName=IP:127.0.0.1")
-    openssl(
-        "req", "-newkey", "rsa:2048", "-nodes", "-keyout", where / "key", "-out", where / "asked", "-subj", "/CN=store"
-    )
-    openssl("x509", "-req", "-in", where / "asked", "-CA", where / "ours.pem", "-CAkey", where / "ours.key",
-            "-CAcreateserial", "-days", 2, "-extfile", names, "-out", where / "certificate")  # fmt: skip
+    (where / "extensions").write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
+    for name in ("ours", "theirs"):
+        authority(where, name, "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    authority(where, "lax")
     return where
+
+
+@contextmanager
+def secure_redis(folder: Path, name: str) -> Iterator[OwnRedis]:
+    """A server with that authority's certificate; it speaks TLS alone, and wants a password."""
+    files = ["--tls-cert-file", folder / f"{name}-certificate", "--tls-key-file", folder / f"{name}-key"]
+    trust = ["--tls-ca-cert-file", folder / f"{name}.pem", "--tls-auth-clients", "no", "--requirepass", PASSWORD]
+    with own_redis("--port", "0", *map(str, [*files, *trust]), port_option="--tls-port") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[OwnRedis]:
-    """A server that speaks TLS alone, and wants a password."""
-    files = ["--tls-cert-file", folder / "certificate", "--tls-key-file", folder / "key"]
-    trust = ["--tls-ca-cert-file", folder / "ours.pem", "--tls-auth-clients", "no", "--requirepass", PASSWORD]
-    with own_redis("--port", "0", *map(str, [*files, *trust]), port_option="--tls-port") as made:
+    with secure_redis(folder, "ours") as made:
         yield made
 
 
@@ -120,6 +112,21 @@ def test_a_server_that_is_not_trusted_is_said_to_be(server: OwnRedis, folder: Pa
         assert error.code == "STORE_UNTRUSTED"
         assert f"rediss://127.0.0.1:{server.port}/0 does not prove who it is" in str(error).replace("//@", "//")
         assert "ssl_ca_certs=FILE" in str(error)
+
+
+def test_a_certificate_that_newer_pythons_refuse_is_told_from_one_of_a_stranger(folder: Path) -> None:
+    """From Python 3.13 on an authority has to say what its key is for; there is a way to take one that does not."""
+    with secure_redis(folder, "lax") as server:
+        told = url(server, ssl_ca_certs=folder / "lax.pem")
+        if ssl.create_default_context().verify_flags & ssl.VERIFY_X509_STRICT:
+            error = refused(told)
+            assert error.code == "STORE_UNTRUSTED"
+            assert "with key usage and key identifiers" in str(error)
+            assert f"?{LAX}" in str(error)
+            told += f"&{LAX}"
+        store = open_store(told)
+        assert store.notes() == {}
+        store.close()
 
 
 def test_one_that_has_another_name_is_not_trusted(server: OwnRedis, folder: Path) -> None:
@@ -163,7 +170,7 @@ def own_postgres(folder: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as place:
         owner = "postgres" if os.getuid() == 0 else None  # it refuses to be anybody's who may do anything
         for name in ("certificate", "key"):
-            shutil.copy(folder / name, place)
+            shutil.copy(folder / f"ours-{name}", f"{place}/{name}")
         for path in (Path(place), *Path(place).iterdir()):
             path.chmod(0o700 if path.is_dir() else 0o600)
             if owner:
