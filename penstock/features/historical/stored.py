@@ -18,7 +18,7 @@ from penstock.expression import Compare, Constant, Expr, Logic
 from penstock.features.historical.keys import entities
 from penstock.features.views.bound import Bound, BoundEntity, BoundFeature, BoundView, Chosen
 from penstock.language import lower_features
-from penstock.plan import Aggregate, Attach, Latest, Stream, Sweep
+from penstock.plan import Age, Aggregate, Attach, Field, Latest, Stream, Sweep
 from penstock.schema import Dtype
 from penstock.window import Lookback, Unit, reach_of
 
@@ -174,7 +174,8 @@ def _seen(view: BoundView) -> Expr | None:
     steps = merge_sweeps(list(lower_features(plain, view.entity.table, view.entity.column).chain()))
     swept = [step for step in steps if isinstance(step, Sweep) and step.stream.anchor is None]
     streams = {step.stream: reach_of(one.window or EVERYTHING for one in step.aggregates) for step in swept}
-    if not view.entity.virtual and any(isinstance(step, Attach) for step in steps):
+    looked = [leaf for step in steps if isinstance(step, Attach) for leaf in step.leaves]
+    if not view.entity.virtual and any(isinstance(leaf, Field | Age) for leaf in looked):  # a calendar is nobody's row
         streams[Stream(view.entity.table)] = None
     counts = [_count(stream, reach) for stream, reach in streams.items()]
     return _any([Compare(">", count, Constant(0)) for count in counts])

@@ -89,6 +89,17 @@ def test_a_store_answers_what_training_reads(store: OnlineStore, question: Any, 
                 assert same(ours, trains), f"{expression} of {keys[place]} at {at}"
 
 
+@given(make.databases(), make.times())
+def test_a_calendar_says_of_nobody_that_they_are_there(store: OnlineStore, rows: make.MemoryRows, at: int) -> None:
+    asked = {"n": Aggregate("COUNT", ORDERS, None, Lookback(-3, 0)), "day": Calendar("WEEKDAY")}
+    bound = bound_to(rows.graph, asked)
+    fill(store, bound, rows, at)
+    keys = {"user_id": [0, 1, 2, 3, 7]}
+    read = OnlineReader(bound, store, lambda: at).read("v:*", keys).to_dict()
+    assert read == trained(bound, rows, keys, at, "v:*")
+    assert [day is None for day in read["day"]] == [not count for count in read["n"]]
+
+
 @given(questions())
 def test_asking_for_one_entity_or_feature_alone_gives_the_same(store: OnlineStore, question: Any) -> None:
     rows, asked, exists, first, second, keys = question
