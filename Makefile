@@ -7,20 +7,32 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 TESTS ?=
 WORKERS ?= auto
+# A little of every storey that needs no server: what another Python is tried with.
+FEW := $(addprefix tests/,language/test_document.py engine/test_oracle.py features/historical/test_oracle.py \
+	features/feast/test_reading.py lake/versioned/test_laws.py online/answering/test_cases.py \
+	serving/test_running.py::test_a_signal_ends_it_cleanly \
+	test_cli.py::test_predict_prints_the_backtest_the_predictions_and_the_reasons)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format bench lock clean
+.DELETE_ON_ERROR:
+.PHONY: help env demo test test-on lint format bench lock clean
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-env: $(STAMP) ## Install the locked dependencies and penstock itself into .venv
+env: $(STAMP) ## Install the locked dependencies and penstock itself into .venv (PYTHON=python3.13 chooses)
+	@[ -z "$(PYTHON)" ] || [ "$$($(PYTHON) -V)" = "$$($(BIN)/python -V)" ] || { \
+		echo "$(VENV) has $$($(BIN)/python -V): make clean first, or say VENV=another-folder" >&2; exit 1; }
 
 demo: env ## Make a telecom database, predict who leaves it, and print the evidence
 	@$(BIN)/penstock demo
 
 test: env ## Run every test (TESTS="tests/test_x.py -k word" for some, WORKERS=0 for one process)
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+test-on: ## Run a few tests on another Python (PYTHON=python3.13), in an environment that is removed afterwards
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && PIP_NO_COMPILE=1 HYPOTHESIS_PROFILE=dev \
+		$(MAKE) --no-print-directory test VENV="$$folder/venv" WORKERS=0 TESTS="$(FEW)"
 
 lint: env ## Check style, formatting, types and the direction of imports
 	$(BIN)/ruff check .
@@ -56,10 +68,11 @@ $(STAMP): pyproject.toml requirements.lock | $(BIN)/python
 	@$(BIN)/python -c 'from penstock.engine.kernels import warm; warm()'
 	@touch $@
 
-# The newest Python that can make an environment; PYTHON=... chooses another.
+# The newest Python that can make an environment, or PYTHON and no other.
 $(BIN)/python:
-	@for python in $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python; do \
+	@for python in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3 python); do \
 		if $$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; \
 		then exec $$python -m venv --clear $(VENV); fi; \
 	done; \
-	echo "penstock needs Python 3.11 to 3.14 with venv (on Debian: apt-get install python3-venv)" >&2; exit 1
+	echo "penstock needs Python 3.11 to 3.14 with venv (on Debian: apt-get install python3-venv);" \
+		"$(if $(PYTHON),$(PYTHON) is none,none is on PATH)" >&2; exit 1

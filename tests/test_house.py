@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,6 +119,45 @@ def test_the_repository_names_no_machine_and_no_registry():
             continue  # not a text
         found += [f"{relative(path)}: {match[0]}" for match in PLACES.finditer(text)]
     assert found == []
+
+
+def test_every_file_promises_the_same_pythons():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    classifiers = " ".join(project["project"]["classifiers"])
+    minors = [int(minor) for minor in re.findall(r"Python :: 3\.(\d+)", classifiers)]
+    first, last = minors[0], minors[-1]
+    assert minors == list(range(first, last + 1))
+    said = {
+        "pyproject.toml": [f'requires-python = ">=3.{first},<3.{last + 1}"', f'target-version = "py3{first}"'],
+        "Makefile": [
+            f"(3, {first}) <= sys.version_info < (3, {last + 1})",
+            " ".join(f"python3.{minor}" for minor in reversed(minors)),
+            f"--python-version 3.{first} ",
+        ],
+        **dict.fromkeys(["README.md", "docs/decisions/001-one-lock-for-every-python.md"], [f"3.{first} to 3.{last} "]),
+    }
+    absent = [f"{name}: {text}" for name, texts in said.items() for text in texts
+              if text not in (ROOT / name).read_text("utf-8")]  # fmt: skip
+    assert absent == []
+
+
+@pytest.mark.parametrize("python", ["python-that-is-not-here", "half-a-python"])
+def test_an_environment_is_of_the_python_that_was_asked_for_or_not_at_all(tmp_path: Path, python: str):
+    """No other Python is taken in its place, and one that breaks down while it makes an environment leaves none."""
+    if shutil.which("make") is None:
+        pytest.skip("there is no make")
+    half = tmp_path / "half-a-python"
+    half.write_text("#!/bin/sh\n[ $1 = -c ] || { mkdir -p $4/bin; touch $4/bin/python; echo $0 breaks >&2; exit 1; }\n")
+    half.chmod(0o755)
+    made = tmp_path / "venv"
+    done = subprocess.run(
+        ["make", "env", f"PYTHON={python}", f"VENV={made}"],
+        cwd=ROOT, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert not (made / "bin" / "python").exists()
+    assert python in done.stderr
 
 
 def test_every_command_is_in_the_documentation():
