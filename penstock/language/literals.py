@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import math
 import re
@@ -90,10 +91,11 @@ def date(written: str) -> dt.date:
         raise BadLiteralError(f"{written[:24]} is no date", hint)
     if year < 1000:
         raise BadLiteralError(f"{written} is no date", hint)
-    try:
-        return dt.date(year, month, day)
-    except ValueError as error:
-        raise BadLiteralError(f"{written} is no date: {error}", hint) from None
+    days = calendar.monthrange(year, month)[1] if month in range(1, 13) else 31
+    wrong = _outside(month=(month, range(1, 13)), day=(day, range(1, days + 1)))
+    if wrong:
+        raise BadLiteralError(f"{written} is no date{wrong}", hint)
+    return dt.date(year, month, day)
 
 
 def moment(day: str, time: str) -> dt.datetime:
@@ -102,13 +104,22 @@ def moment(day: str, time: str) -> dt.datetime:
     >>> moment("2024-01-31", "7:05:00")
     datetime.datetime(2024, 1, 31, 7, 5)
     """
+    whole_day = date(day)
     hour, minute, second = (int(part[:4]) for part in time.split(":"))
-    try:
-        return dt.datetime.combine(date(day), dt.time(hour, minute, second))
-    except ValueError as error:
-        if isinstance(error, BadLiteralError):
-            raise
-        raise BadLiteralError(f"{time} is no time of day: {error}", "Write it as hours:minutes:seconds.") from None
+    wrong = _outside(hour=(hour, range(24)), minute=(minute, range(60)), second=(second, range(60)))
+    if wrong:
+        raise BadLiteralError(f"{time} is no time of day{wrong}", "Write it as hours:minutes:seconds.")
+    return dt.datetime.combine(whole_day, dt.time(hour, minute, second))
+
+
+def _outside(**parts: tuple[int, range]) -> str:
+    """The first part that is outside its range, in words of our own: Python's differ from version to version.
+
+    >>> _outside(hour=(7, range(24)), minute=(60, range(60)))
+    ': minute must be in 0..59'
+    """
+    wrong = (f": {name} must be in {most[0]}..{most[-1]}" for name, (value, most) in parts.items() if value not in most)
+    return next(wrong, "")
 
 
 def like(operand: Expr, value: Constant, negated: bool, span: Span) -> Match:

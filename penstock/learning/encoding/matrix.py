@@ -243,7 +243,7 @@ def _categories(
         code = Category(name, tuple(common[:MOST_CATEGORIES]))
         yield code, code.encode(column)
     if common and len(values) > MOST_CATEGORIES:
-        shares = np.round(counts / max(1, counts.sum()), 9)
+        shares = np.round(counts / max(1, int(counts.sum())), 9)
         frequency = Frequency(name, tuple(common), tuple(shares[frequent].tolist()))
         yield frequency, frequency.encode(column)
     shared = [value for value, owned in zip(values, (counts > 1) & (entities > 1), strict=True) if owned]

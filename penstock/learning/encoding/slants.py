@@ -76,7 +76,8 @@ class _Work:
         often = np.bincount(self.place[held], minlength=texts).astype(float)
         sums = np.bincount(self.place[held], weights=whole, minlength=texts) / _UNIT
         mean = sums.sum() / max(1.0, often.sum())
-        spread = max(_TINY, float(np.sqrt(max(0.0, float((whole**2).sum()) / _UNIT**2 / max(1, held.sum()) - mean**2))))
+        rows = max(1, int(held.sum()))
+        spread = max(_TINY, float(np.sqrt(max(0.0, float((whole**2).sum()) / _UNIT**2 / rows - mean**2))))
         return _solved(self.matrix, often, self.matrix.T @ ((sums - often * mean) / spread))
 
 
