@@ -160,14 +160,14 @@ class Journal:
 
     def runs(self, limit: int = 50, stage: str | None = None, name: str | None = None) -> tuple[Run, ...]:
         """The newest runs, newest first; one whose process is gone is told as killed, though nobody noted it yet."""
-        wanted = "WHERE (?1 IS NULL OR stage = ?1) AND (?2 IS NULL OR name = ?2) ORDER BY number DESC LIMIT ?3"
-        return self._found(wanted, (stage, name, limit))
+        chosen = "(:stage IS NULL OR stage = :stage) AND (:name IS NULL OR name = :name)"
+        return self._found(f"WHERE {chosen} ORDER BY number DESC LIMIT :limit", stage=stage, name=name, limit=limit)
 
     def of_batch(self, batch: str) -> tuple[Run, ...]:
         """The runs of one walk, in its order."""
-        return self._found("WHERE batch = ?1 ORDER BY number", (batch,))
+        return self._found("WHERE batch = :batch ORDER BY number", batch=batch)
 
-    def _found(self, wanted: str, given: tuple[object, ...]) -> tuple[Run, ...]:
+    def _found(self, wanted: str, **given: object) -> tuple[Run, ...]:
         with self._read() as connection:
             if connection is None:
                 return ()
@@ -176,7 +176,7 @@ class Journal:
     def newest(self) -> dict[tuple[str, str], Run]:
         """The newest run of each stage that ended well, by kind and name."""
         ended = "(SELECT max(number) FROM runs WHERE state IN ('done', 'unchanged') GROUP BY stage, name)"
-        return {(run.stage, run.name): run for run in self._found(f"WHERE number IN {ended}", ())}
+        return {(run.stage, run.name): run for run in self._found(f"WHERE number IN {ended}")}
 
 
 def _writable(file: Path) -> bool:

@@ -67,8 +67,9 @@ def test_a_project_is_served(project: Project) -> None:
         spine = pa.table({"customer_id": ids, "event_timestamp": pa.array([ours.at] * 3, pa.timestamp("us"))})
         past = exchanged(door, {"api": "get_historical_features", "feature_refs": refs}, spine)
         assert [past[name].to_pylist() for name in ("orders_ever", "spend")] == ours.values
-        with pytest.raises(urllib.error.HTTPError, match="404"):
+        with pytest.raises(urllib.error.HTTPError, match="404") as caught:
             posted(f"{http}/get-online-features", {"features": ["gone:n"], "entities": {"customer_id": ids}})
+        caught.value.close()
         assert posted(f"{http}/materialize-incremental", {"end_ts": "2030-01-01T00:00:00"}) is None
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0

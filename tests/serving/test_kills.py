@@ -71,7 +71,8 @@ def push_forever(url: str, customer: int, first: int, acknowledged: dict[int, in
         try:
             posted(f"{url}/push", {"push_source_name": "plans", "df": row, "to": WAYS[customer]})
         except urllib.error.HTTPError as error:
-            assert error.code == 503, error.read()
+            with error:
+                assert error.code == 503, error.read()
         except (OSError, HTTPException):
             return
         else:

@@ -217,5 +217,7 @@ def test_a_served_project_answers_on_while_its_store_says_nothing(tmp_path: Path
             waiting.join()
             assert posted(f"{url}/get-online-features", ask) == usual
         file.write_text(file.read_text().replace("timeout = 60", "timeout = 0.2"))
-        with server.paused(), served(folder) as (_, url), pytest.raises(urllib.error.HTTPError, match="503"):
-            posted(f"{url}/get-online-features", ask)
+        with server.paused(), served(folder) as (_, url):
+            with pytest.raises(urllib.error.HTTPError, match="503") as caught:
+                posted(f"{url}/get-online-features", ask)
+            caught.value.close()
