@@ -9,7 +9,7 @@ TESTS ?=
 WORKERS ?= auto
 # A little of every storey that needs no server: what another Python is tried with.
 FEW := $(addprefix tests/,test_mistakes.py engine/test_oracle.py features/historical/test_oracle.py \
-	pipeline/test_runner.py lake/versioned/test_laws.py online/answering/test_cases.py \
+	pipeline/test_runner.py lake/versioned/test_open_format.py online/answering/test_cases.py \
 	serving/test_running.py::test_a_signal_ends_it_cleanly \
 	test_cli.py::test_predict_prints_the_backtest_the_predictions_and_the_reasons)
 
