@@ -34,6 +34,7 @@ _PLAIN: dict[Dtype, set[type]] = {
     Dtype.INT: {int}, Dtype.FLOAT: {float}, Dtype.BOOL: {bool}, Dtype.STRING: {str},
 }  # fmt: skip
 """Values that need no conversion."""
+_NONE: set[type] = set()
 
 
 def coerced(values: Sequence[object], dtype: Dtype, name: str, *, code: str = "ENTITY_VALUE") -> list[Any]:
@@ -45,8 +46,7 @@ def coerced(values: Sequence[object], dtype: Dtype, name: str, *, code: str = "E
     [1, 2, None]
     """
     found = listed(values)
-    kinds = set(map(type, found))
-    if kinds <= _PLAIN.get(dtype, set()) and _fit(found, dtype):
+    if _PLAIN.get(dtype, _NONE).issuperset(map(type, found)) and _fit(found, dtype):
         return found
     convert = _CONVERTERS.get(dtype, _text)
     for place, value in enumerate(found):
@@ -197,11 +197,13 @@ def entity_keys(
     A column that is missing is NULL in all rows; where none of the key's is there, that is an error
     (``ENTITY_MISSING``), or with ``lenient`` NULL too.
     """
+    if not entity.composed and entity.keys[0] in columns:
+        return _part(columns, entity.keys[0], entity.dtypes[0])
     lenient = lenient or any(name in columns for name in entity.keys)
     parts = []
     for name, dtype in zip(entity.keys, entity.dtypes, strict=True):
         if name in columns:
-            parts.append(_finite(coerced(columns[name], dtype, name), dtype, name))
+            parts.append(_part(columns, name, dtype))
         elif lenient:
             parts.append([None] * rows)
         else:
@@ -210,8 +212,9 @@ def entity_keys(
     return composed_keys(parts, entity.dtypes) if entity.composed else parts[0]
 
 
-def _finite(values: list[Any], dtype: Dtype, name: str) -> list[Any]:
-    """Numbers as keys: no infinities and no NaN."""
+def _part(columns: Mapping[str, Sequence[object]], name: str, dtype: Dtype) -> list[Any]:
+    """A column of keys: of numbers no infinities and no NaN."""
+    values = coerced(columns[name], dtype, name)
     if dtype is Dtype.FLOAT:
         for place, value in enumerate(values):
             if value is not None and not math.isfinite(value):

@@ -24,6 +24,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TOP = 1 << 63
 _KINDS = {Dtype.INT: b"i", Dtype.FLOAT: b"f", Dtype.BOOL: b"b", Dtype.TIMESTAMP: b"t", Dtype.STRING: b"s"}
+_WORDS = (Dtype.INT, Dtype.TIMESTAMP)
 _DIGEST = b"h"
 _WIDTHS = {Dtype.INT: ">u8", Dtype.FLOAT: ">u8", Dtype.TIMESTAMP: ">u8", Dtype.BOOL: "u1"}
 
@@ -57,6 +58,8 @@ def packed_one(value: object, dtype: Dtype) -> bytes:
     '698000000000000001'
     """
     try:
+        if type(value) is int and dtype in _WORDS:
+            return _KINDS[dtype] + (value + _TOP).to_bytes(8, "big")
         return b"" if value is None else _short(_KINDS[dtype] + _body(value, dtype))
     except (KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
         message = f"a key of a column of {dtype} cannot be this {type(value).__name__}"
@@ -118,7 +121,7 @@ def _body(value: object, dtype: Dtype) -> bytes:
     if dtype is Dtype.TIMESTAMP and isinstance(value, datetime):
         zoned = value if value.tzinfo else value.replace(tzinfo=UTC)
         return struct.pack(">Q", (zoned - _EPOCH) // _MICROSECOND + _TOP)
-    if dtype in (Dtype.INT, Dtype.TIMESTAMP) and isinstance(value, int) and not isinstance(value, bool):
+    if dtype in _WORDS and isinstance(value, int) and not isinstance(value, bool):
         return struct.pack(">Q", value + _TOP)
     if dtype is Dtype.FLOAT and isinstance(value, int | float) and not isinstance(value, bool):
         return struct.pack(">Q", int(_ordered_floats(np.array([value], np.float64))[0]))

@@ -10,7 +10,7 @@ import datetime as dt
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import msgspec
@@ -43,12 +43,12 @@ def written(
     pieces: list[bytes] = []
     for column in keys.values():
         pieces += _OPEN, _ENCODE(column), _sure(len(column))
-    tallies = [0] * len(Status)
-    for run in _runs(online):
-        statuses, part = online.statuses[run.start], slice(run.start, run.stop)
-        rest = _rest(statuses, online.times[run.start])
-        pieces += _OPEN, (rest + _OPEN).join(_texts(online.values[part], dtypes[part])), rest
-        _count(tallies, statuses, len(run))
+    tallies = [0] * len(_STATUSES)
+    for first, last in _runs(online):
+        statuses = online.statuses[first]
+        rest = _rest(statuses, online.times[first])
+        pieces += _OPEN, _texts(online.values[first:last], dtypes[first:last], rest + _OPEN), rest
+        _count(tallies, statuses, last - first)
     pieces[0] = _FIRST_OPEN
     names = (*keys, *online.names)
     metadata = (_kept_metadata if len(names) <= _OFTEN else _made_metadata)(names, views)
@@ -64,29 +64,31 @@ def _made_metadata(names: tuple[str, ...], views: tuple[str, ...]) -> bytes:
 _kept_metadata = functools.lru_cache(128)(_made_metadata)
 
 
-def _runs(online: Online) -> list[range]:
-    """Features that follow one another and have the same statuses and times, as those of one view often do."""
+def _runs(online: Online) -> Sequence[tuple[int, int]]:
+    """From where to where features have the same statuses and times, as those of one view often do."""
     statuses, times, count = online.statuses, online.times, len(online.names)
     if count and statuses.count(statuses[0]) == count and times.count(times[0]) == count:
-        return [range(count)]
+        return ((0, count),)
     pairs = zip(pairwise(statuses), pairwise(times), strict=True)
     ends = [at for at, (its, when) in enumerate(pairs, 1) if its[0] != its[1] or when[0] != when[1]]
-    return [range(first, last) for first, last in pairwise([0, *ends, count])] if count else []
+    return list(pairwise([0, *ends, count])) if count else []
 
 
 def _count(tallies: list[int], statuses: Sequence[Status], columns: int) -> None:
     """Add up the statuses of columns that have the same."""
-    for status in statuses[:1] if _is_one(statuses) else set(statuses):
+    rest = len(statuses)
+    if rest:  # mostly all are the same
+        most = statuses.count(statuses[0])
+        tallies[statuses[0]] += most * columns
+        rest -= most
+    for status in set(statuses[1:]) - {statuses[0]} if rest else ():
         tallies[status] += statuses.count(status) * columns
-
-
-def _is_one(statuses: Sequence[Status]) -> bool:
-    """Whether all are the same, as they mostly are."""
-    return bool(statuses) and statuses.count(statuses[0]) == len(statuses)
 
 
 def _rest(statuses: Sequence[Status], times: Sequence[int | None]) -> bytes:
     """What follows the values of a column; what is the same for many columns is written once."""
+    if len(statuses) == 1:
+        return b',"statuses":[%b],"event_timestamps":[%b]}' % (_STATUSES[statuses[0]], _date(times[0] or 0))
     return b',"statuses":%b,"event_timestamps":%b}' % (_named(statuses), _dated(times))
 
 
@@ -103,8 +105,7 @@ _kept_sure = functools.lru_cache(128)(_made_sure)
 
 
 def _named(statuses: Sequence[Status]) -> bytes:
-    texts = [_STATUSES[statuses[0]]] * len(statuses) if _is_one(statuses) else [_STATUSES[one] for one in statuses]
-    return b"[%b]" % b",".join(texts)
+    return b"[%b]" % b",".join([_STATUSES[one] for one in statuses])
 
 
 # ---------------------------------------------------------------------------------------------------- values
@@ -114,17 +115,23 @@ _NUMBERS = frozenset((Dtype.INT, Dtype.FLOAT, Dtype.BOOL))
 _LOOKED_AT = frozenset((Dtype.TIMESTAMP, Dtype.LIST, Dtype.OTHER))
 
 
-def _texts(columns: Sequence[Sequence[Any]], dtypes: Sequence[Dtype]) -> list[bytes]:
-    """The values of columns. Numbers are written together: brackets, which are in none, part their columns again.
+def _texts(columns: Sequence[Sequence[Any]], dtypes: Sequence[Dtype], between: bytes) -> bytes:
+    """The values of columns, with something between. Numbers, in which are no commas and brackets, are written together.
 
-    >>> _texts([[1, 2], [0.5, None]], [Dtype.INT, Dtype.FLOAT]), _texts([["],["]], [Dtype.STRING])
-    ([b'[1,2]', b'[0.5,null]'], [b'["],["]'])
+    >>> _texts([[1, 2], [0.5, None]], [Dtype.INT, Dtype.FLOAT], b";"), _texts([[1], [2]], [Dtype.INT] * 2, b";")
+    (b'[1,2];[0.5,null]', b'[1];[2]')
+    >>> _texts([["],["]], [Dtype.STRING], b";")
+    b'["],["]'
     """
     if _NUMBERS.issuperset(dtypes):
-        text = _ENCODE(columns)
-        if text.find(_NULL) < 0:
-            return text[1:-1].replace(b"],[", b"]\n[").split(b"\n")
-    return list(map(_text, columns, dtypes))
+        if len(columns[0]) == 1:
+            text, comma = _ENCODE(list(chain.from_iterable(columns))), b","
+        else:
+            text, comma = _ENCODE(columns)[1:-1], b"],["
+        # what was no number when it was read has commas of its own: definitions may have changed meanwhile
+        if text.find(_NULL) < 0 and text.count(comma) == len(columns) - 1:
+            return text.replace(comma, b"]%b[" % between)
+    return between.join(map(_text, columns, dtypes))
 
 
 def _text(column: Sequence[Any], dtype: Dtype) -> bytes:
