@@ -68,14 +68,14 @@ class ProjectService:
     ) -> Online:
         """Features of entities now, or at an instant; a key column that is missing is NULL in every row."""
         asked = self.online
-        how = {"requested": requested, "at": at, "full_names": full_names, "lenient": True}
         try:
-            return asked.read(features, keys, **how)  # type: ignore[arg-type]
+            return asked.read(features, keys, requested=requested, at=at, full_names=full_names, lenient=True)
         except RequestError as error:
             unknown = error.code.startswith("FEATURE_") and self.look_again()
             if error.code != "ONLINE_OTHER_VERSION" and not unknown:
                 raise
-        return self._renewed(asked).read(features, keys, **how)  # type: ignore[arg-type]
+        renewed = self._renewed(asked)
+        return renewed.read(features, keys, requested=requested, at=at, full_names=full_names, lenient=True)
 
     def look_again(self) -> bool:
         """Read the definitions anew if the store holds others; whether it did.

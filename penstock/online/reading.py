@@ -105,7 +105,7 @@ class FeatureReader(ABC):
         compiled = self._compile(features, full_names)
         instant = self.now() if at is None else at
         held, kept = self.rows(compiled.parts, instant)
-        given: dict[str, Sequence[object]] = {**keys, **requested} if requested else dict(keys)
+        given: Keys = {**keys, **requested} if requested else keys
         rows = asked_rows(given)
         if not lenient and not keys.keys() <= compiled.columns:
             raise _unknown(keys, compiled)

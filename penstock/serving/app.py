@@ -12,7 +12,7 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from urllib.parse import parse_qs
 
@@ -22,6 +22,7 @@ from penstock.errors import PenstockError, RequestError
 from penstock.features.views.bound import Bound, BoundOnDemand, BoundView
 from penstock.lake.streams.asgi import AnswerError, Headers, Receive, Scope, Send, admit, body_of, headers_of
 from penstock.serving import bodies
+from penstock.serving.begins import Begins
 from penstock.serving.faults import Answer, failure, fault, refusal, unrouted
 from penstock.serving.limits import USUAL, Limits, at_most
 from penstock.serving.materializing import Materializing, check_window
@@ -50,6 +51,7 @@ class ServingApp:
     heads: dict[bytes, int] = field(default_factory=dict)
     """Heads of requests that were admitted, each with the length of the body that it announces."""
     _bound: Bound | None = None
+    _begins: Begins[Named] = field(default_factory=Begins)
     _names: dict[tuple[object, ...], Named] = field(default_factory=dict)
     _large: int = 0
 
@@ -109,11 +111,10 @@ class ServingApp:
                 admit(headers, self.token, _DOOR)
             if len(body) > self.limits.body or self._large or self.service.wait is not None:
                 return None
-            ask = bodies.read(body, bodies.Ask)
-            wanted = self._known(ask)
-            if wanted is None or self._counted(ask, wanted) > self.limits.at_once:
+            columns, wanted = self._asked(body)
+            if wanted is None or self._counted(columns, wanted) > self.limits.at_once:
                 return None
-            answer = self._answered(ask, wanted)
+            answer = self._answered(columns, wanted)
         except Exception as error:  # noqa: BLE001  # a worker outlives every request
             answer = _told(error, f"POST {path}")
         self.metrics.request(path, answer.status, perf_counter() - began)
@@ -138,33 +139,37 @@ class ServingApp:
     # ------------------------------------------------------------------------------------------------- reading
 
     async def _read(self, body: bytes, _query: str) -> Answer:
-        ask, wait = bodies.read(body, bodies.Ask), self.service.wait
-        wanted = self._known(ask)
+        (columns, wanted), wait = self._asked(body), self.service.wait
         if wanted is None:
             await self._readers.do(wait, self.service.look_again)
-            wanted = self._named(ask)
-        values = self._counted(ask, wanted)
+            wanted = self._named(bodies.read(body, bodies.Ask))
+        values = self._counted(columns, wanted)
         if wait is None and values <= self.limits.at_once and not self._large:
-            return self._answered(ask, wanted)
+            return self._answered(columns, wanted)
         self._large += 1
         try:
-            return await self._readers.do(self.limits.patience(wait, values), self._answered, ask, wanted)
+            return await self._readers.do(self.limits.patience(wait, values), self._answered, columns, wanted)
         finally:
             self._large -= 1
 
-    def _known(self, ask: bodies.Ask) -> Named | None:
-        """What is asked for; None where there is no such thing, as far as is known."""
+    def _asked(self, body: bytes) -> tuple[bodies.Columns, Named | None]:
+        """Whom a request is about, and what it wants; None where there is no such thing, as far as is known."""
+        if self.service.bound is self._bound and (known := self._begins.find(body)) is not None:
+            return known
+        ask = bodies.read(body, bodies.Ask)
         try:
-            return self._named(ask)
+            wanted = self._named(ask)
         except PenstockError:
-            return None
+            return ask.entities, None
+        self._begins.keep(body, wanted)
+        return ask.entities, wanted
 
     def _named(self, ask: bodies.Ask) -> Named:
         bound = self.service.bound
         chosen: tuple[object, ...] = tuple(ask.features or ()) if ask.feature_service is None else ()
         if bound is not self._bound:  # the definitions were read anew
-            self._bound, self._names = bound, {}
-        asked = (ask.feature_service, ask.full_feature_names, *chosen)
+            self._bound, self._begins, self._names = bound, Begins(), {}
+        asked = (ask.feature_service, ask.full_feature_names, ask.include_feature_view_version_metadata, *chosen)
         found = self._names.get(asked)
         if found is None:
             found = self._resolved(ask)
@@ -180,28 +185,26 @@ class ServingApp:
             raise RequestError("SERVE_FEATURES", "the request names neither features nor a feature_service")
         at_most(len(features), self.limits.features, "features")
         check_names(bound, ask.feature_service, features)
-        return named(bound, ask.feature_service or features, full=ask.full_feature_names)
+        wanted = named(bound, ask.feature_service or features, full=ask.full_feature_names)
+        return wanted if ask.include_feature_view_version_metadata else replace(wanted, views=())
 
-    def _counted(self, ask: bodies.Ask, wanted: Named) -> int:
+    def _counted(self, columns: bodies.Columns, wanted: Named) -> int:
         """How many values are asked for. Raises ``RequestError`` where that is too many."""
-        rows, features, limits = max(map(len, ask.entities.values()), default=0), len(wanted.features), self.limits
+        rows, features, limits = max(map(len, columns.values()), default=0), len(wanted.features), self.limits
         if features > limits.features or rows > limits.entities or rows * features > limits.values:
             at_most(features, limits.features, "features")
             at_most(rows, limits.entities, "entities")
             at_most(rows * features, limits.values, "values")
         return rows * features
 
-    def _answered(self, ask: bodies.Ask, wanted: Named) -> Answer:
+    def _answered(self, columns: bodies.Columns, wanted: Named) -> Answer:
         try:
-            keys, requested = wanted.given(ask.entities)
-            online = self.service.read(
-                wanted.features, keys, requested=requested or None, full_names=ask.full_feature_names
-            )
+            keys, requested = wanted.given(columns)
+            online = self.service.read(wanted.features, keys, requested=requested or None, full_names=wanted.full)
         except RecursionError:
             raise AnswerError(422, "SERVE_BODY", "the body is nested too deeply") from None
-        told = keys if keys is ask.entities else {name: c for name, c in ask.entities.items() if name in keys}
-        views = wanted.views if ask.include_feature_view_version_metadata else ()
-        text, tallies = written(online, told, wanted.dtypes, views)
+        told = keys if keys is columns else {name: column for name, column in columns.items() if name in keys}
+        text, tallies = written(online, told, wanted.dtypes, wanted.views)
         self.metrics.read(len(online.values[0]) if online.values else 0, tallies)
         return Answer(200, text)
 

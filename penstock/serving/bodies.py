@@ -11,12 +11,13 @@ from penstock.lake.streams.asgi import AnswerError
 from penstock.serving.service import Destination
 
 Body = TypeVar("Body", bound=msgspec.Struct)
+Columns = dict[str, list[Any]]
 
 
 class Ask(msgspec.Struct):
     """``/get-online-features``: a service or features, and columns that name entities or belong to the request."""
 
-    entities: dict[str, list[Any]]
+    entities: Columns
     features: list[str] | None = None
     feature_service: str | None = None
     full_feature_names: bool = False

@@ -22,7 +22,7 @@ class Named:
 
     ``dtypes`` are theirs, ``keys`` the columns of all their entities, ``entities`` those of each, ``requested`` the
     columns that on-demand features take from the request, ``instants`` those of either that hold instants, ``views``
-    the views, each once.
+    the views that the answer tells of, each once. ``full``: features are called ``view__feature``.
     """
 
     features: tuple[str, ...]
@@ -32,6 +32,7 @@ class Named:
     requested: tuple[str, ...]
     instants: tuple[str, ...]
     views: tuple[str, ...]
+    full: bool
 
     @cached_property
     def usual(self) -> frozenset[str] | None:
@@ -82,6 +83,7 @@ def named(bound: Bound, features: str | Sequence[str], *, full: bool) -> Named:
         tuple(requested),
         tuple(name for name, dtype in (keys | requested).items() if dtype is Dtype.TIMESTAMP),
         views,
+        full,
     )
 
 

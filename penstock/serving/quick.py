@@ -39,6 +39,8 @@ class QuickProtocol(HttpToolsProtocol):
     _whole = b""
     _head = 0
     _answered = 0.0
+    _usual: Sequence[tuple[bytes, bytes]] = ()
+    _lines = b""
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -161,9 +163,10 @@ class QuickProtocol(HttpToolsProtocol):
     def _is_free(self) -> bool:
         """Whether a request may be answered at once: none is under way, and there is room."""
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first
+        if self.flow.write_paused or not (cycle is None or cycle.response_complete):
+            return False
         limit = self.limit_concurrency
-        room = limit is None or (len(self.connections) < limit and len(self.tasks) < limit)
-        return room and (cycle is None or cycle.response_complete) and not self.flow.write_paused
+        return limit is None or (len(self.connections) < limit and len(self.tasks) < limit)
 
     def _may_be_quick(self) -> bool:
         plain = self.parser.get_method() == b"POST" and self.parser.get_http_version() == "1.1"
@@ -173,11 +176,21 @@ class QuickProtocol(HttpToolsProtocol):
     def _send(self, answer: Answer, *, stays: bool) -> None:
         if self.transport.is_closing():
             return
-        told: Sequence[tuple[bytes, bytes]] = (*self.server_state.default_headers, *answer.headers)
-        if not stays:
-            told = (*told, (b"connection", b"close"))
-        more = b"".join([b"%b: %b\r\n" % header for header in told])
-        parts = STATUS_LINE[answer.status], more, answer.kind, len(answer.body), answer.body
+        status, body, kind, headers = answer
+        more = headers if stays else (*headers, (b"connection", b"close"))
+        lines = self._usual_lines() + _lines(more) if more else self._usual_lines()
+        parts = STATUS_LINE[status], lines, kind, len(body), body
         self.transport.write(b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n\r\n%b" % parts)
-        if not stays or any(name == b"connection" for name, _ in answer.headers):
+        if more and any(name == b"connection" for name, _ in more):
             self.transport.close()
+
+    def _usual_lines(self) -> bytes:
+        """The headers of all answers; they are made anew when the date is, once a second."""
+        headers = self.server_state.default_headers
+        if headers is not self._usual:
+            self._usual, self._lines = headers, _lines(headers)
+        return self._lines
+
+
+def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])

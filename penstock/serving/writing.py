@@ -116,7 +116,7 @@ _LOOKED_AT = frozenset((Dtype.TIMESTAMP, Dtype.LIST, Dtype.OTHER))
 
 
 def _texts(columns: Sequence[Sequence[Any]], dtypes: Sequence[Dtype], between: bytes) -> bytes:
-    """The values of columns, with something between. Numbers, in which are no commas and brackets, are written together.
+    """The values of columns, with something between. Numbers, in which are no commas, are written together.
 
     >>> _texts([[1, 2], [0.5, None]], [Dtype.INT, Dtype.FLOAT], b";"), _texts([[1], [2]], [Dtype.INT] * 2, b";")
     (b'[1,2];[0.5,null]', b'[1];[2]')

@@ -73,17 +73,23 @@ class NewestReader:
             there = held.newest(self.exists, asked, at)
             rows = [None if alive is None else row for row, alive in zip(rows, there, strict=True)]
         missing = self._missing(rows, at)
+        if missing is None and len(rows) == 1 and rows[0] is not None:
+            return self._single(rows[0])
         times = [time_of(row) for row in rows]
-        if missing is None and len(rows) == 1:
-            row = rows[0] or []
-            values = [[row[place]] for place in self.places]
-            return Answer(values, all_statuses(values, None), [times] * len(values))
         if missing is not None:
             blank: Row = [None] * (3 + len(self.holding.columns))
             rows = [row if row is not None and why is None else blank for row, why in zip(rows, missing, strict=True)]
         columns = list(zip(*rows, strict=True))
         values = [list(columns[place]) for place in self.places] if columns else [[] for _ in self.places]
         return Answer(values, all_statuses(values, missing), [times] * len(values))
+
+    def _single(self, row: Row) -> Answer:
+        """What there is to say of one row, in few steps: most who ask want one entity's."""
+        values = [[row[place]] for place in self.places]
+        there, blank = [PRESENT], [NULL_VALUE]
+        whole = [there] * len(values)
+        told = whole if None not in row else [blank if value is None else there for [value] in values]
+        return Answer(values, told, [[time_of(row)]] * len(values))
 
     def _missing(self, rows: Sequence[Row | None], at: int) -> list[Status | None] | None:
         """Why a row does not count; None where all do."""
@@ -114,8 +120,6 @@ def all_statuses(columns: Sequence[Column], missing: Sequence[Status | None] | N
     if not columns or missing is not None:
         return [statuses(column, missing) for column in columns]
     whole = [PRESENT] * len(columns[0])
-    if len(whole) == 1 and [None] not in columns:
-        return [whole] * len(columns)
     return [statuses(column, None) if None in column else whole for column in columns]
 
 
