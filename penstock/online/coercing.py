@@ -197,7 +197,7 @@ def entity_keys(
     A column that is missing is NULL in all rows; where none of the key's is there, that is an error
     (``ENTITY_MISSING``), or with ``lenient`` NULL too.
     """
-    if not entity.composed and entity.keys[0] in columns:
+    if len(entity.keys) == 1 and entity.keys[0] in columns:
         return _part(columns, entity.keys[0], entity.dtypes[0])
     lenient = lenient or any(name in columns for name in entity.keys)
     parts = []

@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 
 from penstock.errors import RequestError
@@ -13,7 +14,7 @@ from penstock.features.views.bound import Bound, BoundFeature, BoundView, Chosen
 from penstock.features.views.chosen import needed, output_names, resolve, view_of
 from penstock.online.answer import Online, Status
 from penstock.online.answering.held import Held, Rows
-from penstock.online.answering.views import Reader, reader, told
+from penstock.online.answering.views import Answer, Reader, reader, told
 from penstock.online.catalogue import VIEW, ViewState, live
 from penstock.online.coercing import asked_rows, entity_keys
 from penstock.online.expressions import Column
@@ -109,14 +110,11 @@ class FeatureReader(ABC):
         rows = asked_rows(given)
         if not lenient and not keys.keys() <= compiled.columns:
             raise _unknown(keys, compiled)
-        values: list[Column] = []
-        statuses: list[list[Status]] = []
-        times: list[list[int | None]] = []
-        for part, one in zip(compiled.parts, held, strict=True):
-            found = part.reader.read(one, entity_keys(part.view.entity, keys, rows, lenient=lenient), instant)
-            values += found.values
-            statuses += found.statuses
-            times += found.times
+        found = [
+            part.reader.read(one, entity_keys(part.view.entity, keys, rows, lenient=lenient), instant)
+            for part, one in zip(compiled.parts, held, strict=True)
+        ]
+        values, statuses, times = found[0] if len(found) == 1 else _together(found)
         if compiled.order is None:
             values, statuses, times = _with_on_demand(compiled, given, rows, (values, statuses, times))
         elif compiled.order:
@@ -227,6 +225,12 @@ def on_demand(bound: Bound, chosen: Sequence[Chosen]) -> tuple[OnDemand, ...]:
     for one in chosen:
         ask(one)
     return tuple(OnDemand.of(bound, bound.on_demand[name], list(names[name])) for name in order)
+
+
+def _together(found: Sequence[Answer]) -> Answer:
+    """What several parts give, one after the other."""
+    values, statuses, times = zip(*found, strict=True) if found else ((), (), ())
+    return Answer(list(chain(*values)), list(chain(*statuses)), list(chain(*times)))
 
 
 def _with_on_demand(
