@@ -173,7 +173,7 @@ def asked_rows(columns: Mapping[str, Sequence[object]]) -> int:
     ``REQUEST_TOO_MANY`` for too many rows.
     """
     for name, column in columns.items():
-        if isinstance(column, (str, bytes)) or not hasattr(column, "__len__"):
+        if type(column) is not list and (isinstance(column, (str, bytes)) or not hasattr(column, "__len__")):
             hint = "Give a list, also of one."
             raise RequestError(
                 "ENTITY_COLUMN", f"{name} is a single value, and no column of them", name=name, hint=hint

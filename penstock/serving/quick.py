@@ -40,7 +40,7 @@ class QuickProtocol(HttpToolsProtocol):
     _head = 0
     _answered = 0.0
     _usual: Sequence[tuple[bytes, bytes]] = ()
-    _lines = b""
+    _lines = b""  # of the usual headers
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -146,7 +146,7 @@ class QuickProtocol(HttpToolsProtocol):
         """Whether this was a whole request with a head that is known, which is answered then."""
         app: ServingApp = self.config.app  # type: ignore[assignment]
         end = data.find(b"\r\n\r\n", 0, _LONGEST_HEAD) + 4
-        if app.heads.get(data[:end]) != len(data) - end or not self._is_free() or self.transport.is_closing():
+        if app.heads.get(data[:end]) != len(data) - end or self.transport.is_closing() or not self._is_free():
             return False
         answer = app.quick(None, data[end:])
         if answer is None:
@@ -176,20 +176,16 @@ class QuickProtocol(HttpToolsProtocol):
     def _send(self, answer: Answer, *, stays: bool) -> None:
         if self.transport.is_closing():
             return
+        usual = self.server_state.default_headers
+        if usual is not self._usual:  # the date is another
+            self._usual, self._lines = usual, _lines(usual)
         status, body, kind, headers = answer
         more = headers if stays else (*headers, (b"connection", b"close"))
-        lines = self._usual_lines() + _lines(more) if more else self._usual_lines()
+        lines = self._lines + _lines(more) if more else self._lines
         parts = STATUS_LINE[status], lines, kind, len(body), body
         self.transport.write(b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n\r\n%b" % parts)
         if more and any(name == b"connection" for name, _ in more):
             self.transport.close()
-
-    def _usual_lines(self) -> bytes:
-        """The headers of all answers; they are made anew when the date is, once a second."""
-        headers = self.server_state.default_headers
-        if headers is not self._usual:
-            self._usual, self._lines = headers, _lines(headers)
-        return self._lines
 
 
 def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:

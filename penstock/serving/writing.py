@@ -76,13 +76,13 @@ def _runs(online: Online) -> Sequence[tuple[int, int]]:
 
 def _count(tallies: list[int], statuses: Sequence[Status], columns: int) -> None:
     """Add up the statuses of columns that have the same."""
-    rest = len(statuses)
-    if rest:  # mostly all are the same
-        most = statuses.count(statuses[0])
-        tallies[statuses[0]] += most * columns
-        rest -= most
-    for status in set(statuses[1:]) - {statuses[0]} if rest else ():
+    for status in statuses[:1] if _is_one(statuses) else set(statuses):
         tallies[status] += statuses.count(status) * columns
+
+
+def _is_one(statuses: Sequence[Status]) -> bool:
+    """Whether all are the same, as they mostly are."""
+    return bool(statuses) and statuses.count(statuses[0]) == len(statuses)
 
 
 def _rest(statuses: Sequence[Status], times: Sequence[int | None]) -> bytes:
@@ -105,7 +105,8 @@ _kept_sure = functools.lru_cache(128)(_made_sure)
 
 
 def _named(statuses: Sequence[Status]) -> bytes:
-    return b"[%b]" % b",".join([_STATUSES[one] for one in statuses])
+    texts = [_STATUSES[statuses[0]]] * len(statuses) if _is_one(statuses) else [_STATUSES[one] for one in statuses]
+    return b"[%b]" % b",".join(texts)
 
 
 # ---------------------------------------------------------------------------------------------------- values
