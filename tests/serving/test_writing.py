@@ -90,6 +90,17 @@ def test_an_answer_says_what_is_in_it(made: tuple[Online, list[Dtype], list[Any]
     assert tallies == [sum(column.count(status) for column in online.statuses) for status in Status]
 
 
+@pytest.mark.parametrize("values", [["a,b", "c"], ["a", "b"], [[1, 2], [3]], ["x],[y", []], [1, "2,3"], [[], None]])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_values_of_another_kind_than_was_thought_are_said_all_the_same(values: list[Any], rows: int) -> None:
+    """Definitions may change between the moment at which a request is understood and that at which it is read."""
+    columns: list[list[Any]] = [[value] * rows for value in values]
+    there, times = [Status.PRESENT] * rows, [0] * rows
+    online = Online(("f", "g"), columns, [there, there], [times, times], 0, 0)  # type: ignore[list-item]
+    text, _ = written(online, {"id": list(range(rows))}, [Dtype.INT, Dtype.FLOAT])
+    assert [column["values"] for column in json.loads(text)["results"][1:]] == columns
+
+
 @given(st.binary(max_size=200) | st.text().map(str.encode) | st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
