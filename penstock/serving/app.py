@@ -190,7 +190,7 @@ class ServingApp:
 
     def _counted(self, columns: bodies.Columns, wanted: Named) -> int:
         """How many values are asked for. Raises ``RequestError`` where that is too many."""
-        rows, features, limits = max(0, *map(len, columns.values())), len(wanted.features), self.limits
+        rows, features, limits = max(map(len, columns.values()), default=0), len(wanted.features), self.limits
         if features > limits.features or rows > limits.entities or rows * features > limits.values:
             at_most(features, limits.features, "features")
             at_most(rows, limits.entities, "entities")

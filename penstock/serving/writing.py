@@ -117,7 +117,9 @@ _LOOKED_AT = frozenset((Dtype.TIMESTAMP, Dtype.LIST, Dtype.OTHER))
 
 
 def _texts(columns: Sequence[Sequence[Any]], dtypes: Sequence[Dtype], between: bytes) -> bytes:
-    """The values of columns, with something between. Numbers, in which are no commas, are written together.
+    """The values of columns, with something between. Numbers are written together, and parted at commas or brackets.
+
+    There are more of these where values are no numbers, as when definitions change between two looks at them.
 
     >>> _texts([[1, 2], [0.5, None]], [Dtype.INT, Dtype.FLOAT], b";"), _texts([[1], [2]], [Dtype.INT] * 2, b";")
     (b'[1,2];[0.5,null]', b'[1];[2]')
@@ -126,12 +128,14 @@ def _texts(columns: Sequence[Sequence[Any]], dtypes: Sequence[Dtype], between: b
     """
     if _NUMBERS.issuperset(dtypes):
         if len(columns[0]) == 1:
-            text, comma = _ENCODE(list(chain.from_iterable(columns))), b","
+            text = _ENCODE(list(chain.from_iterable(columns)))
+            if text.find(_NULL) < 0 and text.count(b",") == len(columns) - 1:
+                return text.replace(b",", b"]%b[" % between)
         else:
-            text, comma = _ENCODE(columns)[1:-1], b"],["
-        # what was no number when it was read has commas of its own: definitions may have changed meanwhile
-        if text.find(_NULL) < 0 and text.count(comma) == len(columns) - 1:
-            return text.replace(comma, b"]%b[" % between)
+            text = _ENCODE(columns)
+            parts = text[1:-1].replace(b"],[", b"]\n[").split(b"\n") if text.find(_NULL) < 0 else ()
+            if len(parts) == len(columns):
+                return between.join(parts)
     return between.join(map(_text, columns, dtypes))
 
 

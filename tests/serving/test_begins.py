@@ -49,7 +49,9 @@ def wanted(ask: bodies.Ask) -> tuple[Any, ...]:
 
 @given(requests())
 @example([b'{"more": "\\"entities\\":", "entities": {"a": [1]}}', b'{"more": "\\"entities":{"b": [2]}}'])
-@example([b'{"entities": {"a": [1]}, "my\\"entities":{"b": [2]}}', b'{"entities": {"a": [1]}, "my\\"entities":{"c": [3]}}'])
+@example(
+    [b'{"entities": {"a": [1]}, "my\\"entities":{"b": [2]}}', b'{"entities": {"a": [1]}, "my\\"entities":{"c": [3]}}']
+)
 @example([b'{"entities":{"a": [1]}}', b'{"entities":{"a": [1]}, "features": ["b"]}', b'{"entities":{"a": [1]}]'])
 def test_what_is_known_by_its_begin_is_what_it_says(some: list[bytes]) -> None:
     begins = Begins[tuple[Any, ...]]()
