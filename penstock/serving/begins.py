@@ -33,7 +33,7 @@ class Begins(Generic[T]):
         (({'id': [2]}, 'a:b'), None)
         """
         end = body.rfind(_ENTITIES) + len(_ENTITIES)
-        known = self._known.get(body[:end])
+        known = self._known.get(body[:end]) if end <= _LONGEST else None
         columns = None if known is None else _last(body, end)
         return None if known is None or columns is None else (columns, known)
 
