@@ -198,11 +198,20 @@ def test_what_is_known_of_requests_changes_no_answer() -> None:
         b'{"features": ["driver_stats:city"], "feature_service": "driver_service", "entities": ',
     ]
     rests = [
-        b'{"driver_id": [1001]}}', b'{"driver_id": [9999, 1001, null]}}', b'{"driver_id": ["x"]}}', b'{"driver": [1]}}',
-        b"{}}", b"[1]}", b'{"driver_id": 7}}', b'{"driver_id": [1002]}', b'{"driver_id": [1002]}]', b'{"driver_id": []}} ',
-        b'{"driver_id": [1002]}, "features": ["driver_stats:conv_rate"]}', b'{"driver_id": [1]}, "full_feature_names": 1}',
+        b'{"driver_id": [1001]}}',
+        b'{"driver_id": [9999, 1001, null]}}',
+        b'{"driver_id": ["x"]}}',
+        b'{"driver": [1]}}',
+        b"{}}",
+        b"[1]}",
+        b'{"driver_id": 7}}',
+        b'{"driver_id": [1002]}',
+        b'{"driver_id": [1002]}]',
+        b'{"driver_id": []}} ',
+        b'{"driver_id": [1002]}, "features": ["driver_stats:conv_rate"]}',
+        b'{"driver_id": [1]}, "full_feature_names": 1}',
         b'{"driver_id": [' + b"[" * 900 + b"]" * 900 + b"]}}",
-    ]  # fmt: skip
+    ]
     for body in [*(begins[0] + rest for rest in rests), *(begin + rest for begin in begins[1:] for rest in rests[:2])]:
         assert known.quick(host, body) == ServingApp(shop, limits=LIMITS).quick(host, body)
 
