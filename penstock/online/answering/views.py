@@ -120,6 +120,8 @@ def all_statuses(columns: Sequence[Column], missing: Sequence[Status | None] | N
     if not columns or missing is not None:
         return [statuses(column, missing) for column in columns]
     whole = [PRESENT] * len(columns[0])
+    if len(whole) == 1 and [None] not in columns:
+        return [whole] * len(columns)
     return [statuses(column, None) if None in column else whole for column in columns]
 
 
