@@ -150,15 +150,27 @@ class _Fitting:
         about = entity.dtypes, entity.table, entity.column, entity.exists, joined(self.found.joins, expression)
         dtype = dtype_of(expression)
         made, items = self._made_by(entity, expression), items_of(expression, self.found.graph)
-        version = fingerprint(about, expression, dtype, *made, *([items] if items else []))
+        clocks = self._clocks(entity, expression)
+        version = fingerprint(about, expression, dtype, clocks, *made, *([items] if items else []))
         return BoundFeature(name, expression, dtype, version, items or list_of(expression))
 
     def _made_by(self, entity: BoundEntity, expression: Expr) -> list[tuple[str, str]]:
         """The derived tables that a feature rests on, with how they are made."""
         if not self.recipes:
             return []
-        read = Origins.of(self.found.graph, self.found.joins, expression, entity.exists).tables
-        return [(table, self.recipes[table]) for table in sorted(read) if table in self.recipes]
+        return [(table, self.recipes[table]) for table in self._read(entity, expression) if table in self.recipes]
+
+    def _clocks(self, entity: BoundEntity, expression: Expr) -> list[tuple[str, str | None, str | None]]:
+        """Which columns say when the rows that a feature rests on happened and ended, by table.
+
+        A project's file may correct them at any moment, and with them which rows a cutoff sees.
+        """
+        read = (self.found.graph.table(name) for name in self._read(entity, expression))
+        return [(table.name, table.happened, table.ends) for table in read]
+
+    def _read(self, entity: BoundEntity, expression: Expr) -> list[str]:
+        """The tables that a feature rests on."""
+        return sorted(Origins.of(self.found.graph, self.found.joins, expression, entity.exists).tables)
 
     def _latest(self, view: LatestView) -> Iterator[tuple[str, Expr]]:
         stream = stream_of(self.found, view)
