@@ -11,6 +11,7 @@ from types import ModuleType
 from penstock.errors import PenstockError, RequestError, SchemaError
 from penstock.features.views.declared import OnDemandView
 from penstock.pipeline.derive.written import parsed_python, run_python
+from penstock.pipeline.featurefiles.code import gives, source
 from penstock.pipeline.featurefiles.sections import Declared
 
 
@@ -29,7 +30,7 @@ def python_declared(path: Path, text: str, file: str) -> Iterator[Declared]:
         place = f"{file}, line {lines[variable]}" if variable in lines else file
         placed = replace(value, about=replace(value.about, place=place))
         if isinstance(placed, OnDemandView) and placed.function is not None:
-            placed = replace(placed, source=_source(tree, getattr(placed.function, "__qualname__", "")))
+            placed = replace(placed, source=source(tree, module, getattr(placed.function, "__qualname__", "")))
             _must_have_source(placed)
         yield placed
 
@@ -65,39 +66,4 @@ def _must_have_source(view: OnDemandView) -> None:
 
 def _lines(tree: ast.Module) -> dict[str, int]:
     """The line in which each name of the module is given a value."""
-    return {name: statement.lineno for statement in tree.body for name in _gives(statement)}
-
-
-def _gives(statement: ast.stmt) -> list[str]:
-    """The names that a statement of the module gives a value."""
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-        return [statement.name]
-    if isinstance(statement, ast.Import | ast.ImportFrom):
-        return [(one.asname or one.name).partition(".")[0] for one in statement.names]
-    return [node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-
-
-def _source(tree: ast.Module, name: str) -> str:
-    """A function with all statements of its module that it rests on, in their order; nothing where it is not there.
-
-    Its decorators are left out: they say what it is for.
-    """
-    makers: dict[str, list[int]] = {}
-    for at, statement in enumerate(tree.body):
-        for given in _gives(statement):
-            makers.setdefault(given, []).append(at)
-    wanted: set[int] = set()
-    waiting = [at for at in makers.get(name, []) if isinstance(tree.body[at], ast.FunctionDef)]
-    for at in waiting:
-        tree.body[at].decorator_list = []  # type: ignore[attr-defined]
-    while waiting:
-        at = waiting.pop()
-        if at not in wanted:
-            wanted.add(at)
-            waiting += [maker for used in _uses(tree.body[at]) for maker in makers.get(used, [])]
-    return "\n".join(ast.unparse(tree.body[at]) for at in sorted(wanted))
-
-
-def _uses(statement: ast.stmt) -> set[str]:
-    """The names that a statement reads."""
-    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    return {name: statement.lineno for statement in tree.body for name in gives(statement)}

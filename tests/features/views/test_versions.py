@@ -104,6 +104,16 @@ def test_a_table_that_a_feature_does_not_read_may_come_and_go():
     assert town(trips, graph=more).joins != town(trips).joins
 
 
+@pytest.mark.parametrize("clock", ["happened", "ends"])
+@pytest.mark.parametrize(("name", "moves"), [("orders", True), ("customers", True), ("trips", False)])
+def test_which_columns_are_clocks_is_part_of_the_meaning(name, moves, clock):
+    """A project's file corrects them at any moment: training reads by the new one at once, a store once built anew."""
+    tables = tuple(replace(one, **{clock: "other"}) if one.name == name else one for one in GRAPH.tables)
+    graph = Graph(tables, GRAPH.links)
+    for view in (LAST, MANY):
+        assert (version(view, graph=graph) != version(view)) is moves
+
+
 def test_which_columns_a_composed_key_is_made_of_is_part_of_the_meaning():
     one = LatestView("v", "stock", "sales", {"p": "price"})
     graph = Graph((*GRAPH.tables, table("returns", {"shop": Dtype.STRING, "item": Dtype.INT, "swap": Dtype.INT})))
@@ -134,6 +144,63 @@ def test_code_is_compared_by_what_it_does(tmp_path):
     assert made('"Says so."', "    return x", "    return -x") != plain
     assert made('"Says so."', "@kept\n", "") != plain
     assert made('"Says so."', '"r": "float"}', '"r": "float"}, owner="growth"') == plain
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "RATE = {{}}\nRATE['eur'] = {0}",
+        "RATE = []\nRATE.append({0})",
+        "RATE = {{}}\nfor name in ['eur', 'usd']:\n    RATE[name] = {0}",
+        "def fill():\n    RATE['eur'] = {0}\nRATE = {{}}\nfill()",
+        "RATE = {{'eur': {{1, 2, {0}}}}}",
+        "if True:\n    RATE = ({0}, None)",
+        "import datetime as dt\nRATE = dt.timedelta({0})",
+    ],
+)
+def test_a_constant_counts_as_it_is_when_the_file_has_run(tmp_path, written):
+    def made(number: str) -> str:
+        file = CODE.format(body="RATE").replace("FACTOR = 2", written.format(number))
+        return version(read(tmp_path, code_py=file).views["w"])
+
+    assert made("5") == made("2 + 3") != made("6")
+
+
+def test_a_constant_that_says_where_the_project_stands_changes_nothing(tmp_path):
+    """It is another one on every machine."""
+    file = CODE.format(body="HERE").replace("FACTOR = 2", "import os.path\nHERE = os.path.dirname(__file__)")
+    versions = set()
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        versions.add(version(read(tmp_path / name, code_py=file).views["w"]))
+    assert len(versions) == 1
+
+
+@pytest.mark.parametrize("declaring", ["@on_demand(", "@features.on_demand("])
+def test_decorators_below_are_part_of_what_a_function_does(tmp_path, declaring):
+    wrapped = """
+import functools
+import pyarrow.compute as pc
+from penstock import features
+from penstock.features import on_demand
+
+def more(function):
+    @functools.wraps(function)
+    def made(rows):
+        return {"x": pc.add(function(rows)["x"], 1)}
+    return made
+
+@on_demand({"x": "float"}, requested={"r": "float"})
+@more
+def w(rows):
+    return {"x": rows["r"]}
+"""
+    file = wrapped.replace("@on_demand(", declaring)
+    assert version(read(tmp_path, code_py=file).views["w"]) == version(read(tmp_path, code_py=wrapped).views["w"])
+    for change in (('["x"], 1)', '["x"], 2)'), ("@more\n", "")):
+        assert version(read(tmp_path, code_py=file.replace(*change)).views["w"]) != version(
+            read(tmp_path, code_py=file).views["w"]
+        )
 
 
 def test_code_that_differs_differs():
