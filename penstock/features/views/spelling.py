@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from penstock.errors import RequestError
+from penstock.features.views.arguments import about, named, text, texts, unfit
 from penstock.features.views.declared import (
-    About,
     Entity,
     ExpressionView,
     LatestView,
@@ -20,8 +20,9 @@ from penstock.features.views.declared import (
     OnDemandView,
     RoleView,
     Service,
+    View,
 )
-from penstock.schema import Dtype, names
+from penstock.schema import Dtype
 
 _MICROSECONDS = {
     "microsecond": 1,
@@ -50,8 +51,13 @@ def entity(
     >>> entity("stock", ["shop_id", "item_id"]).keys
     ('shop_id', 'item_id')
     """
-    joined = {one: _several(columns) for one, columns in (joins or {}).items()}
-    return Entity(name, _several(key), table, joined, About(description, owner, dict(tags or {})))
+    if not isinstance(joins, Mapping | None):
+        raise unfit(joins, "joins", "dictionary of tables and columns")
+    joined = {
+        text(one, "a table in joins"): texts(columns, f"{one} in joins") for one, columns in (joins or {}).items()
+    }
+    known = None if table is None else text(table, "table")
+    return Entity(text(name, "name"), texts(key, "key"), known, joined, about(description, owner, tags))
 
 
 def latest(
@@ -71,9 +77,11 @@ def latest(
     >>> latest("last", "driver", "trips", ["km"], ttl="1 day").ttl
     86400000000
     """
-    chosen = dict(columns) if isinstance(columns, Mapping) else {one: one for one in columns}
-    about = About(description, owner, dict(tags or {}))
-    return LatestView(name, _called(of), table, chosen, _several(keys), age(ttl), about)
+    chosen = named(columns, "columns") if isinstance(columns, Mapping) else _alike(columns)
+    said = about(description, owner, tags)
+    return LatestView(
+        text(name, "name"), _called(of), text(table, "table"), chosen, texts(keys, "keys"), age(ttl), said
+    )
 
 
 def expressions(
@@ -90,7 +98,7 @@ def expressions(
     >>> expressions("recent", "customers.customer_id", {"orders": "COUNT(orders.*, -30, 0, days)"}).entity
     'customers.customer_id'
     """
-    return ExpressionView(name, _called(of), _texts(features), About(description, owner, dict(tags or {})))
+    return ExpressionView(text(name, "name"), _called(of), named(features, "features"), about(description, owner, tags))
 
 
 def role(
@@ -107,8 +115,8 @@ def role(
     >>> role("origin", "places", {"place_id": "origin_id"}).view
     'places'
     """
-    about = About(description, owner, dict(tags or {}))
-    return RoleView(name, view if isinstance(view, str) else view.name, dict(keys), about)
+    of = view.name if isinstance(view, LatestView | ExpressionView | RoleView) else text(view, "view")
+    return RoleView(text(name, "name"), of, named(keys, "keys"), about(description, owner, tags))
 
 
 def calculated(
@@ -126,8 +134,8 @@ def calculated(
     >>> calculated("now", {"share": "amount / 100"}, requested={"amount": "float"}).requested
     {'amount': <Dtype.FLOAT: 'float'>}
     """
-    about = About(description, owner, dict(tags or {}))
-    return OnDemandView(name, _texts(features), dict(inputs or {}), dtypes(requested or {}), about=about)
+    kinds, said = dtypes(named(requested, "requested")), about(description, owner, tags)
+    return OnDemandView(text(name, "name"), named(features, "features"), named(inputs, "inputs"), kinds, about=said)
 
 
 def on_demand(
@@ -153,28 +161,41 @@ def on_demand(
     >>> doubled.name, doubled.features
     ('doubled', {'double': 'float'})
     """
+    features, rests, kinds = (
+        named(gives, "what it gives"),
+        named(inputs, "inputs"),
+        dtypes(named(requested, "requested")),
+    )
+    text(name, "name")
 
     def made(function: OnDemandFunction) -> OnDemandView:
-        about = About(description or inspect.getdoc(function) or "", owner, dict(tags or {}))
+        said = about(description or inspect.getdoc(function) or "", owner, tags)
         called = name or getattr(function, "__name__", "")
-        kinds = dtypes(requested or {})
-        return OnDemandView(called, dict(gives), dict(inputs or {}), kinds, function, _source(function), about)
+        return OnDemandView(called, features, rests, kinds, function, _source(function), said)
 
     return made
 
 
 def service(
-    name: str, features: Names, *, description: str = "", owner: str = "", tags: Mapping[str, str] | None = None
+    name: str,
+    features: str | View | Sequence[str | View],
+    *,
+    description: str = "",
+    owner: str = "",
+    tags: Mapping[str, str] | None = None,
 ) -> Service:
-    """Features that are asked for together: ``view:feature`` and ``view:*``.
+    """Features that are asked for together: ``view:feature`` and ``view:*``, or a view for all that it has.
 
     >>> service("fraud", ["last:km", "recent:*"]).features
     ('last:km', 'recent:*')
     """
-    return Service(name, _several(features), About(description, owner, dict(tags or {})))
+    several = [features] if isinstance(features, str | View) else features
+    if not isinstance(several, Sequence):
+        raise unfit(features, "features", "list of texts and views")
+    return Service(text(name, "name"), tuple(_ref(one) for one in several), about(description, owner, tags))
 
 
-def age(told: str | float | dt.timedelta | None) -> int | None:
+def age(told: object) -> int | None:
     """The microseconds of a maximum age: seconds, or a text such as ``36 hours``. None or 0: any age.
 
     Raises ``RequestError`` (``FEATURE_TTL``) for what is no length of time.
@@ -189,12 +210,18 @@ def age(told: str | float | dt.timedelta | None) -> int | None:
     elif isinstance(told, str):
         found = _length(told)
     else:
-        found = None if isinstance(told, bool) or not 0 <= told < 1e12 else round(told * 1_000_000)
-        found = None if found == 0 and told else found  # a length of less than a microsecond is not: any age
+        found = _seconds(told)
     if found is None or not 0 <= found < 2**62:
         hint = 'Write seconds, or a text such as "36 hours" or "1.5 days".'
         raise RequestError("FEATURE_TTL", f"{told!r} is no length of time", hint=hint)
     return found or None
+
+
+def _seconds(told: object) -> int | None:
+    if not isinstance(told, int | float) or isinstance(told, bool) or not 0 <= told < 1e12:
+        return None
+    found = round(told * 1_000_000)
+    return None if found == 0 and told else found  # a length of less than a microsecond is not: any age
 
 
 def _length(text: str) -> int | None:
@@ -218,20 +245,18 @@ def dtypes(told: Mapping[str, str]) -> dict[str, Dtype]:
     return {column: Dtype(one) for column, one in told.items()}
 
 
-def _several(told: Names) -> tuple[str, ...]:
-    return names(told if isinstance(told, str) else tuple(told))
+def _alike(columns: object) -> dict[str, str]:
+    """Columns under their own names."""
+    return {one: one for one in texts(columns, "columns")}
 
 
-def _texts(features: Mapping[str, object]) -> dict[str, str]:
-    """Expressions as they are written. Raises ``RequestError`` (``FEATURE_VALUE``) for one that is no text."""
-    for name, text in features.items():
-        if not isinstance(text, str):
-            raise RequestError("FEATURE_VALUE", f"{name} is {text!r}, and an expression is a text")
-    return {name: text for name, text in features.items() if isinstance(text, str)}
+def _ref(one: object) -> str:
+    """What a service names: features by their text, or all of a view."""
+    return f"{one.name}:*" if isinstance(one, View) else text(one, "a feature")
 
 
-def _called(of: Entity | str) -> str:
-    return of if isinstance(of, str) else of.name
+def _called(of: object) -> str:
+    return of.name if isinstance(of, Entity) else text(of, "its entity")
 
 
 def _source(function: OnDemandFunction) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -22,6 +25,7 @@ from penstock.features.views.declared import (
 from penstock.features.views.settling import fitting, written
 from penstock.language import feature
 from penstock.pipeline.featurefiles import definitions_of
+from penstock.pipeline.featurefiles.python import python_declared
 from penstock.pipeline.projectfile import read_project
 from penstock.pipeline.site import Site
 from penstock.schema import Dtype, Graph, Link
@@ -216,8 +220,8 @@ MISTAKES = [
     ({"a_py": "\n1 / 0"}, "FEATURE_PYTHON", "features/a.py, line 2: it cannot be run: ZeroDivisionError"),
     ({"a_py": "import sys\nsys.exit(3)"}, "FEATURE_PYTHON", "features/a.py, line 2: it cannot be run: SystemExit"),
     ({"a_py": IMPORTED + "latest('a', 'b', 't', ['c'], ttl='soon')"}, "FEATURE_TTL", "line 2: 'soon' is no length"),
-    ({"a_py": IMPORTED + "calculated('a', {'x': 1})"}, "FEATURE_VALUE", "features/a.py, line 2: x is 1, and an"),
-    ({"a_py": IMPORTED + "latest('a', None, 't', ['c'])"}, "FEATURE_PYTHON", "features/a.py, line 2"),
+    ({"a_py": IMPORTED + "calculated('a', {'x': 1})"}, "FEATURE_VALUE", "line 2: x in features is 1, which is no text"),
+    ({"a_py": IMPORTED + "latest('a', None, 't', ['c'])"}, "FEATURE_VALUE", "features/a.py, line 2"),
     ({"a_pql": LINE + "x = 1", "a_py": IMPORTED + "x = calculated('a', {'x': '1'})"},
      "FEATURE_TWICE", "features/a.pql and features/a.py, line 2 both declare a view a"),
     ({"toml": "[features.a]\nexpressions = { x = '1' }", "a_pql": LINE + "x = 1"},
@@ -271,6 +275,53 @@ def test_a_function_that_is_not_defined_in_the_file_is_refused(tmp_path, functio
     with pytest.raises(RequestError, match="w: its function is not defined in the file") as caught:
         read(tmp_path, a_py=text)
     assert "with def" in str(caught.value)
+
+
+SOUND: dict[str, tuple[str, dict[str, str]]] = {
+    "entity": ("'z', 'z_id'", {"joins": "{'orders': ['a']}", "table": "'orders'"}),
+    "latest": ("'z', 'customer', 'orders', ['amount']", {"keys": "['a']", "ttl": "3"}),
+    "expressions": ("'z', 'customer', {'x': '1'}", {}),
+    "role": ("'z', 'v', {'a': 'b'}", {}),
+    "calculated": ("'z', {'x': '1'}", {"inputs": "{'a': 'v:x'}", "requested": "{'r': 'int'}"}),
+    "on_demand": ("{'x': 'int'}", {"name": "'z'", "inputs": "{'a': 'v:x'}", "requested": "{'r': 'int'}"}),
+    "service": ("'z', ['v:x']", {"description": "''", "owner": "''", "tags": "{'a': 'b'}"}),
+}
+JUNK = ["3", "1.5", "b'x'", "[3]", "{'a': 3}", "{3: 'a'}", "[['a']]", "{'a', 'b'}", "str", "lambda x: x", "object()"]
+
+
+def misuses() -> Iterator[str]:
+    """Every argument of every declaring function as something that it cannot be."""
+    for function, (positional, keywords) in SOUND.items():
+        given = [ast.unparse(one) for one in ast.parse(f"f({positional})").body[0].value.args]  # type: ignore[attr-defined]
+        for at, junk in itertools.product(range(len(given)), JUNK):
+            yield f"{function}({', '.join([*given[:at], junk, *given[at + 1 :]])})"
+        for name, junk in itertools.product(keywords, JUNK):
+            if (name, junk) != ("ttl", "3") and (name, junk) != ("ttl", "1.5"):
+                yield f"{function}({positional}, {name}={junk})"
+
+
+def test_every_argument_of_another_kind_is_told_and_breaks_nothing_else(tmp_path):
+    """With its place and in plain words; never as what went wrong inside."""
+    lines = list(misuses())
+    codes = []
+    for at, line in enumerate(lines):
+        (tmp_path / f"m{at}.py").write_text(f"from penstock.features import *\nz = {line}\n")
+    for at, line in enumerate(lines):
+        path = tmp_path / f"m{at}.py"
+        with pytest.raises(RequestError, match=rf": features/m{at}.py, line 2: ") as caught:
+            list(python_declared(path, path.read_text(), f"features/m{at}.py"))
+        codes.append(caught.value.code)
+        assert caught.value.code in ("FEATURE_VALUE", "FEATURE_DTYPE", "FEATURE_TTL"), line
+    assert len(codes) > 150
+
+
+def test_a_service_may_list_views_that_the_file_declares(tmp_path):
+    """As texts, by themselves for all that they have, or one alone."""
+    file = "from penstock.features import expressions, role, service\nv = expressions('v', 'customer', {'x': 'customers.city'})\n"
+    for listed in ("v", "[v]", "['v:*']", "(v,)"):
+        found = read(tmp_path, a_py=f"{file}s = service('s', {listed})\nr = role('r', v, {{'customer_id': 'x'}})\n")
+        assert found.services["s"].features == ("v:*",)
+        assert found.views["r"].view == "v"
 
 
 def test_what_is_taken_over_from_feast_is_read(tmp_path):
