@@ -123,7 +123,7 @@ def _from_pandas(name: str, frame: Any) -> pa.Table:
     _check_repeated(name, list(frame.columns))
     try:
         return pa.Table.from_pandas(frame)
-    except (pa.ArrowException, TypeError, ValueError):
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
         told = {
             column: frame[column].map(str).mask(frame[column].isna(), None) for column in frame if _mixed(frame[column])
         }
@@ -133,7 +133,7 @@ def _from_pandas(name: str, frame: Any) -> pa.Table:
 def _mixed(series: Any) -> bool:
     try:
         pa.array(series, from_pandas=True)
-    except (pa.ArrowException, TypeError, ValueError):
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return True
     return False
 
@@ -141,7 +141,7 @@ def _mixed(series: Any) -> bool:
 def _checked(name: str, convert: Callable[[], pa.Table]) -> pa.Table:
     try:
         return convert()
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise SourceError("SOURCE_UNREADABLE", f"the table {name!r} cannot be read: {error}") from error
 
 

@@ -1,9 +1,11 @@
 """What a request says, as values of the dtypes that were declared: taken exactly, or refused with its place.
 
 - Whole numbers: ``int``, a float that is whole and below 2**53, and decimal text (``"1"``; not ``"1.0"`` or ``"01"``).
-- Numbers: ``int``, ``float``, decimal text, and ``"NaN"``, ``"Infinity"``, ``"-Infinity"``; keys are finite.
-- Texts exactly as they are: NFC and NFD differ. Surrogates are refused, for no store could keep them.
-- Instants: ``datetime`` and ISO 8601 text (UTC where no zone is said), or whole microseconds since 1970.
+- Numbers: ``int``, ``float``, ``Decimal``, decimal text, and ``"NaN"``, ``"Infinity"``, ``"-Infinity"``; keys are
+  finite.
+- Texts exactly as they are: NFC and NFD differ. Surrogates are refused, for no store could keep them. UUIDs as texts.
+- Instants: ``datetime`` and ISO 8601 text (UTC where no zone is said), or whole microseconds since 1970; of the years
+  1 to 9999.
 - Truth values: ``True`` and ``False``. NULL is None everywhere.
 """
 
@@ -14,7 +16,9 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, cast
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +31,7 @@ from penstock.window import instant
 MOST = 100_000
 """How many entities a request may name."""
 _LEAST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
+_FIRST, _LAST = instant(dt.datetime.min), instant(dt.datetime.max)  # noqa: DTZ901  as instants they are of UTC
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -97,6 +102,8 @@ _NOUNS = {
 
 
 def _int(value: object) -> int:
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        value = int(value)
     if isinstance(value, str):
         if not _WHOLE.fullmatch(value):
             raise ValueError
@@ -121,7 +128,7 @@ def _float(value: object) -> float:
             raise ValueError
         return float(value)
     _no_truth(value)
-    return float(value) if isinstance(value, float | np.floating) else float(operator.index(cast(int, value)))
+    return float(value) if isinstance(value, float | np.floating | Decimal) else float(operator.index(cast(int, value)))
 
 
 def _no_truth(value: object) -> None:
@@ -136,15 +143,18 @@ def _bool(value: object) -> bool:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, UUID):
+        return str(value)
     if not isinstance(value, str) or not _is_utf8(value):
         raise TypeError
     return value
 
 
 def _instant(value: object) -> int:
-    if isinstance(value, str | dt.date | np.datetime64):
-        return _int(instant(value))
-    return _int(value)
+    found = instant(value) if isinstance(value, str | dt.date | np.datetime64) else _int(value)
+    if not _FIRST <= found <= _LAST:
+        raise OverflowError
+    return found
 
 
 def _list(value: object) -> list[Any]:

@@ -16,6 +16,9 @@ from penstock.lake.canonical import canonical, items_of, listed
 from penstock.schema import Dtype
 from penstock.window import instant
 
+_NUMBER = r"^(-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?|NaN|-?Infinity)$"
+"""How a number is written in a request, whether the past is asked or the store."""
+
 
 def entities(spine: pa.Table, entity: BoundEntity) -> pa.Array:
     """The entity of each row, as the key of the entity's table says it; NULL where a part of its key is NULL.
@@ -34,7 +37,8 @@ def coerced(column: pa.ChunkedArray, dtype: Dtype, name: str) -> pa.Array:
     """A column's values in a dtype; ``name`` is for messages.
 
     Whole numbers may be written as fractions or as texts that say exactly that number, fractions as whole numbers or as
-    texts; instants as dates or texts. NaN is NULL. Lists are as they are. Everything else is refused: ``SPINE_VALUE``.
+    decimal texts (then it is the nearest one); instants as dates or texts. NaN and infinities are NULL, also as the
+    texts ``NaN``, ``Infinity`` and ``-Infinity``. Lists are as they are. Everything else is refused: ``SPINE_VALUE``.
 
     >>> coerced(pa.chunked_array([["7", None]]), Dtype.INT, "id").to_pylist()
     [7, None]
@@ -75,6 +79,14 @@ def _whole_number(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     return numbers
 
 
+def _number(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    told = pc.match_substring_regex(texts, _NUMBER)
+    if pc.all(told).as_py() is False:
+        other = texts.filter(pc.invert(told))[0].as_py()
+        raise pa.ArrowInvalid(f"{other!r} is not how a number is written")
+    return canonical(texts.cast(pa.float64())).values
+
+
 def _moment(texts: pa.ChunkedArray) -> pa.Array:
     told = texts.combine_chunks().dictionary_encode()
     read = pa.array([instant(text) for text in told.dictionary.to_pylist()], pa.int64())
@@ -83,10 +95,10 @@ def _moment(texts: pa.ChunkedArray) -> pa.Array:
 
 _WAYS: Mapping[tuple[Dtype, Dtype], Callable[[pa.ChunkedArray], pa.ChunkedArray | pa.Array]] = {
     **{(dtype, dtype): _same for dtype in Dtype if dtype is not Dtype.OTHER},
-    (Dtype.INT, Dtype.FLOAT): lambda values: values.cast(pa.float64()),
+    (Dtype.INT, Dtype.FLOAT): lambda values: values.cast(pa.float64(), safe=False),
     (Dtype.FLOAT, Dtype.INT): lambda values: values.cast(pa.int64()),
     (Dtype.STRING, Dtype.INT): _whole_number,
-    (Dtype.STRING, Dtype.FLOAT): lambda values: values.cast(pa.float64()),
+    (Dtype.STRING, Dtype.FLOAT): _number,
     (Dtype.STRING, Dtype.TIMESTAMP): _moment,
 }
 """How values of one dtype are told in another without becoming others."""

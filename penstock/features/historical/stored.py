@@ -199,8 +199,8 @@ def _count(stream: Stream, reach: int | None) -> Aggregate:
 
 
 def typed(column: pa.ChunkedArray, feature: BoundFeature) -> pa.ChunkedArray:
-    """The column in the feature's dtype."""
-    if feature.dtype is Dtype.OTHER:
+    """The column in the feature's dtype; lists that a request brought, of whatever they are."""
+    if feature.dtype is Dtype.OTHER or (feature.dtype is Dtype.LIST and feature.list_of is None):
         return column
     return column.cast(arrow_type(feature))
 

@@ -69,9 +69,7 @@ def _bound(
         sieve.must_be_sound("view", name, view.about.said(message))
     inputs = {called: _input(view, called, ref, known, declared) for called, ref in view.inputs.items()}
     found = {called: known[name].feature(feature) for called, (name, feature) in inputs.items()}
-    dtypes = {called: one.dtype for called, one in found.items()} | dict(view.requested)
-    meant = {called: one.fingerprint for called, one in found.items()}
-    features = tuple(_feature(view, name, told, dtypes, meant) for name, told in view.features.items())
+    features = tuple(_feature(view, name, told, found) for name, told in view.features.items())
     version = fingerprint(sorted((one.name, one.fingerprint) for one in features))
     return BoundOnDemand(view.name, inputs, dict(view.requested), features, view.function, view.about, version)
 
@@ -97,16 +95,16 @@ def _input(
     return name, feature
 
 
-def _feature(
-    view: OnDemandView, name: str, told: str, dtypes: Mapping[str, Dtype], meant: Mapping[str, str]
-) -> BoundFeature:
+def _feature(view: OnDemandView, name: str, told: str, inputs: Mapping[str, BoundFeature]) -> BoundFeature:
     """A feature of an on-demand view: by what is calculated, or by the code of its function."""
+    meant = {called: one.fingerprint for called, one in inputs.items()}
     if view.function is None:
+        dtypes = {called: one.dtype for called, one in inputs.items()} | dict(view.requested)
         expression = _expression(view, name, told, dtypes)
         dtype = dtype_of(expression)
-        return BoundFeature(
-            name, expression, dtype, fingerprint(expression.map(lambda one: _meaning(one, meant)), dtype)
-        )
+        version = fingerprint(expression.map(lambda one: _meaning(one, meant)), dtype)
+        given = inputs.get(expression.name) if isinstance(expression, Input) else None
+        return BoundFeature(name, expression, dtype, version, given.list_of if given is not None else None)
     dtype = _dtype(view, name, told)
     version = fingerprint(
         code(view.source),

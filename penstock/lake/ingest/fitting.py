@@ -61,6 +61,8 @@ def _column(raw: pa.Array, column: Column, misfits: Misfits) -> pa.Array:
     values = _cast(raw, column, misfits)
     if pa.types.is_timestamp(column.kind) or pa.types.is_date(column.kind):
         values = _in_time(values, column, misfits)
+    if pa.types.is_list(column.kind) and pa.types.is_timestamp(column.kind.value_type):
+        _must_be_in_time(values, column, misfits)
     if column.of_key and values.null_count:
         missing = _true(pc.is_null(values))
         misfits.refuse(missing, f"the key column {column.name} is NULL")
@@ -126,8 +128,23 @@ def _shown(values: pa.Array) -> str:
     try:
         told = str(values[0].as_py())
     except (OverflowError, ValueError):
-        told = str(pc.cast(values, pa.int64())[0].as_py())
+        told = _counted(values)
     return repr(told if len(told) <= 80 else told[:80] + "…")
+
+
+def _counted(value: pa.Array) -> str:
+    """An instant that Python has no date for, or a list of such, as numbers."""
+    if pa.types.is_list(value.type):
+        return str(pc.cast(value, pa.list_(pa.int64()))[0].as_py())
+    return str(pc.cast(value, pa.int64())[0].as_py())
+
+
+def _must_be_in_time(values: pa.Array, column: Column, misfits: Misfits) -> None:
+    """Refuse lists that hold instants before the year 1 or after 9999."""
+    raw = values.flatten().view(pa.int64())
+    beyond = pc.or_(pc.less(raw, FIRST), pc.greater_equal(raw, END))
+    rows = pc.list_parent_indices(values).filter(pc.fill_null(beyond, False))
+    misfits.refuse(rows.to_pylist(), f"{column.name} holds instants outside the years 0001 to 9999")
 
 
 def _in_time(values: pa.Array, column: Column, misfits: Misfits) -> pa.Array:
@@ -178,5 +195,5 @@ def _text(value: pa.Array) -> str | None:
     try:
         found = value[0].as_py()
     except (OverflowError, ValueError):
-        found = pc.cast(value, pa.int64())[0].as_py()
+        found = _counted(value)
     return None if found is None else found.hex() if isinstance(found, bytes) else str(found)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +14,7 @@ import pytest
 from penstock.errors import QueryError, RequestError
 from penstock.features.views.declared import Entity, LatestView, OnDemandFunction, OnDemandView
 from penstock.language import calculation
-from penstock.schema import Dtype
+from penstock.schema import Column, Dtype, Kind
 from tests.features.historical.held import D, Store, schema
 
 READINGS = schema(
@@ -56,6 +58,21 @@ def test_values_are_compared_with_values() -> None:
     ]  # fmt: skip
     with pytest.raises(QueryError, match="Compare with amount, or put a text in quotes: 'word'"):
         calculation("amount = word", {"amount": Dtype.STRING})
+
+
+@pytest.mark.parametrize("given", [[1, None], [1.5], [True], ["a"], [], [dt.datetime(2026, 1, 1)]])  # noqa: DTZ001
+def test_lists_of_a_request_and_of_inputs_are_given_as_they_are(given: list[Any]) -> None:
+    """Numbers stay numbers: the store gives them so, too."""
+    kept = OnDemandView("kept", {"l": "asked", "v": "of"}, {"of": "listed:l"}, {"asked": Dtype.LIST})
+    column = Column("l", Dtype.LIST, Kind.MULTICATEGORICAL, items=Dtype.FLOAT)
+    lists = schema("lists", {"id": Dtype.INT, "ts": Dtype.TIMESTAMP}, happened="ts")
+    lists = replace(lists, columns=(*lists.columns, column))
+    views = [LatestView("listed", "thing", "lists", {"l": "l"}), kept]
+    rows = pa.table({"id": [1], "ts": pa.array([D[1]], pa.timestamp("us")), "l": [[0.5, None]]})
+    held = Store.of({lists: rows}, [Entity("thing", ("id",))], views)
+    found = held.ask({"id": [1], "cutoff": pa.array([D[2]], pa.timestamp("us")), "asked": [given]}, "kept:*")
+    assert found["l"].to_pylist() == [given]
+    assert found["v"].to_pylist() == [[0.5, None]]
 
 
 def test_one_that_rests_on_another() -> None:

@@ -317,7 +317,8 @@ def test_every_argument_of_another_kind_is_told_and_breaks_nothing_else(tmp_path
 
 def test_a_service_may_list_views_that_the_file_declares(tmp_path):
     """As texts, by themselves for all that they have, or one alone."""
-    file = "from penstock.features import expressions, role, service\nv = expressions('v', 'customer', {'x': 'customers.city'})\n"
+    file = "from penstock.features import expressions, role, service\n"
+    file += "v = expressions('v', 'customer', {'x': 'customers.city'})\n"
     for listed in ("v", "[v]", "['v:*']", "(v,)"):
         found = read(tmp_path, a_py=f"{file}s = service('s', {listed})\nr = role('r', v, {{'customer_id': 'x'}})\n")
         assert found.services["s"].features == ("v:*",)

@@ -49,6 +49,17 @@ def rejected(lake: Lake) -> list[dict[str, object]]:
     return [row for file in files for row in pq.read_table(file).to_pylist()]
 
 
+def test_instants_in_lists_that_no_date_can_say_are_rejected(lake: Lake):
+    """Alone, and beside an instant that is rejected itself; no reader of Python could give them out."""
+    far = 2**62
+    lists = pa.array([[far], [0, None], None, [far, 0], []], pa.list_(pa.timestamp("us")))
+    done = take(lake, {"id": [1, 2, 3, 4, 5], "l": lists, "t": pa.array([far, 0, 0, 0, 0], pa.timestamp("us"))})
+    assert (done.added, done.rejected) == (3, 2)
+    reasons = {json.loads(row["raw"])["id"]: (row["reason"], json.loads(row["raw"])["l"]) for row in rejected(lake)}
+    assert reasons["4"] == ("l holds instants outside the years 0001 to 9999", f"[{far}, 0]")
+    assert reasons["1"][0].endswith("outside the years 0001 to 9999")
+
+
 def test_rows_without_a_key_or_with_that_of_another_are_rejected(lake: Lake):
     done = take(lake, {"id": [1, None, 1, 2], "v": ["a", "b", "c", None]}, key=("id",))
     assert (done.read, done.added, done.rejected) == (4, 2, 2)
