@@ -63,7 +63,7 @@ def test_values_are_compared_with_values() -> None:
 @pytest.mark.parametrize("given", [[1, None], [1.5], [True], ["a"], [], [dt.datetime(2026, 1, 1)]])  # noqa: DTZ001
 def test_lists_of_a_request_and_of_inputs_are_given_as_they_are(given: list[Any]) -> None:
     """Numbers stay numbers: the store gives them so, too."""
-    kept = OnDemandView("kept", {"l": "asked", "v": "of"}, {"of": "listed:l"}, {"asked": Dtype.LIST})
+    kept = OnDemandView("kept", {"l": "asked", "v": "kept"}, {"kept": "listed:l"}, {"asked": Dtype.LIST})
     column = Column("l", Dtype.LIST, Kind.MULTICATEGORICAL, items=Dtype.FLOAT)
     lists = schema("lists", {"id": Dtype.INT, "ts": Dtype.TIMESTAMP}, happened="ts")
     lists = replace(lists, columns=(*lists.columns, column))
