@@ -56,6 +56,15 @@ def doubled(rows):
     return {"double": rows["amount"]}
 """
 
+LOUD = """
+from penstock.features import on_demand
+
+@on_demand({"n": "int"}, inputs={"n": "recent:orders_30d"})
+def loud(rows):
+    print("asked")
+    return {"n": rows["n"]}
+"""
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
@@ -240,6 +249,37 @@ def test_a_python_file_that_does_not_run_breaks_only_what_it_declares(project):
     assert "features/torn.py, line 2" in shown.stderr
     assert "It may be declared in features/torn.py" in asked.stderr
     assert sound.exit_code == 0
+
+
+@pytest.mark.parametrize("raised", ["class Own(BaseException): pass\nraise Own('no')", "raise GeneratorExit('no')"])
+def test_whatever_a_python_file_raises_is_an_error_of_the_file(project, raised):
+    """Frameworks of tests stop with exceptions that are no ``Exception``."""
+    write(project, "features/torn.py", f"{raised}\n")
+    listed, sound = ran(project, "list"), ran(project, "show", "recent")
+    (project / "features" / "torn.py").unlink()
+    assert (listed.exit_code, sound.exit_code) == (1, 0)
+    assert f"features/torn.py, line {raised.count(chr(10)) + 1}: it cannot be run" in listed.stderr
+
+
+def test_what_functions_print_is_no_part_of_the_answer(project):
+    """Nor what files print that declare them: JSON on standard output stays JSON."""
+    write(project, "features/loud.py", f"print('read')\n{LOUD}")
+    spine = project / "loud.csv"
+    spine.write_text("customer_id,cutoff\n1,2024-03-01\n")
+    result = ran(project, "historical", str(spine), "loud:n", "--json")
+    (project / "features" / "loud.py").unlink()
+    assert [list(row) for row in json.loads(result.stdout)] == [["customer_id", "cutoff", "n"]]
+    assert ("read" in result.stderr, "asked" in result.stderr) == (True, True)
+
+
+def test_a_projects_file_may_begin_with_a_mark(project):
+    """Editors of Windows write one."""
+    file = project / "penstock.toml"
+    text = file.read_bytes()
+    file.write_bytes(b"\xef\xbb\xbf" + text)
+    listed = ran(project, "list")
+    file.write_bytes(text)
+    assert listed.exit_code == 0
 
 
 def test_the_features_of_a_query_are_asked_for_as_before(project):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -129,9 +131,10 @@ def get(
 
     moment = None if at is None else instant(at)
     whom, told = _columns(keys), _columns(requested)
-    found: Online = project.online.read(
-        features, whom, requested=told or None, at=moment, full_names=full_names or None
-    )
+    with redirect_stdout(sys.stderr):  # what on-demand functions print
+        found: Online = project.online.read(
+            features, whom, requested=told or None, at=moment, full_names=full_names or None
+        )
     rows = list(_rows(found, whom))
     if as_json:
         echo_json({"at": found.at, "kept": found.kept, "rows": rows})

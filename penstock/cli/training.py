@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +37,7 @@ def historical(
     replace: bool, rows: int | None, out: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """FEATURES (view:feature, view:*, a service) for the rows of the file SPINE, each as of the row's own instant."""
-    with watched("reading the spine") as progress:
+    with watched("reading the spine") as progress, redirect_stdout(sys.stderr):  # what on-demand functions print
         how = {"time": time, "full_names": full_names or None, "save": save, "replace": replace}
         found: pa.Table = project.features.historical(spine, list(wanted), progress=progress, **how)
     if out or as_json:

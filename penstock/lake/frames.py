@@ -89,8 +89,8 @@ def _declared(name: str, table: pa.Table) -> RawTable:
     return RawTable(name, columns, rows=table.num_rows, prunes=True)
 
 
-def to_arrow(frame: Any, name: str = "table") -> pa.Table:
-    """An Arrow, pandas or Polars table (or a mapping of columns) as Arrow, without an unnamed index.
+def to_arrow(frame: Any, name: str = "table", *, index: bool = False) -> pa.Table:
+    """An Arrow, pandas or Polars table (or a mapping of columns) as Arrow; without an unnamed ``index`` unless asked.
 
     ``name`` is what messages call it. Raises ``SourceError`` if it is none.
     """
@@ -99,15 +99,15 @@ def to_arrow(frame: Any, name: str = "table") -> pa.Table:
     if isinstance(frame, Mapping):
         frame = _checked(name, lambda: pa.table(dict(frame)))
     if isinstance(frame, pa.Table):
-        return _named(name, frame)
+        return _named(name, frame, index)
     if hasattr(frame, "collect") and type(frame).__module__.startswith("polars"):
         frame = frame.collect()
     if type(frame).__module__.startswith("pandas"):
-        return _named(name, _from_pandas(name, frame))
+        return _named(name, _from_pandas(name, frame), index)
     if hasattr(frame, "__arrow_c_stream__"):
-        return _named(name, _checked(name, lambda: pa.table(frame)))
+        return _named(name, _checked(name, lambda: pa.table(frame)), index)
     if hasattr(frame, "to_arrow"):
-        return _named(name, _checked(name, frame.to_arrow))
+        return _named(name, _checked(name, frame.to_arrow), index)
     raise SourceError(
         "SOURCE_NOT_A_TABLE",
         f"{name!r} is no table: {type(frame).__name__}",
@@ -151,8 +151,8 @@ def _check_repeated(name: str, columns: Sequence[str]) -> None:
         raise SourceError("SOURCE_REPEATED_COLUMN", f"the table {name!r} has several columns named {repeated[0]!r}")
 
 
-def _named(name: str, table: pa.Table) -> pa.Table:
-    kept = [at for at, column in enumerate(table.column_names) if not column.startswith("__index_level_")]
+def _named(name: str, table: pa.Table, index: bool) -> pa.Table:
+    kept = [at for at, column in enumerate(table.column_names) if index or not column.startswith("__index_level_")]
     table = table.select(kept)
     _check_repeated(name, table.column_names)
     if not table.num_columns:

@@ -1,8 +1,8 @@
 """What a request says, as values of the dtypes that were declared: taken exactly, or refused with its place.
 
 - Whole numbers: ``int``, a float that is whole and below 2**53, and decimal text (``"1"``; not ``"1.0"`` or ``"01"``).
-- Numbers: ``int``, ``float``, ``Decimal``, decimal text, and ``"NaN"``, ``"Infinity"``, ``"-Infinity"``; keys are
-  finite.
+- Numbers: ``int`` that a float can be, ``float``, ``Decimal``, decimal text, and ``"NaN"``, ``"Infinity"``,
+  ``"-Infinity"``; keys are finite.
 - Texts exactly as they are: NFC and NFD differ. Surrogates are refused, for no store could keep them. UUIDs as texts.
 - Instants: ``datetime`` and ISO 8601 text (UTC where no zone is said), or whole microseconds since 1970; of the years
   1 to 9999.
@@ -128,7 +128,12 @@ def _float(value: object) -> float:
             raise ValueError
         return float(value)
     _no_truth(value)
-    return float(value) if isinstance(value, float | np.floating | Decimal) else float(operator.index(cast(int, value)))
+    if isinstance(value, float | np.floating | Decimal):
+        return float(value)
+    number = operator.index(cast(int, value))  # TypeError for all but whole numbers
+    if float(number) != number:
+        raise ValueError
+    return float(number)
 
 
 def _no_truth(value: object) -> None:

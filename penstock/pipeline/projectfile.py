@@ -163,7 +163,7 @@ def read_project(path: str | os.PathLike[str]) -> ProjectFile:
     given = Path(path).expanduser()
     file = given / FILE if given.is_dir() else given
     try:
-        told = tomllib.loads(file.read_text(encoding="utf-8"))
+        told = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise _absent(given) from None
     except OSError as error:

@@ -36,7 +36,7 @@ def read_contract(path: str | os.PathLike[str]) -> Contract:
     """The contract in a file. Raises ``RequestError`` or ``SchemaError`` that names file, key and what exists."""
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError("CONTRACT_UNREADABLE", f"{file}: {error}") from error
     found = parse_contract(text, str(file))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
-from penstock.features.feast.evaluate import PACKAGE, STARRED, Scope, is_definition
+from penstock.features.feast.evaluate import DEFINED, PACKAGE, STARRED, Scope, is_definition
+from penstock.features.feast.unsettled import unsettled
 from penstock.features.feast.values import Function, LeftOut, Made, Named, Unread, UnreadableError, Where
 
 _SKIPPED = {"__pycache__", "venv", "node_modules", "site-packages"}
@@ -54,7 +55,21 @@ class Modules:
             self._bind(statement, scope, text)
         except RecursionError:
             self.left_out.append(LeftOut("this", Where(scope.file, statement.lineno), "it is nested too deeply"))
+        self._unsettle(statement, scope)
         self.left_out += _hidden(statement, scope)
+
+    def _unsettle(self, statement: ast.stmt, scope: Scope) -> None:
+        """Forget what a statement may have changed; a definition that is forgotten is left out."""
+        found = unsettled(statement)
+        changed = [scope.names[name] for name in found.changed if isinstance(scope.names.get(name), list | dict | Made)]
+        for name, value in list(scope.names.items()):
+            if name in found.given or any(value is one for one in changed):
+                scope.names[name] = Unread("it is changed as the code runs")
+                if isinstance(value, Made) and value.kind in DEFINED:
+                    told = LeftOut(
+                        value.name or value.kind, value.where, f"line {statement.lineno} changes it, when that is run"
+                    )
+                    self.left_out.append(told)
 
     def _bind(self, statement: ast.stmt, scope: Scope, text: str) -> None:
         match statement:

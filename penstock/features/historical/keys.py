@@ -36,9 +36,10 @@ def entities(spine: pa.Table, entity: BoundEntity) -> pa.Array:
 def coerced(column: pa.ChunkedArray, dtype: Dtype, name: str) -> pa.Array:
     """A column's values in a dtype; ``name`` is for messages.
 
-    Whole numbers may be written as fractions or as texts that say exactly that number, fractions as whole numbers or as
-    decimal texts (then it is the nearest one); instants as dates or texts. NaN and infinities are NULL, also as the
-    texts ``NaN``, ``Infinity`` and ``-Infinity``. Lists are as they are. Everything else is refused: ``SPINE_VALUE``.
+    Whole numbers may be written as fractions or as texts that say exactly that number, fractions as whole numbers that
+    a fraction can be, or as decimal texts (it is the nearest to those); instants as dates or texts. NaN and infinities
+    are NULL, also as the texts ``NaN``, ``Infinity`` and ``-Infinity``. Lists are as they are. Everything else is
+    refused: ``SPINE_VALUE``.
 
     >>> coerced(pa.chunked_array([["7", None]]), Dtype.INT, "id").to_pylist()
     [7, None]
@@ -95,7 +96,7 @@ def _moment(texts: pa.ChunkedArray) -> pa.Array:
 
 _WAYS: Mapping[tuple[Dtype, Dtype], Callable[[pa.ChunkedArray], pa.ChunkedArray | pa.Array]] = {
     **{(dtype, dtype): _same for dtype in Dtype if dtype is not Dtype.OTHER},
-    (Dtype.INT, Dtype.FLOAT): lambda values: values.cast(pa.float64(), safe=False),
+    (Dtype.INT, Dtype.FLOAT): lambda values: values.cast(pa.float64()),
     (Dtype.FLOAT, Dtype.INT): lambda values: values.cast(pa.int64()),
     (Dtype.STRING, Dtype.INT): _whole_number,
     (Dtype.STRING, Dtype.FLOAT): _number,

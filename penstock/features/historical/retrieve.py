@@ -41,7 +41,7 @@ def historical(
     rows = to_table(spine)
     chosen = resolve(bound, features)
     names = output_names(chosen, full_names)
-    _check_names(rows, names)
+    _check_names(rows, names, full=bool(full_names))
     cutoff = cutoffs(rows, time)
     values = stored(bound, relational, rows, cutoff, needed(bound, chosen), progress)
     request = Request(bound, relational, rows, values)
@@ -50,11 +50,11 @@ def historical(
     return rows
 
 
-def _check_names(rows: pa.Table, names: Sequence[str]) -> None:
+def _check_names(rows: pa.Table, names: Sequence[str], *, full: bool) -> None:
     taken = [name for name in names if name in rows.column_names]
     if taken:
         message = f"the spine has columns named as features are: {', '.join(taken)}"
-        hint = "Rename them, or ask for full names (view__feature)."
+        hint = "Rename them." if full else "Rename them, or ask for full names (view__feature)."
         raise RequestError("SPINE_COLUMN", message, name=taken[0], hint=hint)
 
 

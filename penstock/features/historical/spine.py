@@ -21,11 +21,12 @@ _A_MICROSECOND = {"s": 1_000_000, "ms": 1_000, "us": 1}
 def to_table(spine: object) -> pa.Table:
     """A spine as Arrow: Arrow, pandas or Polars tables, a dict of columns, a list of dicts, or the path of a file.
 
+    The index of a pandas frame comes along as pyarrow keeps it, named or not: `pyarrow.Table.to_pandas` puts it back.
     Raises ``SourceError`` for what is none of these.
     """
     if isinstance(spine, str | Path):
         return _of_file(spine)
-    return lake.to_arrow(_columns(spine) if isinstance(spine, list) else spine, "spine")
+    return lake.to_arrow(_columns(spine) if isinstance(spine, list) else spine, "spine", index=True)
 
 
 def _of_file(path: str | Path) -> pa.Table:
@@ -73,12 +74,21 @@ def time_column(spine: pa.Table, time: str | None) -> str:
         return found(spine, time)
     times = [field.name for field in spine.schema if pa.types.is_timestamp(field.type)]
     times = times or [field.name for field in spine.schema if pa.types.is_date(field.type)]
-    named = [name for name in TIMES if name in spine.column_names] or times
+    times = [name for name in times if not name.startswith("__index_level_")] or times
+    called = [name for name in TIMES if name in spine.column_names]
+    named = [name for name in called if _may_be_time(spine[name])] or times or called
     if len(named) == 1 or named[:1] == list(TIMES[:1]) or named == list(TIMES):
         return named[0]
     what = f"several columns of times: {', '.join(times)}" if times else "no column of times"
     hint = "Say which column holds the instants: --time COLUMN, in Python time=…"
     raise RequestError("SPINE_TIME", f"the spine has {what}", candidates=times or spine.column_names, hint=hint)
+
+
+def _may_be_time(column: pa.ChunkedArray) -> bool:
+    """Whether a column that is called as instants are can hold some: thresholds are called cutoff, too."""
+    of, types = plain(column).type, pa.types
+    numbers = types.is_integer(of) or types.is_floating(of) or types.is_decimal(of) or types.is_boolean(of)
+    return not numbers or column.null_count == len(column)
 
 
 def found(spine: pa.Table, name: str, why: str = "") -> str:

@@ -146,16 +146,19 @@ def run_python(path: Path, package: str) -> ModuleType:
 def guarded(file: str, path: str, what: str) -> Iterator[None]:
     """Around a project's own code: what it raises, and its ``sys.exit()``, is an error of its file.
 
-    What it prints goes to standard error: standard output is for what a command tells. Raises ``SchemaError``.
+    An interrupt stays one. What it prints goes to standard error: standard output is for what a command tells. Raises
+    ``SchemaError``.
     """
     try:
         with redirect_stdout(sys.stderr):
             yield
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise failure(file, path, error, what) from error
 
 
-def failure(file: str, path: str, error: Exception | SystemExit, what: str) -> SchemaError:
+def failure(file: str, path: str, error: BaseException, what: str) -> SchemaError:
     """The error for what a project's own code raised, with the line of its file."""
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith((path, file))]
     where = f"{file}, line {lines[-1].lineno}" if lines else file

@@ -23,6 +23,18 @@ def reasons(found: Imported) -> dict[str, str]:
     return {one.name: one.reason for one in found.left_out}
 
 
+SETTLED = """
+import os
+from datetime import timedelta
+from feast import Entity, FeatureService, FeatureView, Field, FileSource
+from feast.types import Int64
+plain = Entity(name="plain")
+V = Field(name="v", dtype=Int64)
+rows = FileSource(name="rows", path="data/rows.parquet", timestamp_field="ts")
+good = FeatureView(name="good", entities=[plain], schema=[V], source=rows)
+"""
+
+
 def test_a_repository_as_it_is_begun(tmp_path):
     told, found = read(tmp_path, {"definitions.py": DRIVERS})
     assert told["name"] == "rides"
@@ -108,6 +120,48 @@ def test_no_code_is_run_and_what_it_would_make_is_named(tmp_path, monkeypatch):
     assert told["services"] == {"good_service": {"features": ["good:v", "good:tags"]}}
     assert set(told["entities"]) == {"plain"}
     assert set(told["features"]) == {"good"}
+
+
+CHANGES = {
+    "in a condition": ("AGE = timedelta(days=2)", "if os.environ.get('PROD'):\n    AGE = timedelta(days=9)", "ages"),
+    "in a loop": ("AGE = timedelta(days=2)", "for AGE in AGES:\n    pass", "ages"),
+    "in place": ("AGES = {'day': timedelta(days=2)}\nOTHER = AGES", "OTHER['day'] = timedelta(days=9)", "ages"),
+    "by a method": ("AGES = {'day': timedelta(days=2)}", "AGES.update(day=timedelta(days=9))", "ages"),
+    "taken away": ("AGES = {'day': timedelta(days=2)}", "while AGES:\n    AGES.clear()", "ages"),
+    "of the view": ("AGE = timedelta(days=2)", "", "ages"),
+}
+"""What is said of an age, and what changes it before a view (or the view itself) is made of it."""
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_what_code_changes_as_it_runs_is_never_taken_as_it_was(tmp_path, how):
+    """Neither a maximum age, nor the views of a service; what it had been is not what Feast sees."""
+    begun, change, name = CHANGES[how]
+    age = "AGES['day']" if begun.startswith("AGES") else "AGE"
+    made = f'{name} = FeatureView(name="{name}", entities=[plain], ttl={age}, schema=[V], source=rows)'
+    after = f"{name}.ttl = timedelta(days=9)" if how == "of the view" else "pass"
+    told, found = read(tmp_path, {"defs.py": f"{SETTLED}\n{begun}\n{change}\n{made}\n{after}"})
+    assert name in reasons(found)
+    assert set(told["features"]) == {"good"}
+
+
+def test_a_list_of_views_that_grows_is_no_service(tmp_path):
+    grown = (
+        "views = [good]\nfor n in (7, 30):\n    views.append(good)\nall = FeatureService(name='all', features=views)"
+    )
+    told, found = read(tmp_path, {"defs.py": f"{SETTLED}\n{grown}"})
+    assert "services" not in told
+    assert "changed as the code runs" in reasons(found)["all"]
+
+
+@pytest.mark.parametrize("asked", ["__name__ == '__main__'", "TYPE_CHECKING", "typing.TYPE_CHECKING"])
+def test_what_is_not_run_on_import_changes_nothing(tmp_path, asked):
+    aside = (
+        f"if {asked}:\n    good = FeatureView(name='other')\n    plain.tags['a'] = 'b'\n    from feast import Entity"
+    )
+    told, _ = read(tmp_path, {"defs.py": f"{SETTLED}\ndef of(plain):\n    plain.tags = 3\n{aside}"})
+    assert set(told["features"]) == {"good"}
+    assert set(told["entities"]) == {"plain"}
 
 
 def test_every_definition_is_carried_over_or_named(tmp_path):

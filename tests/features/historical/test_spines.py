@@ -231,6 +231,32 @@ def test_which_column_says_when(days: dict[str, int], time: str | None, expected
     assert made.ask(spine, "s:v", time=time)["v"].to_pylist() == [days[expected]]
 
 
+INDEXES = {
+    "filtered": [5, 2],
+    "of texts": ["b", "a"],
+    "twice the same": [1, 1],
+    "named": pd.Index([7, 8], name="row"),
+    "of several levels": pd.MultiIndex.from_tuples([(1, "a"), (2, "b")]),
+    "of instants": pd.DatetimeIndex(["2020-01-01", "2021-01-01"]),
+}
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_a_frame_keeps_its_index(index: str) -> None:
+    """Rows are assigned by it: without it, values would go to other rows in silence."""
+    moments = pd.to_datetime(["2026-01-01", "2026-01-02"])
+    frame = pd.DataFrame({"id": [7, 9], "e_ts": moments, "w": [0.5, 1.5]}, index=INDEXES[index])
+    found = store(Dtype.INT, [7]).ask(frame, "stats:v").to_pandas()
+    pd.testing.assert_frame_equal(found[["id", "e_ts", "w"]], frame)
+    assert found["v"].isna().tolist() == [False, True]
+
+
+def test_a_number_called_like_an_instant_is_none_where_there_is_a_column_of_times() -> None:
+    spine = {"id": [7], "cutoff": [0.5], "e_ts": pa.array([D[2]], pa.timestamp("us"))}
+    found = store(Dtype.INT, [7]).ask(spine, "stats:v")
+    assert (found["cutoff"].to_pylist(), found["v"].to_pylist()) == ([0.5], [0])
+
+
 def test_a_spine_that_does_not_say_when() -> None:
     made, two = store(Dtype.INT, [7]), {name: pa.array([0], pa.timestamp("us")) for name in ("a", "b")}
     for spine, time, code, candidates in (

@@ -56,7 +56,7 @@ def test_values_become_what_was_declared(value: object, dtype: Dtype, expected: 
         *[(value, Dtype.INT, "whole number") for value in
           ("1.0", "x", "", " 1", "01", "+1", "-0", "１", True, 1.5, math.nan, math.inf, 2**63, -(2**63) - 1, 2.0**60,
            "9223372036854775808", [1], {}, b"1", np.True_)],
-        *[(value, Dtype.FLOAT, "number") for value in ("x", True, "nan", "1e", ".5", [1.0], 10**400)],
+        *[(value, Dtype.FLOAT, "number") for value in ("x", True, "nan", "1e", ".5", [1.0], 10**400, 2**53 + 1)],
         *[(value, Dtype.BOOL, "truth value") for value in (1, 0, "true", None.__class__)],
         *[(value, Dtype.STRING, "text") for value in (1, b"a", "\ud800", "a\udfffb", ["a"])],
         *[(value, Dtype.TIMESTAMP, "instant") for value in ("soon", 1.5, True, "2024-13-01", [])],
