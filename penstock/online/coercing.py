@@ -94,7 +94,7 @@ def _refused(value: object, dtype: Dtype, name: str, place: int, code: str) -> R
 
 _NOUNS = {
     Dtype.INT: "whole number of 64 bits",
-    Dtype.FLOAT: "number",
+    Dtype.FLOAT: "number of 64 bits",
     Dtype.BOOL: "truth value",
     Dtype.TIMESTAMP: "instant",
     Dtype.LIST: "list",
@@ -109,8 +109,8 @@ def _int(value: object) -> int:
             raise ValueError
         number = int(value)
     elif isinstance(value, float | np.floating):
-        if not float(value).is_integer() or abs(float(value)) > 2.0**53:
-            raise ValueError
+        if not float(value).is_integer() or abs(float(value)) >= 2.0**53:
+            raise ValueError  # 2**53 is what 2**53 + 1 is read as, too
         number = int(value)
     else:
         _no_truth(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -103,9 +104,10 @@ def _joined(bound: Bound, flow: Flow) -> tuple[str, ...]:
 def fitted(target: Target, rows: pa.Table, now: int) -> dict[str, list[Any]]:
     """Pushed rows as columns of the table, in its dtypes; instants are microseconds since 1970.
 
-    Whole numbers become numbers, and what would lose anything is refused. A time among the key's columns that is not
-    said, such as when a row was made, is now. Raises ``RequestError``: ``PUSH_COLUMN`` for a column that is missing or
-    that the table has not, ``PUSH_VALUE`` for a value that does not fit, with its column and row.
+    Whole numbers become numbers, and what would lose anything is refused; NaN and infinities are NULL. A time among
+    the key's columns that is not said, such as when a row was made, is now. Raises ``RequestError``: ``PUSH_COLUMN``
+    for a column that is missing or that the table has not, ``PUSH_VALUE`` for a value that does not fit, with its
+    column and row.
     """
     found: dict[str, list[Any]] = {}
     for name in rows.column_names:
@@ -143,7 +145,11 @@ def _values(column: pa.ChunkedArray, dtype: Dtype, name: str) -> list[Any]:
     found = coerced(column.to_pylist(), dtype, name, code="PUSH_VALUE")
     if dtype is Dtype.TIMESTAMP:
         _must_be_of_our_era(found, name)
-    return found
+    return found if dtype is not Dtype.FLOAT else [_finite(value) for value in found]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is None or math.isfinite(value) else None
 
 
 def _lists(column: pa.ChunkedArray, items: Dtype, name: str) -> list[Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, chain
-from typing import Any
 
 import pyarrow as pa
 
@@ -14,6 +14,7 @@ from penstock.online.coercing import coerced
 from penstock.schema import Dtype
 
 EVENT, CREATED = "event_timestamp", "created"
+_NO_INSTANT = "NaT"
 _ARROW = {
     Dtype.INT: pa.int64(),
     Dtype.FLOAT: pa.float64(),
@@ -79,11 +80,18 @@ def _lists(name: str, values: Sequence[object], items: Dtype) -> pa.Array:
 def instants(values: Sequence[object]) -> list[object]:
     """JSON's numbers are seconds since 1970, as Feast's clients write them: in microseconds; others as they are.
 
-    >>> instants([1, 0.5, "1970-01-02", None])
-    [1000000, 500000, '1970-01-02', None]
+    ``NaT`` is how clients write an instant that is NULL; seconds beyond all microseconds stay, and are refused as such.
+
+    >>> instants([1, 0.5, "1970-01-02", "NaT", None])
+    [1000000, 500000, '1970-01-02', None, None]
     """
-    return [_micros(value) if type(value) in (int, float) else value for value in values]
+    return list(map(_micros, values))
 
 
-def _micros(seconds: Any) -> object:
-    return seconds * 1_000_000 if isinstance(seconds, int) else round(seconds * 1_000_000)
+def _micros(value: object) -> object:
+    if type(value) is int:
+        return value * 1_000_000
+    if type(value) is float:
+        micros = value * 1_000_000
+        return round(micros) if math.isfinite(micros) else micros
+    return None if value == _NO_INSTANT else value

@@ -336,7 +336,7 @@ def test_write_to_the_online_store_as_a_remote_client_does() -> None:
     shop = Shop.opened()
     rows = {
         "driver_id": [1001], "trips": [12], "conv_rate": ["Infinity"], "hired": [NOON // 10**6],
-        "event_timestamp": ["2026-01-03T00:00:00.000001"], "created": [None],
+        "event_timestamp": ["2026-01-03T00:00:00.000001"], "created": ["NaT"],
     }  # fmt: skip
     answer = pushed(shop, "/write-to-online-store", {"feature_view_name": "driver_stats", "df": rows})
     assert (answer.status, answer.body) == (200, b"null")

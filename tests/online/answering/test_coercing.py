@@ -32,6 +32,7 @@ PAIR = BoundEntity("pair", ("a", "b"), (Dtype.STRING, Dtype.INT), "pairs", "key"
         (np.int32(7), Dtype.INT, 7),
         (np.float64(7), Dtype.INT, 7),
         (7, Dtype.FLOAT, 7.0),
+        (2**53, Dtype.FLOAT, 2.0**53),
         ("-Infinity", Dtype.FLOAT, -math.inf),
         ("1.5e3", Dtype.FLOAT, 1500.0),
         (True, Dtype.BOOL, True),
@@ -55,6 +56,7 @@ def test_values_become_what_was_declared(value: object, dtype: Dtype, expected: 
     [
         *[(value, Dtype.INT, "whole number") for value in
           ("1.0", "x", "", " 1", "01", "+1", "-0", "１", True, 1.5, math.nan, math.inf, 2**63, -(2**63) - 1, 2.0**60,
+           2.0**53,
            "9223372036854775808", [1], {}, b"1", np.True_)],
         *[(value, Dtype.FLOAT, "number") for value in ("x", True, "nan", "1e", ".5", [1.0], 10**400, 2**53 + 1)],
         *[(value, Dtype.BOOL, "truth value") for value in (1, 0, "true", None.__class__)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -148,6 +149,14 @@ def test_names_and_values_that_do_not_fit(counter):
     whole = fitted(target_of(bound, "order"), pa.Table.from_pylist([row(1, 9, 7, created="x")]), NOW)
     assert whole["price"] == [7.0]
     assert isinstance(whole["price"][0], float)
+
+
+@pytest.mark.parametrize("to", ["online", "online_and_offline"])
+@pytest.mark.parametrize("price", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_not_finite_are_null_wherever_they_go(counter, to, price):
+    counter.push([row(1, 8, 8.0), row(2, 8, 9.0, customer=2)])
+    assert counter.push([row(3, 9, price), row(4, 9, 1.0, customer=2)], to) == 2
+    assert counter.prices(1, 2) == [None, 1.0]
 
 
 def test_a_table_that_a_stream_writes_is_told(counter):
