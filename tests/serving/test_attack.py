@@ -129,8 +129,8 @@ def test_too_much_is_refused_in_few_words(listen: Any, sent: bytes, status: int)
     "columns",
     [
         {"trips": [2**64]}, {"trips": ["NaN"]}, {"trips": [1.5]}, {"trips": [True]}, {"event_timestamp": ["NaN"]},
-        {"event_timestamp": [1e300]}, {"event_timestamp": [1e305]}, {"event_timestamp": ["Infinity"]}, {"event_timestamp": [True]},
-        {"city": [["a"]]},
+        {"event_timestamp": [1e300]}, {"event_timestamp": [1e305]}, {"event_timestamp": ["Infinity"]},
+        {"event_timestamp": [True]}, {"city": [["a"]]},
         {"city": [{"a": 1}]}, {"driver_id": ["x"]}, {"driver_id": [1, 2]}, {"active": ["yes?"]}, {"conv_rate": ["1,5"]},
         {"conv_rate": [10**400]}, {"conv_rate": [2**53 + 1]}, {"hired": [-1e300]},
     ],
