@@ -21,7 +21,7 @@ from penstock.featurestore.fed import LateFeed
 from penstock.featurestore.live import live_graph, source_of
 from penstock.online.answer import Online
 from penstock.online.beside import NOTHING, Beside, beside
-from penstock.online.catalogue import ViewState, all_live
+from penstock.online.catalogue import ViewState, all_live, live
 from penstock.online.feeding import Feed
 from penstock.online.holdings import Kept, kept_for
 from penstock.online.live import LiveReader
@@ -197,6 +197,7 @@ class ProjectOnline:
             whom,
             partial(again, bound, relational, come_by),
             beside=partial(self._beside, bound),
+            since=self._since,
             progress=progress,
         )
 
@@ -205,6 +206,11 @@ class ProjectOnline:
         if self.site.online_url == LIVE:
             return NOTHING
         return beside(self.store, kept_for(view, bound.graph), self.log.hashed)
+
+    def _since(self, view: BoundView) -> int:
+        """From which instant on the present definition of a view is served."""
+        state = None if self.site.online_url == LIVE else live(self.store, view.kept)
+        return 0 if state is None or state.version != view.fingerprint else state.since
 
     def _whom(self, bound: Bound, view: BoundView) -> tuple[pa.Table, Sequence[bytes]]:
         table, packed = keys_of_view(bound, self.features.tables.relational(bound), view)

@@ -47,8 +47,9 @@ class ViewState:
     """A view as a store holds it: ``version`` is its fingerprint, ``spaces`` are by the holdings' fingerprints.
 
     ``followed`` says of each table how far it was followed, ``kept`` the instant (microseconds) by which every row
-    known then is in. ``texts`` is the space of the texts of all its records. ``former`` are spaces that nobody who
-    reads this note needs: they go with the next sync.
+    known then is in, ``since`` the one from which on this version is served (0: nobody noted it). ``texts`` is the
+    space of the texts of all its records. ``former`` are spaces that nobody who reads this note needs: they go with the
+    next sync.
     """
 
     view: str
@@ -58,6 +59,7 @@ class ViewState:
     followed: Mapping[str, TableState] = field(default_factory=dict)
     kept: int = 0
     former: tuple[str, ...] = ()
+    since: int = 0
 
     def space(self, holding: Holding) -> Space | None:
         """Where a holding is; None where this state does not hold it."""

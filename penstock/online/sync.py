@@ -271,7 +271,7 @@ def _catch_up(job: Job, held: _Served | _Beside) -> None:
             held.check()
             kept, look = job.now(), job.look()
             affected = _affected(job, look, held)
-            after = replace(held.state, followed=look.following.state, version=job.kept.view.fingerprint, kept=kept)
+            after = replace(_in_force(job, held.state, kept), followed=look.following.state, kept=kept)
             if last or sum(map(len, affected.values())) <= KEYS_AT_ONCE:
                 changes = [one for h, keys in affected.items() for one in _remade(job, look, held.state, h, keys)]
                 job.store.write(changes, held.notes(after))
@@ -281,6 +281,13 @@ def _catch_up(job: Job, held: _Served | _Beside) -> None:
         with job.store.feeding():
             held.check()
             held.go_on(replace(held.state, followed=look.following.state))
+
+
+def _in_force(job: Job, state: ViewState, now: int) -> ViewState:
+    """The state in the version that is defined, since it began to be served: now, where another one is."""
+    there, version = live(job.store, job.view), job.kept.view.fingerprint
+    since = there.since if there is not None and there.version == version else now
+    return replace(state, version=version, since=since)
 
 
 def _affected(job: Job, look: LakeNow, held: _Served | _Beside) -> dict[Holding, pa.Array]:

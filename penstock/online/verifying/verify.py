@@ -85,19 +85,21 @@ def verify(
     again: Recomputed,
     *,
     beside: Callable[[BoundView], Beside] = lambda view: NOTHING,
+    since: Callable[[BoundView], int] = lambda view: 0,
     most: int = 10_000,
     progress: Callable[[str, float], None] = lambda message, share: None,
 ) -> Verified:
     """Compare logged answers with what training reads; the newest ``most`` rows of each view and set of features.
 
     ``keys`` gives a view's entities as a table of its key columns, and their hashes in the same order; ``beside`` tells
-    when answers about them may have rested on rows that are in no lake. Values are equal
-    to the bit; sums and moments of fractions to 1e-12 of themselves.
+    when answers about them may have rested on rows that are in no lake, and ``since`` from which instant on
+    (microseconds) the present definition is served without a break. Values are equal to the bit; sums and moments of
+    fractions to 1e-12 of themselves.
     """
     tallies: dict[str, _Tally] = {}
     served = unknown = 0
     held: dict[str, tuple[pa.Table, dict[bytes, int]]] = {}
-    current, superseded = _current(bound, entries)
+    current, superseded = _current(bound, entries, since)
     groups = _grouped(current, most)
     for number, ((name, features), logged) in enumerate(groups.items()):
         progress(f"working out {name} again", number / len(groups))
@@ -115,15 +117,18 @@ def verify(
     return Verified(tuple(verdicts), served, unknown, superseded)
 
 
-def _current(bound: Bound, entries: Iterable[Entry]) -> tuple[list[Entry], int]:
+def _current(bound: Bound, entries: Iterable[Entry], since: Callable[[BoundView], int]) -> tuple[list[Entry], int]:
     """The answers about what is defined now, newest first, and how many entities' answers were left out.
 
-    What was answered before the present definition answered for the first time was right in its day. Whoever answers
-    by an older definition after that is found out.
+    What was answered before the present definition answered for the first time, since it is served, was right in its
+    day. Whoever answers by another definition after that is found out.
     """
-    kept, first = list(entries), dict[str, int]()
-    for one in kept:
-        if one.view in bound.views and one.version == bound.views[one.view].fingerprint:
+    kept, first, began = list(entries), dict[str, int](), dict[str, int]()
+    present = [one for one in kept if one.view in bound.views and one.version == bound.views[one.view].fingerprint]
+    for one in present:
+        if one.view not in began:
+            began[one.view] = since(bound.views[one.view])
+        if one.at >= began[one.view]:
             first[one.view] = min(one.at, first.get(one.view, one.at))
     there = [one for one in kept if one.at >= first.get(one.view, one.at + 1) and _defines(bound, one)]
     left = sum(len(one.keys) for one in kept) - sum(len(one.keys) for one in there)

@@ -109,6 +109,25 @@ def test_a_definition_that_was_replaced_is_history_and_one_that_lingers_is_told(
     assert causes(found) == {"orders:spend": {"definition version": 13}}
 
 
+def test_a_definition_that_came_back_does_not_blame_what_was_served_meanwhile(project: Project) -> None:
+    file = project.site.file.folder
+    read(project)
+    write(file, "features/orders.pql", VIEWS.replace("SUM(orders.amount", "AVG(orders.amount"))
+    meanwhile = open_project(file)
+    meanwhile.online.sync()
+    read(meanwhile)
+    write(file, "features/orders.pql", VIEWS)
+    back = open_project(file)
+    back.online.sync()
+    read(back)
+    found = back.online.verify(sample=3)
+    assert (found.passed, causes(found)) == (True, {})
+    lingering = meanwhile.features.bound.views["orders"].fingerprint
+    last = list(back.online.log.entries())[-2]
+    back.online.log.add([replace_entry(last, version=lingering, at=last.at + 1, values=wrong(last, 1, 0.5))])
+    assert causes(back.online.verify(["orders"], sample=0)) == {"orders:spend": {"definition version": 12}}
+
+
 def replace_entry(entry: Entry, **parts: object) -> Entry:
     told = {name: parts.get(name, getattr(entry, name)) for name in Entry.__struct_fields__}
     return Entry(**told)
