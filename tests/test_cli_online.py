@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
 from penstock.cli import main
 from penstock.cli.online import printable_store
+from penstock.errors import SourceError
 from penstock.project import open_project
 from tests.pipeline.shop import asked, made, write
 
@@ -32,6 +35,7 @@ expressions = { share = "amount / last" }
 [online]
 store = "kept"
 """
+NUMBERS = ("a_big", "b_small")
 
 
 @pytest.fixture
@@ -52,6 +56,41 @@ def told(*words: str) -> Any:
     result = run(*words, "--json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
+
+
+def test_all_builds_are_made_before_the_first_is_switched_to(folder: Path) -> None:
+    write(folder, "features/orders.pql", VIEW.replace("COUNT(orders.*", "SUM(orders.amount"))
+    write(folder, "penstock.toml", (folder / "penstock.toml").read_text().replace('["amount"]', '["placed_at"]'))
+    online = open_project(folder).online
+    before, seen = {name: one.version for name, one in online.status().items()}, dict[str, dict[str, str]]()
+
+    def progress(message: str, _share: float) -> None:
+        if message.endswith("first load"):
+            seen.setdefault(message, {name: one.version for name, one in online.status().items()})
+
+    assert {one.how for one in online.sync(progress=progress)} == {"switched"}
+    assert seen == {f"{name}: first load": before for name in before}
+    assert not before.items() & {name: one.version for name, one in online.status().items()}.items()
+
+
+def test_a_view_whose_rows_cannot_be_read_keeps_no_other_from_its_place(tmp_path: Path) -> None:
+    when = pa.array([0, 1], pa.timestamp("us"))
+    for name, highest in (("a_big", 2**64 - 1), ("b_small", 7)):
+        rows = {"id": pa.array([1, 2]), name: pa.array([1, highest], pa.uint64()), "at": when}
+        pq.write_table(pa.table(rows), tmp_path / f"{name}.parquet")
+    places = [f'[sources.{name}]\nurl = "{name}.parquet"\n[tables.{name}]\nkey = "id"\ntime = "at"' for name in NUMBERS]
+    entities = [f'[entities.of_{name}]\nkey = "{name}"\n' for name in NUMBERS]
+    views = [f'[features.v_{name}]\nentity = "of_{name}"\ntable = "{name}"\ncolumns = ["at"]' for name in NUMBERS]
+    write(
+        tmp_path,
+        "penstock.toml",
+        "\n".join(['name = "numbers"', *places, *entities, *views, '[online]\nstore = "kept"']),
+    )
+    project = open_project(tmp_path)
+    project.run("ingest")
+    with pytest.raises(SourceError, match=r"SOURCE_VALUES_MISFIT: a_big.a_big holds .* cannot be read as int"):
+        project.online.sync()
+    assert project.online.read(["v_b_small:at"], {"b_small": [7]}).values != [[None]]
 
 
 def test_every_command_tells_people_and_machines(folder: Path) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
 from penstock.engine.execute import Progress, quiet
-from penstock.errors import RequestError, StoreError
+from penstock.errors import RequestError, SourceError, StoreError
 from penstock.features.views.bound import Bound, BoundView
 from penstock.lake.versioned import Lake
 from penstock.online.beside import all_gone, gone
@@ -80,17 +81,35 @@ def sync(
 
     ``views`` names some (none: all, and what is defined no longer goes); the others stay as they are. ``anew`` builds
     them again beside what is served; what is broken stays as it is. ``now`` gives microseconds since 1970. A kill at
-    any moment leaves the store whole, and the next sync goes on from there. Raises ``RequestError`` for a view that is
-    named and is not there (``FEATURE_UNKNOWN_VIEW``) or is broken, and ``SourceError`` and ``StoreError`` where lake or
-    store cannot be read.
+    any moment leaves the store whole, and the next sync goes on from there. Builds of several views are made before the
+    first of them is switched to. Raises ``RequestError`` for a view that is named and is not there
+    (``FEATURE_UNKNOWN_VIEW``) or is broken, ``StoreError`` where the store cannot be read, and ``SourceError`` where
+    rows of a view cannot, after the others were brought into step.
     """
     done = [] if views else list(_dropped(bound, store))
-    for view in chosen(bound, views):
-        job = Job(bound, lake, store, kept_for(view, bound.graph), settings, now, progress)
-        done.append(_synced(job, anew=anew))
+    kept = [kept_for(view, bound.graph) for view in chosen(bound, views)]
+    jobs = [Job(bound, lake, store, one, settings, now, progress) for one in kept]
+    unread: list[SourceError] = []
+    for job in jobs if len(jobs) > 1 else ():
+        _built_ahead(job, anew=anew)
+    for job in jobs:
+        try:
+            done.append(_synced(job, anew=anew))
+        except SourceError as error:
+            unread.append(error)
     for space in unnamed(store):
         store.drop(space)
+    if unread:
+        raise unread[0]
     return tuple(done)
+
+
+def _built_ahead(job: Job, *, anew: bool) -> None:
+    """Build a view that will be switched; what keeps it from being built is told when its turn comes."""
+    state = live(job.store, job.view)
+    if state is not None and (anew or not state.holds(job.kept)):
+        with suppress(OvertakenError, SourceError):
+            loaded(job)
 
 
 def chosen(bound: Bound, views: Sequence[str]) -> list[BoundView]:

@@ -173,6 +173,24 @@ def test_what_breaks_is_served_on_as_the_store_holds_it(folder: Path) -> None:
     service.close()
 
 
+def test_views_that_change_together_are_answered_on_until_each_is_switched(folder: Path) -> None:
+    service, keys, file = opened(folder).service(), {"customer_id": [1, 2]}, folder / "penstock.toml"
+    [counts] = service.read(["counted:n"], keys).values
+    [plans] = service.read(["plans:plan"], keys).values
+    file.write_text(file.read_text().replace('columns = ["plan"]', 'columns = ["plan"]\nttl = "1 days"'))
+    write(folder, "features/counted.pql", COUNTED.replace("COUNT(orders.*", "10 * COUNT(orders.*"))
+    opened(folder).online.sync(["counted"])
+    time.sleep(STALE)
+    tenfold = [10 * one for one in counts]
+    for _ in range(2):
+        assert service.read(["counted:n"], keys).values == [tenfold]
+        assert service.read(["plans:plan"], keys).values == [plans]
+        service._current()  # as who pushes meanwhile
+    sync(folder)
+    assert service.read(["plans:plan", "counted:n"], keys).values == [[None, None], tenfold]
+    service.close()
+
+
 def test_a_new_feature_is_served_to_who_asks_for_nothing_else(folder: Path) -> None:
     """Nobody need ask for what was there before so that a server notices what came since."""
     service, keys = opened(folder).service(), {"customer_id": [1]}
