@@ -123,6 +123,15 @@ class FlightDoor(flight.FlightServerBase):  # type: ignore[misc]
         """None; what can be written is put."""
         return []
 
+    def do_action(self, _context: Any, action: Any) -> Iterator[Any]:
+        """There is none. Left to its base class a client would be shown a trace."""
+        refused = RequestError("SERVE_COMMAND", f"there is no action {action.type[:40]!r}")
+        raise flight.FlightServerError(f"Flight error: {detail(refused)[1]}")
+
+    def get_schema(self, _context: Any, _descriptor: Any) -> Any:
+        """Empty, as a flight's: the columns come with the answer. Whatever is raised here is shown with its trace."""
+        return flight.SchemaResult(pa.schema([]))
+
     def _answered(self, command: Command, table: pa.Table) -> pa.Table:
         with self._turns:
             return answer(self._service, command, table)
@@ -146,12 +155,15 @@ class _TokenCheck(flight.ServerMiddlewareFactory):  # type: ignore[misc]
 def _uploaded(reader: Any) -> pa.Table:
     """What a client sends, as long as it is not too much."""
     batches, size = [], 0
+    try:
+        names = reader.schema.names
+    except OSError as error:
+        raise RequestError("SERVE_TABLE", "no table came with this command", hint="Send one, be it empty.") from error
     for chunk in reader:
         batches.append(chunk.data)
         size += chunk.data.nbytes
         if size > MOST_BYTES:
             raise RequestError("SERVE_TOO_MANY", f"a client may send {MOST_BYTES:,} bytes at most")
-    names = reader.schema.names
     if len(set(names)) < len(names):
         raise RequestError("SERVE_COLUMN", f"of {', '.join(names)[:200]} two are the same")
     return pa.Table.from_batches(batches, reader.schema)

@@ -184,6 +184,25 @@ def test_tables_that_do_not_fit_are_told(client: flight.FlightClient) -> None:
             exchanged(client, {**PULL, "api": api, "timestamp_field": "city", "start_date": "2026-01-01"})
 
 
+def acted(client: flight.FlightClient) -> None:
+    list(client.do_action(flight.Action("x" * 10_000, b"")))
+
+
+def asked_without_a_table(client: flight.FlightClient) -> None:
+    command = json.dumps({"api": "get_historical_features", "feature_refs": ["driver_stats:trips"]}).encode()
+    writer, reader = client.do_exchange(flight.FlightDescriptor.for_command(command))
+    writer.done_writing()
+    reader.read_all()
+
+
+@pytest.mark.parametrize(("ask", "code"), [(acted, "SERVE_COMMAND"), (asked_without_a_table, "SERVE_TABLE")])
+def test_what_is_not_done_is_told_without_a_trace(client: flight.FlightClient, ask: Any, code: str) -> None:
+    with pytest.raises(flight.FlightServerError, match=code) as caught:
+        ask(client)
+    assert "Traceback" not in str(caught.value)
+    assert client.get_schema(flight.FlightDescriptor.for_command(b"{}")).schema == pa.schema([])
+
+
 def test_errors_are_feasts_own(client: flight.FlightClient) -> None:
     with pytest.raises(flight.FlightServerError, match="Flight error: ") as raised:
         exchanged(client, PAST | {"feature_refs": ["gone:n"]}, SPINE)
