@@ -150,7 +150,7 @@ def synthesise(project: Any, query: str, out: Path, most: int, as_json: bool) ->
 
     if out.exists():
         raise RequestError("FEATURE_FILE", f"there is a file {out} already", hint="Remove it, or choose another name.")
-    definitions, graph = project.features.definitions, graph_of(project.site.lake)
+    definitions, graph = project.features.definitions, graph_of(project.site.lake.tables())
     with watched("looking at the data"):
         made = fitting(project.database().synthesise(query), definitions, graph)
         text, count = written(made, query, most)

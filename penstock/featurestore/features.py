@@ -18,7 +18,6 @@ from penstock.features.views.declared import Definitions
 from penstock.featurestore.tables import Tables
 from penstock.lake.kept import newest_versions
 from penstock.pipeline.featurefiles import bound_of, definitions_of
-from penstock.pipeline.knowngraph import graph_of
 from penstock.pipeline.site import Site
 from penstock.settings import Settings
 
@@ -41,7 +40,7 @@ class ProjectFeatures:
 
         Whatever asks for one of those gets its error; ``bound.must_be_sound()`` raises the first.
         """
-        return bound_of(self.site, graph_of(self.site.lake))
+        return bound_of(self.site, self.site.lake.tables())
 
     @cached_property
     def tables(self) -> Tables:

@@ -94,7 +94,7 @@ class ProjectOnline:
         """What answers: from the store, or where the project's file says so from the sources themselves."""
         if self.site.online_url == LIVE:
             source = source_of(self.site, self.settings)
-            bound = bound_of(self.site, live_graph(self.site, source))
+            bound = bound_of(self.site, self.site.lake.tables(), live_graph(self.site, source))
             return LiveReader(bound, source, self.site.now, self.settings, source.must_be_live)
         kept = {} if self.former is None else self.former.kept
         return OnlineReader(self.served, self.store, self.site.now, kept)

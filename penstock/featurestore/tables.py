@@ -38,4 +38,4 @@ class Tables:
 
     def _following(self, bound: Bound) -> Following:
         names = [table.name for table in bound.graph if table.name not in bound.joins.virtual]
-        return Following.open(self.site.lake, bound.graph, names, self.settings)
+        return Following.open(self.site.lake, bound.graph, names, self.settings, bound.recipes)

@@ -1,4 +1,8 @@
-"""The lake as a store follows it: tables at their newest versions with the rows of their tails, and what came since."""
+"""The lake as a store follows it: tables at their newest versions with the rows of their tails, and what came since.
+
+Of a derived table it is the newest version by the recipe that the definitions rest on: what another definition of the
+table has made since is not theirs to see.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,13 @@ from hashlib import blake2b
 import pyarrow as pa
 
 from penstock.errors import SourceError
+from penstock.lake.recipes import made_by
 from penstock.lake.rows import as_told
 from penstock.lake.sql import Sql
 from penstock.lake.streams import Now, positions, read_now
-from penstock.lake.versioned import Lake, Scan, Version, VersionedTable
+from penstock.lake.versioned import Lake, Roles, Scan, Version, VersionedTable
 from penstock.lake.versioned.scan import quoted
-from penstock.schema import Graph
+from penstock.schema import Graph, Table
 from penstock.settings import Settings
 from penstock.window import BEGINNING
 
@@ -67,16 +72,28 @@ class LogRows:
 
 @dataclass(frozen=True)
 class Following:
-    """Tables of a lake as they are now, tails included, each at one moment."""
+    """Tables of a lake as they are now, tails included, each at one moment.
+
+    ``remade`` are derived tables that have newer rows, by another recipe.
+    """
 
     graph: Graph
     settings: Settings
     tables: Mapping[str, Now] = field(repr=False)
+    remade: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, lake: Lake, graph: Graph, tables: Iterable[str], settings: Settings) -> Following:
-        """These tables now. Raises ``SourceError`` where one is not in the lake."""
-        return cls(graph, settings, {name: _now(lake, name) for name in sorted(set(tables))})
+    def open(
+        cls, lake: Lake, graph: Graph, tables: Iterable[str], settings: Settings, recipes: Mapping[str, str]
+    ) -> Following:
+        """These tables now, derived ones by these recipes.
+
+        Raises ``SourceError`` where one is not in the lake, or has no rows by its recipe any more (``LAKE_REMADE``).
+        """
+        newest = {name: _now(lake, name) for name in sorted(set(tables))}
+        seen = {name: _made_by(now, recipes.get(name), graph.table(name)) for name, now in newest.items()}
+        remade = tuple(name for name, now in newest.items() if seen[name] is not now)
+        return cls(graph, settings, seen, remade)
 
     @cached_property
     def state(self) -> dict[str, TableState]:
@@ -158,6 +175,12 @@ def _now(lake: Lake, name: str) -> Now:
             raise
         table = lake.table(name)
         return Now(table, table.schema.empty_table())
+
+
+def _made_by(now: Now, recipe: str | None, told: Table) -> Now:
+    """The table as a recipe has made it, with the key and clock that it had then."""
+    table = made_by(now.table, recipe, Roles(told.keys, told.happened))
+    return now if table is now.table else Now(table, table.schema.empty_table())
 
 
 def _state(now: Now) -> TableState:

@@ -44,7 +44,7 @@ class LakeNow:
     def open(cls, bound: Bound, lake: Lake, holdings: Iterable[Holding], settings: Settings) -> LakeNow:
         """The lake now, as far as these holdings need it."""
         tables = {name for one in holdings for name in read_by(one, bound.graph, bound.joins)}
-        return cls(bound, Following.open(lake, bound.graph, tables, settings), settings)
+        return cls(bound, Following.open(lake, bound.graph, tables, settings, bound.recipes), settings)
 
     @cached_property
     def relational(self) -> Relational:

@@ -8,14 +8,13 @@ import pyarrow as pa
 
 from penstock.inference.kinds import plain_kind
 from penstock.lake.canonical import declared_dtype, items_of
-from penstock.lake.versioned import DELETED, KNOWN, Lake, Roles
+from penstock.lake.versioned import DELETED, KNOWN, Roles, VersionedTable
 from penstock.pipeline.site import aside
 from penstock.schema import Column, Dtype, Graph, Kind, Link, Table
 
 
-def graph_of(lake: Lake) -> Graph:
+def graph_of(tables: Mapping[str, VersionedTable]) -> Graph:
     """The graph of a lake's tables; labels and dead letters are left out. It does not move with the data."""
-    tables = lake.tables()
     return known_graph(
         {name: (table.schema, table.roles) for name, table in tables.items() if not aside(name, table.roles)}
     )

@@ -14,10 +14,11 @@ from penstock.features.views.bound import Bound
 from penstock.features.views.broken import BrokenDefinition
 from penstock.features.views.declared import Definitions
 from penstock.features.views.lineage import lineage
+from penstock.lake.recipes import recipes_of
 from penstock.lake.versioned import OWN_COLUMNS, Roles, VersionedTable
 from penstock.pipeline.derive import Derivation
 from penstock.pipeline.derive.building import DEFINITION
-from penstock.pipeline.derive.recipes import recipes_of, recipes_to_be
+from penstock.pipeline.derive.recipes import recipes_to_be
 from penstock.pipeline.knowngraph import known_graph
 
 Known = Mapping[str, tuple[pa.Schema, Roles]]

@@ -15,6 +15,7 @@ from penstock.features.views.bound import Bound
 from penstock.features.views.declared import Definitions
 from penstock.lake.ingest.feeds.listing import listing
 from penstock.lake.kept import content_of
+from penstock.lake.recipes import recipes_of
 from penstock.lake.versioned import KNOWN, OWN_COLUMNS, Roles, VersionedTable
 from penstock.lake.versioned.roles import linking
 from penstock.language import query
@@ -22,12 +23,11 @@ from penstock.pipeline.change import Changes, Dependant, Use, Verdict, judged
 from penstock.pipeline.comparing import compared
 from penstock.pipeline.dependants import dependants, of_itself
 from penstock.pipeline.derive import Derivation, Lineage, Origin, lineage_of, load
-from penstock.pipeline.derive.recipes import recipes_of
 from penstock.pipeline.featurefiles import bound_of, definitions_of
 from penstock.pipeline.intakes import Look, Wanted, looks, misnamed, roles_of, wanted
 from penstock.pipeline.journal import Run
 from penstock.pipeline.keeping import NAME, keep_stage
-from penstock.pipeline.knowngraph import graph_of, known_graph
+from penstock.pipeline.knowngraph import known_graph
 from penstock.pipeline.redefined import Known, Redefining
 from penstock.pipeline.site import Site, aside
 from penstock.pipeline.stages import KINDS, Kind, Stage
@@ -159,7 +159,8 @@ class Walk:
     def _keeping(self) -> Stage:
         """The stage of the online store; before all tables are there nobody can say whether features fit them."""
         if not self.still:
-            return keep_stage(self.site, bound_of(self.site, graph_of(self.site.lake)), self.kept())
+            kept = self.kept()
+            return keep_stage(self.site, bound_of(self.site, kept), kept)
         if self._to_be.broken and not self._is_all_there:
             return Stage("features", NAME, "keep what is served in step", self.names())
         return keep_stage(self.site, self._to_be, self.kept())

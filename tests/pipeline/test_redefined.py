@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.lake.recipes import recipes_of
 from penstock.lake.versioned import Roles
 from penstock.online.verifying import Entry
 from penstock.pipeline.derive import Derivation
-from penstock.pipeline.derive.recipes import recipes_of, recipes_to_be
+from penstock.pipeline.derive.recipes import recipes_to_be
 from penstock.pipeline.planning import Plan, Step
 from tests.pipeline.shop import made, opened, states, write
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from penstock.lake.versioned.damage import Damage
 from penstock.lake.versioned.differences import Differences
+from penstock.lake.versioned.evolution import Turn
 from penstock.lake.versioned.expiry import Expired
 from penstock.lake.versioned.lake import Lake, open_lake
 from penstock.lake.versioned.roles import DELETED, KNOWN, OWN_COLUMNS, Roles
@@ -28,6 +29,7 @@ __all__ = [
     "Scan",
     "ScanColumn",
     "Staged",
+    "Turn",
     "Version",
     "VersionedTable",
     "open_lake",

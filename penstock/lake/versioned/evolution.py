@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from penstock.errors import SchemaError
+from penstock.lake.versioned import iceberg
 from penstock.lake.versioned.roles import DELETED, KNOWN, Roles, linking
 from penstock.lake.versioned.stored import stored_type
 
 if TYPE_CHECKING:
     from pyiceberg.schema import Schema
+    from pyiceberg.table.metadata import TableMetadataV2
     from pyiceberg.types import IcebergType, NestedField
 
 _OWN = frozenset({KNOWN, DELETED})
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What becomes of a table's columns and roles together with the rows of a commit: no reader sees one without the
+    other.
+
+    ``drop`` and the keys of ``rename`` are names of before.
+    """
+
+    roles: Roles
+    drop: Sequence[str] = ()
+    rename: Mapping[str, str] = field(default_factory=dict)
+
+    def applied(self, metadata: TableMetadataV2) -> TableMetadataV2:
+        """The metadata with these columns and roles."""
+        schema, last = evolved(metadata.schema(), metadata.last_column_id, {}, {}, self.drop, self.rename)
+        return iceberg.with_schema(metadata, schema, last, self.roles.to_properties()).metadata
 
 
 def evolved(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from penstock.lake.versioned.catalogue import Head
 from penstock.lake.versioned.commits import Handle, newest
 from penstock.lake.versioned.compaction import compact
 from penstock.lake.versioned.differences import Differences, differences
-from penstock.lake.versioned.evolution import evolved, renamed_roles
+from penstock.lake.versioned.evolution import Turn, evolved, renamed_roles
 from penstock.lake.versioned.roles import Roles
 from penstock.lake.versioned.scan import Scan, ScanColumn
 from penstock.lake.versioned.staged import ROWS_A_FILE, Staged, write_staged
@@ -76,6 +76,16 @@ class VersionedTable:
                 raise SourceError("LAKE_UNKNOWN_VERSION", f"{self.name} has no version yet", hint="Commit rows first.")
             return found
         return named(self.name, which, self.versions(), self.tags())
+
+    def at(self, number: int, roles: Roles) -> VersionedTable:
+        """The table as it was at a version (0: before the first), to be read: with the columns that it had then.
+
+        What these were for is not kept by version: ``roles`` says it. Raises ``SourceError``
+        (``LAKE_UNKNOWN_VERSION``) for a version that is not kept.
+        """
+        snapshot = self._snapshot(self.version(number)) if number else None
+        metadata = iceberg.as_of(self._metadata, snapshot, roles.to_properties())
+        return VersionedTable(self.name, replace(self._handle, head=Head(metadata, self._handle.head.location)))
 
     def committed(self, batch: str) -> Version | None:
         """The version that a batch was committed as, if it was.
@@ -199,6 +209,7 @@ class VersionedTable:
         facts: Mapping[str, str] | None = None,
         after: int | None = None,
         fresh: bool = False,
+        turn: Turn | None = None,
     ) -> Version:
         """Make staged rows a new version; a batch that was committed before changes nothing and gives its version.
 
@@ -206,10 +217,10 @@ class VersionedTable:
         (``LAKE_CONFLICT``): somebody else committed, and what was staged may rest on what is no longer so. Files that
         were compacted since are no conflict. ``fresh`` is the writer's word that every key in these rows is new to
         the table, occurs once and is not NULL: then reading need not look for newer versions of them. Without it the
-        table finds out where that is cheap. Raises ``SourceError`` (``LAKE_DAMAGED``) for staged files that are not
+        table finds out where that is cheap. ``turn`` changes columns and roles with it. Raises ``SourceError`` (``LAKE_DAMAGED``) for staged files that are not
         what was written.
         """
-        return self._commit("append", staged, summary("append", batch, facts or {}), batch, after, fresh)
+        return self._commit("append", staged, summary("append", batch, facts or {}), batch, after, fresh, turn)
 
     def replace(
         self,
@@ -219,13 +230,15 @@ class VersionedTable:
         facts: Mapping[str, str] | None = None,
         after: int | None = None,
         fresh: bool = False,
+        turn: Turn | None = None,
     ) -> Version:
         """Make staged rows a new version that has no others; all else as in `commit`."""
-        return self._commit("replace", staged, summary("replace", batch, facts or {}), batch, after, fresh)
+        return self._commit("replace", staged, summary("replace", batch, facts or {}), batch, after, fresh, turn)
 
     def _commit(
-        self, kind: str, staged: Staged, told: dict[str, str], batch: str, after: int | None, fresh: bool
-    ) -> Version:
+        self, kind: str, staged: Staged, told: dict[str, str], batch: str, after: int | None, fresh: bool,
+        turn: Turn | None,
+    ) -> Version:  # fmt: skip
         handle = self._handle
         whole = StagedFiles(handle, staged, fresh)
 
@@ -234,6 +247,7 @@ class VersionedTable:
             if carried.committed(metadata, batch) is not None:
                 return None
             must_be_at(self.name, metadata, after)
+            metadata = metadata if turn is None else turn.applied(metadata)
             parent = None if kind == "replace" else newest(metadata)
             added = whole.data_files(metadata)
             old = [e.data_file for e in handle.entries(newest(metadata))] if kind == "replace" else []
@@ -301,6 +315,11 @@ class VersionedTable:
             return iceberg.with_schema(metadata, schema, last, roles.to_properties())
 
         self._handle.change(step)
+        return self
+
+    def take(self, turn: Turn) -> VersionedTable:
+        """Change columns and roles at once, without rows."""
+        self._handle.change(lambda head: iceberg.Change(turn.applied(head.metadata)))
         return self
 
     def say(self, roles: Roles) -> VersionedTable:

@@ -17,12 +17,14 @@ from penstock.errors import RefusedError, SourceError
 from penstock.lake.ingest.intake import Progress, clock, quiet
 from penstock.lake.ingest.quarantine import RefusedBatch, held, set_aside
 from penstock.lake.ingest.verdict import Check
+from penstock.lake.recipes import RECIPE, recipes_of
 from penstock.lake.versioned import DELETED, Lake, Scan, Staged, VersionedTable
 from penstock.pipeline.derive import compare
-from penstock.pipeline.derive.columns import kept_names, prepared, settled, with_ids
+from penstock.pipeline.derive.columns import kept_names, prepared, settled, turn_of, with_ids
 from penstock.pipeline.derive.compare import ADDED, CHANGED, KEPT, VANISHED, WHAT, Sides
 from penstock.pipeline.derive.derivation import Derivation
 from penstock.pipeline.derive.inputs import Input, grown, latest_known, opened, versions
+from penstock.pipeline.derive.recipes import recipe
 from penstock.pipeline.derive.replay import replayable, replayed
 from penstock.pipeline.derive.running import results
 from penstock.pipeline.derive.statement import hashed
@@ -30,7 +32,8 @@ from penstock.settings import Settings
 
 Mode = Literal["whole", "incremental", "unchanged"]
 DEFINITION, INPUTS = "definition", "inputs"
-"""The facts that each version of a derived table carries: its definition's fingerprint, and its inputs' versions."""
+"""The facts that each version of a derived table carries, beside its recipe: its definition's fingerprint, and its
+inputs' versions."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def derive(
         table = lake.create(derivation.name, derivation.schema, derivation.roles)
         newest = table.newest()
         at = 0 if newest is None else newest.number
-        facts = {DEFINITION: derivation.fingerprint, INPUTS: json.dumps(versions(inputs))}
+        facts = _facts(derivation, inputs)
         before = _last_facts(table)
         if before == facts:
             settled(derivation, table)
@@ -122,11 +125,18 @@ def derive(
         return _committed(job, ready, check, quarantine)
 
 
+def _facts(derivation: Derivation, inputs: Mapping[str, Input]) -> dict[str, str]:
+    """What a version of these rows says of itself."""
+    below = recipes_of({name: one.table for name, one in inputs.items()})
+    made = recipe(derivation.fingerprint, below)
+    return {DEFINITION: derivation.fingerprint, INPUTS: json.dumps(versions(inputs)), RECIPE: made}
+
+
 def _last_facts(table: VersionedTable) -> dict[str, str]:
     """What the newest version that was derived says of itself."""
     for version in reversed(table.versions()):
         if DEFINITION in version.facts:
-            return {name: version.facts[name] for name in (DEFINITION, INPUTS)}
+            return {name: version.facts[name] for name in (DEFINITION, INPUTS, RECIPE) if name in version.facts}
     return {}
 
 
@@ -145,8 +155,8 @@ def _committed(job: _Job, ready: _Ready, check: Check | None, quarantine: Path) 
             hint = f"The table stays at version {job.at}; the rows are in quarantine as {job.batch}."
             raise RefusedError("DERIVE_CHECK_FAILED", message, name=name, hint=hint)
     write = table.replace if ready.kind == "replace" else table.commit
-    version = write(staged, batch=job.batch, facts=job.facts, after=job.at)
-    settled(job.derivation, table)
+    turn = turn_of(job.derivation, table)
+    version = write(staged, batch=job.batch, facts=job.facts, after=job.at, turn=turn)
     counts = ready.counts
     return Derived(name, version.number, counts[ADDED], counts[CHANGED], counts[VANISHED], ready.mode)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from penstock.errors import SchemaError
-from penstock.lake.versioned import KNOWN, OWN_COLUMNS, VersionedTable
+from penstock.lake.versioned import KNOWN, OWN_COLUMNS, Turn, VersionedTable
 from penstock.pipeline.derive.derivation import Derivation
 
 _NEXT = " (next)"
@@ -48,21 +48,23 @@ def _widens(old: pa.DataType, new: pa.DataType) -> bool:
 
 
 def settled(derivation: Derivation, table: VersionedTable) -> None:
-    """End the columns that the definition no longer has, and give the table its roles; nothing where all is so."""
+    """Give the table the definition's columns and roles; nothing where all is so."""
+    turn = turn_of(derivation, table)
+    if turn is not None:
+        table.take(turn)
+
+
+def turn_of(derivation: Derivation, table: VersionedTable) -> Turn | None:
+    """What becomes of the table's columns and roles when its rows are the definition's; None where nothing does."""
     there = {field.name: field.type for field in table.schema}
     replaced = [
         field.name for field in derivation.schema if there.get(field.name) != field.type and field.name + _NEXT in there
     ]
     ended = [name for name in there if name not in _OWN and name not in derivation.schema.names]
     ended = [name for name in ended if name.removesuffix(_NEXT) not in replaced]
-    if table.roles.key != derivation.roles.key:
-        table.say(derivation.roles)
-    if ended or replaced:
-        table.evolve(drop=[*ended, *replaced])
-    if replaced:
-        table.evolve(rename={name + _NEXT: name for name in replaced})
-    if table.roles != derivation.roles:
-        table.say(derivation.roles)
+    if not ended and not replaced and table.roles == derivation.roles:
+        return None
+    return Turn(derivation.roles, (*ended, *replaced), {name + _NEXT: name for name in replaced})
 
 
 def kept_names(derivation: Derivation, table: VersionedTable) -> tuple[str, ...]:

@@ -12,11 +12,13 @@ from penstock.features.views.binding import bind
 from penstock.features.views.bound import Bound
 from penstock.features.views.broken import Sieve, What
 from penstock.features.views.declared import Definitions, Entity, Service, what_of
-from penstock.pipeline.derive.recipes import recipes_of
+from penstock.lake.recipes import recipes_of
+from penstock.lake.versioned import VersionedTable
 from penstock.pipeline.derive.written import text_of
 from penstock.pipeline.featurefiles.pql import pql_view
 from penstock.pipeline.featurefiles.python import python_declared
 from penstock.pipeline.featurefiles.sections import Declared, declared_in
+from penstock.pipeline.knowngraph import graph_of
 from penstock.pipeline.site import Site
 from penstock.schema import Graph
 
@@ -42,9 +44,9 @@ def definitions_of(site: Site) -> Definitions:
     return found.definitions
 
 
-def bound_of(site: Site, graph: Graph) -> Bound:
-    """The features of a project as they fit its tables, whose derived ones are made as the lake has them."""
-    return bind(definitions_of(site), graph, recipes_of(site.lake.tables()))
+def bound_of(site: Site, tables: Mapping[str, VersionedTable], graph: Graph | None = None) -> Bound:
+    """The features of a project as they fit its tables as they were at one moment, or another graph of them."""
+    return bind(definitions_of(site), graph_of(tables) if graph is None else graph, recipes_of(tables))
 
 
 def _of_section(read: Callable[[], Declared]) -> list[Declared]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.features.views.lineage import Lineage as FeatureLineage
+from penstock.lake.recipes import recipes_of
 from penstock.pipeline.derive import Derivation, Lineage, lineage_of, load
-from penstock.pipeline.derive.recipes import recipes_of, recipes_to_be
+from penstock.pipeline.derive.recipes import recipes_to_be
 from penstock.pipeline.site import Site
 from penstock.pipeline.walk import Walk, without_own
 
