@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from penstock.features.historical.spine import to_table
 from penstock.features.views.bound import Bound
 from penstock.features.views.chosen import resolve, view_of
 from penstock.features.views.declared import Definitions
+from penstock.featurestore.earlier import earlier
 from penstock.featurestore.tables import Tables
 from penstock.lake.kept import newest_versions
 from penstock.pipeline.featurefiles import bound_of, definitions_of
@@ -41,6 +42,10 @@ class ProjectFeatures:
         Whatever asks for one of those gets its error; ``bound.must_be_sound()`` raises the first.
         """
         return bound_of(self.site, self.site.lake.tables())
+
+    def earlier(self) -> Iterator[Bound]:
+        """The features as they fitted derived tables before these were made otherwise, newest first."""
+        yield from earlier(self.definitions, self.site.lake.tables())
 
     @cached_property
     def tables(self) -> Tables:

@@ -109,7 +109,7 @@ def source_of(site: Site, settings: Settings) -> ProjectSource:
     schemas = {name: without_own(table.schema) for name, table in kept.items() if name in intakes}
     versioned = frozenset(name for name, intake in intakes.items() if intake.known is not None)
     by_name = {one.name: one for one in found if one.name in kept}
-    return replace(source, derived=DerivedRows(source, by_name, schemas, graph_of(site.lake.tables()), settings, versioned))
+    return replace(source, derived=DerivedRows(source, by_name, schemas, graph_of(kept), settings, versioned))
 
 
 def live_graph(site: Site, source: ProjectSource) -> Graph:

@@ -6,30 +6,31 @@ import math
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain
 
 import pyarrow as pa
 
 from penstock.engine.execute import Progress, quiet
-from penstock.errors import RequestError
+from penstock.errors import RequestError, SourceError
 from penstock.features.views.bound import Bound, BoundView
 from penstock.features.views.former import with_former
 from penstock.featurestore.features import ProjectFeatures
-from penstock.featurestore.fed import LateFeed
+from penstock.featurestore.fed import LateFeeds
+from penstock.featurestore.former import Former, as_held, held_otherwise, is_held
 from penstock.featurestore.live import live_graph, source_of
 from penstock.online.answer import Online
 from penstock.online.beside import NOTHING, Beside, beside
 from penstock.online.catalogue import ViewState, all_live, live
-from penstock.online.feeding import Feed
-from penstock.online.holdings import Kept, kept_for
+from penstock.online.feeding import Feed, Feeds
+from penstock.online.holdings import kept_for
 from penstock.online.live import LiveReader
 from penstock.online.reading import FeatureReader, OnlineReader
 from penstock.online.store import OnlineStore
 from penstock.online.stores import is_elsewhere, open_store
 from penstock.online.sync import Synced, chosen, sync
-from penstock.online.verifying import Entry, ServedLog, Verified, verify
+from penstock.online.verifying import Entry, ServedLog, Verified, answered_by, verify
 from penstock.online.verifying.again import again
 from penstock.online.verifying.logging import logged
 from penstock.online.verifying.whom import keys_of_view
@@ -38,16 +39,8 @@ from penstock.pipeline.projectfile import read_project
 from penstock.pipeline.site import LIVE, Site
 from penstock.settings import Settings
 
-
-@dataclass(frozen=True)
-class Former:
-    """Definitions as they were, and what a store keeps for those views of them that are broken now."""
-
-    bound: Bound
-    kept: Mapping[str, Kept]
-
-
 _STORE_SECONDS, _LIVE_SECONDS = 2.0, 30.0
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ class ProjectOnline:
     features: ProjectFeatures
     settings: Settings = field(repr=False)
     former: Former | None = field(default=None, repr=False)
-    """What broke since the files were read before, as it was: it is answered on from what the store holds."""
+    """What is answered as it was, from what the store holds."""
 
     @property
     def site(self) -> Site:
@@ -102,17 +95,32 @@ class ProjectOnline:
     @cached_property
     def served(self) -> Bound:
         """The definitions that the store is read by."""
-        return self.features.bound if self.former is None else with_former(self.features.bound, self.former.bound)
+        now, former = self.features.bound, self.former
+        return now if former is None else with_former(now, former.bound, former.views)
 
     def renewed(self) -> ProjectOnline:
-        """The same store by the definitions that the files hold now; what is broken in them answers as it did."""
+        """The same store by the definitions that the files hold now; what is broken in them answers as it did.
+
+        So does what the store holds still as it was: of several views that change, one is switched to first.
+        """
         site = Site(read_project(self.site.file.folder), self.site.now)
         features = ProjectFeatures(site, self.settings)
-        gone = [name for name in features.bound.broken_views if name in self.served.views]
-        former = Former(self.served, {name: self.reader.kept(name) for name in gone}) if features.bound.broken else None
-        made = ProjectOnline(features, self.settings, former)
+        made = ProjectOnline(features, self.settings, self._former(features))
         made.__dict__.update({"store": self.store, "log": self.log})
         return made
+
+    def _former(self, features: ProjectFeatures) -> Former:
+        """What is to be answered as it was, once these are the features."""
+        now, before, held = features.bound, self.served, self.status()
+        gone = {name: self.reader.kept(name) for name in now.broken_views if name in before.views}
+        still = {
+            name: self.reader.kept(name)
+            for name in held_otherwise(now, held)
+            if name in before.views and is_held(before.views[name], held)
+        }
+        others = held_otherwise(now, held) - still.keys()
+        kept = {**gone, **still, **as_held(others, features.earlier(), held)}
+        return Former(before, {name: one.view for name, one in kept.items()}, kept)
 
     def read(
         self,
@@ -136,7 +144,15 @@ class ProjectOnline:
         What is broken stays as the store holds it; see ``features.bound.broken``.
         """
         how = {"settings": self.settings, "now": self.site.now, "progress": progress, "anew": anew}
-        return sync(self.features.bound, self.site.lake, self.store, views=views, **how)  # type: ignore[arg-type]
+        features = self.features
+        for _ in range(_TRIES):
+            try:
+                return sync(features.bound, self.site.lake, self.store, views=views, **how)  # type: ignore[arg-type]
+            except SourceError as error:
+                if error.code != "LAKE_REMADE":
+                    raise
+                features = features.refreshed()  # a run has built a derived table by other SQL meanwhile
+        return sync(features.bound, self.site.lake, self.store, views=views, **how)  # type: ignore[arg-type]
 
     @contextmanager
     def fed(self, tables: Collection[str]) -> Iterator[Callable[[str, pa.RecordBatch], None]]:
@@ -144,23 +160,48 @@ class ProjectOnline:
 
         The store is brought into step first; when the context ends, all that has landed is in.
         """
-        feed = LateFeed(self.site.lake, tables, self._newly_fed)
-        feed.begin()
+        feeds = LateFeeds(self.site.lake, tables, self._newly_fed, self._versions)
+        feeds.begin()
         try:
-            yield feed.landed
+            yield feeds.landed
         finally:
-            feed.stop()
+            feeds.stop()
 
-    def _newly_fed(self) -> Feed:
-        """A feed by the definitions that the files hold now, when all tables are there."""
+    def _newly_fed(self, before: Sequence[Bound]) -> Feeds:
+        """Feeds by the definitions that the files hold now, when all tables are there; or also by those of before."""
         anew = ProjectOnline(self.features.refreshed(), self.settings)
         anew.__dict__["store"] = self.store
-        return anew.feed()
+        return anew.feeds(before) if before else Feeds([anew.feed()])
+
+    def _versions(self) -> dict[str, str]:
+        """The versions of the views that the store holds."""
+        return {name: state.version for name, state in self.status().items()}
+
+    def feeds(self, before: Iterable[Bound] = ()) -> Feeds:
+        """Feeds of the views that the store holds by the definitions of now, or does not hold yet, not begun yet.
+
+        What it holds by other definitions is fed by those, if they are among ``before``, or are the same over derived
+        tables as these were; otherwise it stands still.
+        """
+        now, held = self.features.bound, self.status()
+        wanted = {view.kept for view in now.views.values()}
+        views = {view.kept for view in now.views.values() if view.kept not in held or is_held(view, held)}
+        found = [self._feed(now, views)] if views else []
+        for bound in chain(before, self.features.earlier()):
+            wanted -= views
+            if not wanted:
+                break
+            views = {view.kept for view in bound.views.values() if is_held(view, held)} & wanted
+            found += [self._feed(bound, views)] if views else []
+        return Feeds(found)
 
     def feed(self, views: Sequence[str] = ()) -> Feed:
         """A feed of the store for these views (none named: all), not begun yet."""
-        how = {"now": self.site.now, "settings": self.settings, "views": views}
-        return Feed(self.features.bound, self.site.lake, self.store, **how)  # type: ignore[arg-type]
+        return self._feed(self.features.bound, views)
+
+    def _feed(self, bound: Bound, views: Collection[str]) -> Feed:
+        how = {"now": self.site.now, "settings": self.settings, "views": sorted(views)}
+        return Feed(bound, self.site.lake, self.store, **how)  # type: ignore[arg-type]
 
     def status(self) -> dict[str, ViewState]:
         """The views that the store holds, as it holds them."""
@@ -178,15 +219,32 @@ class ProjectOnline:
         """Work out again what was served, and what ``sample`` entities of each view are served now.
 
         ``since`` (microseconds) leaves older answers out. Equality to the bit is asked for; see `verify`.
+        What derived tables of another SQL answered is worked out from the rows that it made, as long as these are kept.
         """
-        bound = self.features.bound
-        names = {view.name for view in chosen(bound, views)} if views else set(bound.views)
-        fresh = [entry for name in sorted(names) for entry in self._sampled(bound.views[name], sample, seed)]
-        older = (one for one in self.log.entries() if since is None or one.at >= since)
-        entries = (one for one in chain(fresh, older) if one.view in names)
-        return self._verified(bound, entries, progress)
+        now, held = self.features.bound, self._asked()
+        names = {view.name for view in chosen(now, views)} if views else set(now.views)
+        left = [one for one in self.log.entries() if one.view in names and (since is None or one.at >= since)]
+        found = Verified(())
+        for bound in chain([now], self.features.earlier()):
+            here = {name for name in names if name in bound.views and held(bound.views[name])}
+            fresh = [entry for name in sorted(here) for entry in self._sampled(bound, name, sample, seed)]
+            names -= here
+            mine, left = answered_by(bound, [*fresh, *left], self._since)
+            found += self._worked_out(bound, mine, progress) if mine else Verified(())
+            if not left and not names:
+                break
+        for name in sorted(names):
+            self._sampled(now, name, sample, seed)  # the store does not hold it as anybody can tell: it says so
+        return replace(found, superseded=sum(len(one.keys) for one in left))
 
-    def _verified(self, bound: Bound, entries: Iterable[Entry], progress: Progress) -> Verified:
+    def _asked(self) -> Callable[[BoundView], bool]:
+        """Whether a view, as it is given, is what answers now."""
+        if self.site.online_url == LIVE:
+            return lambda view: True
+        states = self.status()
+        return lambda view: is_held(view, states)
+
+    def _worked_out(self, bound: Bound, entries: Sequence[Entry], progress: Progress) -> Verified:
         # The lake is looked at after the sample was served: what came before an answer must be seen.
         relational = self.features.tables.relational(bound)
         whom = partial(self._whom, bound)
@@ -197,7 +255,6 @@ class ProjectOnline:
             whom,
             partial(again, bound, relational, come_by),
             beside=partial(self._beside, bound),
-            since=self._since,
             progress=progress,
         )
 
@@ -216,9 +273,9 @@ class ProjectOnline:
         table, packed = keys_of_view(bound, self.features.tables.relational(bound), view)
         return table, self.log.hashed(packed)
 
-    def _sampled(self, view: BoundView, count: int, seed: int | None) -> list[Entry]:
+    def _sampled(self, bound: Bound, name: str, count: int, seed: int | None) -> list[Entry]:
         """What some entities are served now; nothing of it is logged."""
-        bound = self.features.bound
+        view = bound.views[name]
         table, _ = keys_of_view(bound, self.features.tables.relational(bound), view)
         draws = random.Random(seed)
         rows = draws.sample(range(len(table)), min(count, len(table)))
@@ -226,7 +283,9 @@ class ProjectOnline:
             return []
         keys = {name: table[name].take(pa.array(rows)).to_pylist() for name in table.column_names}
         features = [f"{view.name}:{one.name}" for one in view.features]
-        return logged(bound, features, keys, self.reader.read(features, keys), self.log.hashed)
+        is_now = bound is self.features.bound
+        reader = self.reader if is_now else OnlineReader(bound, self.store, self.site.now)
+        return logged(bound, features, keys, reader.read(features, keys), self.log.hashed)
 
     def close(self) -> None:
         """Let go of the store, or of the sources."""

@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from penstock.errors import FailedError, PenstockError, RequestError
 from penstock.features.views.bound import Bound
+from penstock.featurestore.former import held_otherwise
 from penstock.featurestore.online import ProjectOnline
 from penstock.online.answer import Online
-from penstock.online.feeding import Feed
+from penstock.online.feeding import Feeds
 from penstock.online.pushing import Destination, Pusher, view_of_source
 from penstock.online.waiting import within
 
@@ -35,7 +36,7 @@ class ProjectService:
     """
 
     online: ProjectOnline
-    _pushed: tuple[ProjectOnline, Pusher, Feed] | None = field(default=None, repr=False)
+    _pushed: tuple[ProjectOnline, Pusher, Feeds] | None = field(default=None, repr=False)
     _files: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _past: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _pushes: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -164,25 +165,25 @@ class ProjectService:
                 message = f"the online store holds another version of {taker.kept} than is defined"
                 raise RequestError("ONLINE_OTHER_VERSION", message, name=view, hint="Run: penstock online sync")
             if self._pushed is None or self._pushed[0] is not asked or self._pushed[1] is ended:
+                before = () if self._pushed is None else self._pushed[2].bounds
                 with suppress(FailedError):  # why it ended was told to those who pushed
                     self._end_pushing()
-                fed = sorted({one.kept for one in asked.features.bound.views.values()} - another)
-                feed = asked.feed(fed)
-                pusher = Pusher(asked.features.bound, asked.site.lake, feed, now=asked.site.now)
+                feeds = asked.feeds(before)
+                pusher = Pusher(asked.features.bound, asked.site.lake, feeds, now=asked.site.now)
                 try:
-                    feed.start([] if to == "online" else [pusher.opened(view)])
+                    feeds.start([] if to == "online" else [pusher.opened(view)])
                 except BaseException:
                     pusher.close()
                     raise
-                self._pushed = asked, pusher, feed
+                self._pushed = asked, pusher, feeds
             return self._pushed[1]
 
     def _end_pushing(self) -> None:
         if self._pushed is not None:
-            _, pusher, feed = self._pushed
+            _, pusher, feeds = self._pushed
             self._pushed = None
             pusher.close()
-            feed.stop()
+            feeds.stop()
 
     def close(self) -> None:
         """Write what was pushed to the lake, and let go of the store."""
@@ -197,5 +198,5 @@ class ProjectService:
 
 def _held_otherwise(asked: ProjectOnline) -> set[str]:
     """The views that the store holds in another version than is declared here, by the names they are kept under."""
-    held, views = asked.status(), asked.features.bound.views.values()
-    return {view.kept for view in views if view.kept in held and held[view.kept].version != view.fingerprint}
+    bound = asked.features.bound
+    return {bound.views[name].kept for name in held_otherwise(bound, asked.status())}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from penstock.errors import SourceError
-from penstock.lake.versioned import Roles, VersionedTable
+from penstock.lake.versioned import VersionedTable
 
 RECIPE = "recipe"
 """The fact that says it."""
@@ -33,15 +33,15 @@ def recipes_of(tables: Mapping[str, VersionedTable]) -> dict[str, str]:
     return {name: recipe for name, recipe in found.items() if recipe is not None}
 
 
-def made_by(table: VersionedTable, recipe: str | None, roles: Roles) -> VersionedTable:
+def made_by(table: VersionedTable, recipe: str | None) -> VersionedTable:
     """The table with the newest rows that were made by a recipe (None: before there were any), whatever came since.
 
-    ``roles`` are those that it had then. Raises ``SourceError`` (``LAKE_REMADE``) where no such version is kept.
+    Raises ``SourceError`` (``LAKE_REMADE``) where no such version is kept.
     """
     if recipe_of(table) == recipe:
         return table
     if recipe is None:
-        return table.at(0, roles)
+        return table.at(0)
     number, current = 0, None
     for version in table.versions():
         current = version.facts.get(RECIPE, current)
@@ -49,4 +49,4 @@ def made_by(table: VersionedTable, recipe: str | None, roles: Roles) -> Versione
     if not number:
         message = f"the rows of {table.name} are made by another definition by now, and older ones are kept no longer"
         raise SourceError("LAKE_REMADE", message, name=table.name, hint="Read the definitions again.")
-    return table.at(number, roles)
+    return table.at(number)

@@ -18,9 +18,9 @@ from penstock.lake.recipes import made_by
 from penstock.lake.rows import as_told
 from penstock.lake.sql import Sql
 from penstock.lake.streams import Now, positions, read_now
-from penstock.lake.versioned import Lake, Roles, Scan, Version, VersionedTable
+from penstock.lake.versioned import Lake, Scan, Version, VersionedTable
 from penstock.lake.versioned.scan import quoted
-from penstock.schema import Graph, Table
+from penstock.schema import Graph
 from penstock.settings import Settings
 from penstock.window import BEGINNING
 
@@ -91,7 +91,7 @@ class Following:
         Raises ``SourceError`` where one is not in the lake, or has no rows by its recipe any more (``LAKE_REMADE``).
         """
         newest = {name: _now(lake, name) for name in sorted(set(tables))}
-        seen = {name: _made_by(now, recipes.get(name), graph.table(name)) for name, now in newest.items()}
+        seen = {name: _made_by(now, recipes.get(name)) for name, now in newest.items()}
         remade = tuple(name for name, now in newest.items() if seen[name] is not now)
         return cls(graph, settings, seen, remade)
 
@@ -177,9 +177,9 @@ def _now(lake: Lake, name: str) -> Now:
         return Now(table, table.schema.empty_table())
 
 
-def _made_by(now: Now, recipe: str | None, told: Table) -> Now:
-    """The table as a recipe has made it, with the key and clock that it had then."""
-    table = made_by(now.table, recipe, Roles(told.keys, told.happened))
+def _made_by(now: Now, recipe: str | None) -> Now:
+    """The table as a recipe has made it; what streams into it belongs to what it is now."""
+    table = made_by(now.table, recipe)
     return now if table is now.table else Now(table, table.schema.empty_table())
 
 

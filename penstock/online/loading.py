@@ -15,7 +15,7 @@ from penstock.engine.execute import Progress
 from penstock.features.views.bound import Bound
 from penstock.lake.versioned import Lake
 from penstock.online.build import KeyRows, built, is_plain, keys_of
-from penstock.online.catalogue import BUILDING, Building, building, fresh, written
+from penstock.online.catalogue import BUILDING, Building, building, fresh, live, written
 from penstock.online.crowds import unnamed
 from penstock.online.holdings import Holding, Kept
 from penstock.online.keys import packed
@@ -77,17 +77,29 @@ class Job:
         return self.now() - SLACK
 
     def look(self) -> LakeNow:
-        """The lake now."""
+        """The lake now: of a derived table that is made otherwise by now, the last rows as the definitions know it."""
         return LakeNow.open(self.bound, self.lake, self.kept.holdings, self.settings)
+
+    def look_to_serve(self) -> LakeNow:
+        """The lake now, for what is to be served from now on.
+
+        Raises ``SourceError`` (``LAKE_REMADE``) where a derived table is made otherwise by now, unless the store
+        serves the view by these definitions already: nobody goes back to what is outdated.
+        """
+        look, state = self.look(), live(self.store, self.view)
+        if state is None or not state.holds(self.kept):
+            look.must_be_newest()
+        return look
 
 
 def loaded(job: Job) -> Building:
     """The build of the view, all parts done; one that was begun before is gone on with.
 
     Parts may be made from the lake at different moments, all of them at or after the one that the build says it
-    follows: whoever brings it up to date makes every key again that changed since. Raises `OvertakenError`.
+    follows: whoever brings it up to date makes every key again that changed since. Raises `OvertakenError`, and
+    ``SourceError`` (``LAKE_REMADE``) where a derived table has newer rows by another recipe.
     """
-    look = job.look()
+    look = job.look_to_serve()
     plan = _begun(job, look)
     loading = _Loading(job, look, plan.parts)
     for number in range(plan.done, plan.parts):

@@ -19,6 +19,7 @@ from penstock.lake.streams.values import storage
 from penstock.lake.versioned import DELETED, KNOWN, Lake
 from penstock.online.coercing import coerced
 from penstock.online.feeding.feed import Feed, Way
+from penstock.online.feeding.feeds import Feeds
 from penstock.plan import Latest
 from penstock.plan import Stream as Flow
 from penstock.schema import Dtype
@@ -189,7 +190,7 @@ class Pusher:
     out (``TAIL_BUSY``). Methods may be called from several threads.
     """
 
-    def __init__(self, bound: Bound, lake: Lake, feed: Feed | None, *, now: Callable[[], int]) -> None:
+    def __init__(self, bound: Bound, lake: Lake, feed: Feed | Feeds | None, *, now: Callable[[], int]) -> None:
         self._bound, self._lake, self._feed, self._now = bound, lake, feed, now
         self._writers: dict[str, TableWriter] = {}
         self._way: Way = "both"
@@ -243,7 +244,7 @@ class Pusher:
 
     # ------------------------------------------------------------ one push
 
-    def _fed(self) -> Feed:
+    def _fed(self) -> Feed | Feeds:
         if self._feed is None:
             hint = "Push to the lake (offline), or start the feed of the store."
             raise RequestError("PUSH_NO_STORE", "no store is fed here", hint=hint)

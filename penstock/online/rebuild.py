@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.engine.relational import ROW, Relational
+from penstock.errors import SourceError
 from penstock.features.views.bound import Bound
 from penstock.features.views.entities import EntityRows
 from penstock.lake.versioned import Lake
@@ -45,6 +46,15 @@ class LakeNow:
         """The lake now, as far as these holdings need it."""
         tables = {name for one in holdings for name in read_by(one, bound.graph, bound.joins)}
         return cls(bound, Following.open(lake, bound.graph, tables, settings, bound.recipes), settings)
+
+    def must_be_newest(self) -> None:
+        """Raise ``SourceError`` (``LAKE_REMADE``) where a derived table has newer rows by another recipe.
+
+        What is built of older ones by now would take the place of what others build of the newer.
+        """
+        for name in self.following.remade:
+            message = f"the rows of {name} are made by another definition by now than these features rest on"
+            raise SourceError("LAKE_REMADE", message, name=name, hint="Read the definitions again.")
 
     @cached_property
     def relational(self) -> Relational:

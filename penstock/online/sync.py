@@ -82,9 +82,11 @@ def sync(
     ``views`` names some (none: all, and what is defined no longer goes); the others stay as they are. ``anew`` builds
     them again beside what is served; what is broken stays as it is. ``now`` gives microseconds since 1970. A kill at
     any moment leaves the store whole, and the next sync goes on from there. Builds of several views are made before the
-    first of them is switched to. Raises ``RequestError`` for a view that is named and is not there
-    (``FEATURE_UNKNOWN_VIEW``) or is broken, ``StoreError`` where the store cannot be read, and ``SourceError`` where
-    rows of a view cannot, after the others were brought into step.
+    first of them is switched to. What is served by these definitions follows a derived table as far as it was made by
+    them; to build what is not there yet, they have to be those of the table's newest rows (else ``LAKE_REMADE``).
+    Raises ``RequestError`` for a view that is named and is not there (``FEATURE_UNKNOWN_VIEW``) or is broken,
+    ``StoreError`` where the store cannot be read, and ``SourceError`` where rows of a view cannot, after the others
+    were brought into step.
     """
     done = [] if views else list(_dropped(bound, store))
     kept = [kept_for(view, bound.graph) for view in chosen(bound, views)]
@@ -222,6 +224,10 @@ class _Served:
         """Look again: a stream may have brought the view further. `OvertakenError` where another build is served."""
         self.state = _served(self.job, self.state)
 
+    def look(self) -> LakeNow:
+        """The lake now."""
+        return self.job.look()
+
     def weigh(self, keys: int) -> None:
         """Raise `AnewError` where so many keys changed that building beside is less work."""
         there = self.job.store.spaces()
@@ -253,6 +259,10 @@ class _Beside:
     def check(self) -> None:
         """Raise `OvertakenError` where another process has gone on with the build."""
         _must_be(building(self.job.store, self.job.view), self.plan)
+
+    def look(self) -> LakeNow:
+        """The lake now. Raises ``SourceError`` (``LAKE_REMADE``) where these definitions are no longer to be served."""
+        return self.job.look_to_serve()
 
     def weigh(self, _keys: int) -> None:
         """However many keys changed meanwhile: they are made again, and that is the end of it."""
@@ -288,7 +298,7 @@ def _catch_up(job: Job, held: _Served | _Beside) -> None:
     for last in (False, True):
         with job.store.feeding():
             held.check()
-            kept, look = job.now(), job.look()
+            kept, look = job.now(), held.look()
             affected = _affected(job, look, held)
             after = replace(_in_force(job, held.state, kept), followed=look.following.state, kept=kept)
             if last or sum(map(len, affected.values())) <= KEYS_AT_ONCE:

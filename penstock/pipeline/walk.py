@@ -15,7 +15,7 @@ from penstock.features.views.bound import Bound
 from penstock.features.views.declared import Definitions
 from penstock.lake.ingest.feeds.listing import listing
 from penstock.lake.kept import content_of
-from penstock.lake.recipes import recipes_of
+from penstock.lake.recipes import RECIPE, recipes_of
 from penstock.lake.versioned import KNOWN, OWN_COLUMNS, Roles, VersionedTable
 from penstock.lake.versioned.roles import linking
 from penstock.language import query
@@ -319,7 +319,7 @@ class Walk:
 
     def _state(self, derivation: Derivation, contract: Contract | None) -> str:
         """What a derived table rests on: its definition, its contract and the versions of what it reads."""
-        told = [VERSION, derivation.fingerprint, "" if contract is None else contract.fingerprint]
+        told = [VERSION, RECIPE, derivation.fingerprint, "" if contract is None else contract.fingerprint]
         kept = self.kept() if self.still else self._read(derivation.reads)
         told += [str(content_of(kept[name])) for name in derivation.reads if name in kept]
         return blake2b("\n".join(told).encode(), digest_size=16).hexdigest()

@@ -84,7 +84,7 @@ def test_pushes_go_on_after_definitions_changed_and_after_a_feed_that_ended(fold
         before.push("plans", rows(1, "d"))
     assert service.push("plans", rows(1, "d"), "online_and_offline") == 1
     assert service._pushed is not None
-    service._pushed[2]._failure = ValueError("nobody foresaw this")
+    service._pushed[2].feeds[0]._failure = ValueError("nobody foresaw this")
     assert service.push("plans", rows(2, "e"), "online_and_offline") == 1
     assert service.read(["plans:plan"], {"customer_id": [1, 2]}).values == [["d", "e"]]
     service.close()

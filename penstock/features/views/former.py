@@ -1,32 +1,44 @@
-"""What was sound and is broken now, as it was: a store that holds it can be read on by it."""
+"""Views as they were, where they are broken now or a store holds them so still: it can be read on by them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from penstock.errors import RequestError
-from penstock.features.views.bound import Bound, BoundOnDemand
+from penstock.features.views.bound import Bound, BoundOnDemand, BoundView
 from penstock.features.views.chosen import members, view_of
+from penstock.features.views.declared import Service
+
+T = TypeVar("T")
 
 
-def with_former(now: Bound, before: Bound) -> Bound:
-    """The definitions, and of those that are broken now what they were ``before``, where it was sound.
+def with_former(now: Bound, before: Bound, views: Mapping[str, BoundView]) -> Bound:
+    """The definitions, with these views as they were ``before`` instead of as they are now, if they are.
 
-    On-demand views and services come along where all that they rest on does. The graph is that of now: it tells
-    nothing of what came along.
+    On-demand views and services that do not fit any more are as they were, where all that they rest on is there. The
+    graph is that of now: it tells nothing of what came along.
     """
-    views = {name: before.views[name] for name in now.broken_views if name in before.views}
-    found = replace(now, views={**now.views, **views})
-    for name, one in before.on_demand.items():
-        if name in now.broken_views and _has_inputs(found, one):
-            found = replace(found, on_demand={**found.on_demand, name: one})
-    services = dict(found.services)
-    for broken in now.broken:
-        if broken.what == "service" and broken.name in before.services and _has_members(found, before, broken.name):
-            services[broken.name] = before.services[broken.name]
+    found = replace(now, views={**now.views, **views}, on_demand={})
+    for name in dict.fromkeys((*now.on_demand, *before.on_demand)):
+        told = _told(name, now, now.on_demand, before.on_demand)
+        fitting = next((one for one in told if _has_inputs(found, one)), None)
+        found = found if fitting is None else replace(found, on_demand={**found.on_demand, name: fitting})
+    services: dict[str, Service] = {}
+    for name in dict.fromkeys((*now.services, *before.services)):
+        told_ = _told(name, now, now.services, before.services)
+        service = next((one for one in told_ if _has_members(found, one)), None)
+        services |= {} if service is None else {name: service}
     there = {"view": {*found.views, *found.on_demand}, "service": {*services}}
     left = tuple(one for one in now.broken if one.name not in there.get(one.what, ()))
     return replace(found, services=services, broken=left)
+
+
+def _told(name: str, bound: Bound, now: Mapping[str, T], before: Mapping[str, T]) -> list[T]:
+    """What is called so now, and what was; of what is gone, nothing."""
+    is_there = name in now or any(one.name == name for one in bound.broken)
+    return [told[name] for told in (now, before) if is_there and name in told]
 
 
 def _has_inputs(bound: Bound, view: BoundOnDemand) -> bool:
@@ -35,8 +47,8 @@ def _has_inputs(bound: Bound, view: BoundOnDemand) -> bool:
     return all(feature in there.get(name, ()) for name, feature in view.inputs.values())
 
 
-def _has_members(bound: Bound, before: Bound, service: str) -> bool:
+def _has_members(bound: Bound, service: Service) -> bool:
     try:
-        return bool(members(bound, before.services[service]))
+        return bool(members(bound, service))
     except RequestError:
         return False

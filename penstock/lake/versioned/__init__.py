@@ -11,7 +11,7 @@ from penstock.lake.versioned.differences import Differences
 from penstock.lake.versioned.evolution import Turn
 from penstock.lake.versioned.expiry import Expired
 from penstock.lake.versioned.lake import Lake, open_lake
-from penstock.lake.versioned.roles import DELETED, KNOWN, OWN_COLUMNS, Roles
+from penstock.lake.versioned.roles import DELETED, KNOWN, OWN_COLUMNS, ROLES, Roles
 from penstock.lake.versioned.scan import Scan, ScanColumn
 from penstock.lake.versioned.staged import Staged
 from penstock.lake.versioned.table import VersionedTable
@@ -21,6 +21,7 @@ __all__ = [
     "DELETED",
     "KNOWN",
     "OWN_COLUMNS",
+    "ROLES",
     "Damage",
     "Differences",
     "Expired",

@@ -190,15 +190,14 @@ def with_properties(metadata: TableMetadataV2, properties: Mapping[str, str]) ->
     return Change(metadata.model_copy(update={"properties": {**metadata.properties, **properties}}))
 
 
-def as_of(metadata: TableMetadataV2, snapshot: Snapshot | None, properties: Mapping[str, str]) -> TableMetadataV2:
-    """As it was when a snapshot was the newest (None: before the first), with these properties."""
+def as_of(metadata: TableMetadataV2, snapshot: Snapshot | None) -> TableMetadataV2:
+    """As it was when a snapshot was the newest (None: before the first), with the properties of now."""
     number = 0 if snapshot is None else snapshot.sequence_number or 0
     schema = None if snapshot is None else snapshot.schema_id
     changes = {
         "snapshots": [s for s in metadata.snapshots if (s.sequence_number or 0) <= number],
         "current_snapshot_id": None if snapshot is None else snapshot.snapshot_id,
         "current_schema_id": metadata.current_schema_id if schema is None else schema,
-        "properties": {**metadata.properties, **properties},
     }
     return metadata.model_copy(update=changes)
 

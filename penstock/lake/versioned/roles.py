@@ -13,7 +13,8 @@ from penstock.errors import SchemaError
 KNOWN, DELETED = "_known", "_deleted"
 OWN_COLUMNS = (pa.field(KNOWN, pa.timestamp("us")), pa.field(DELETED, pa.bool_()))
 """The two columns that every lake table has beside its source's."""
-_PROPERTY = "penstock.roles"
+ROLES = "penstock.roles"
+"""The property that says them, and the fact of a version that brought them."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ class Roles:
         """The roles as table properties."""
         told = {"key": self.key, "happened": self.happened, "links": dict(self.links or {}), "origin": self.origin}
         told |= {"known": self.known} if self.known else {}
-        return {_PROPERTY: json.dumps(told)}
+        return {ROLES: json.dumps(told)}
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, str]) -> Roles:
         """The roles that table properties hold; none where another writer made the table."""
-        told = json.loads(properties.get(_PROPERTY, "{}"))
+        told = json.loads(properties.get(ROLES, "{}"))
         key, links = tuple(told.get("key", ())), told.get("links") or None
         return cls(key, told.get("happened"), links, told.get("origin", ""), told.get("known"))
 

@@ -18,7 +18,7 @@ from penstock.lake.versioned.commits import Handle, newest
 from penstock.lake.versioned.compaction import compact
 from penstock.lake.versioned.differences import Differences, differences
 from penstock.lake.versioned.evolution import Turn, evolved, renamed_roles
-from penstock.lake.versioned.roles import Roles
+from penstock.lake.versioned.roles import ROLES, Roles
 from penstock.lake.versioned.scan import Scan, ScanColumn
 from penstock.lake.versioned.staged import ROWS_A_FILE, Staged, write_staged
 from penstock.lake.versioned.version import Version, named, summary
@@ -77,14 +77,15 @@ class VersionedTable:
             return found
         return named(self.name, which, self.versions(), self.tags())
 
-    def at(self, number: int, roles: Roles) -> VersionedTable:
+    def at(self, number: int) -> VersionedTable:
         """The table as it was at a version (0: before the first), to be read: with the columns that it had then.
 
-        What these were for is not kept by version: ``roles`` says it. Raises ``SourceError``
-        (``LAKE_UNKNOWN_VERSION``) for a version that is not kept.
+        Its roles are those that a fact (`ROLES`) of its versions up to that one says, or else those of now. Raises
+        ``SourceError`` (``LAKE_UNKNOWN_VERSION``) for a version that is not kept.
         """
-        snapshot = self._snapshot(self.version(number)) if number else None
-        metadata = iceberg.as_of(self._metadata, snapshot, roles.to_properties())
+        bare = iceberg.as_of(self._metadata, self._snapshot(self.version(number)) if number else None)
+        said = {name: value for name, value in carried.facts(bare).items() if name == ROLES}
+        metadata = iceberg.with_properties(bare, said).metadata
         return VersionedTable(self.name, replace(self._handle, head=Head(metadata, self._handle.head.location)))
 
     def committed(self, batch: str) -> Version | None:
@@ -217,8 +218,8 @@ class VersionedTable:
         (``LAKE_CONFLICT``): somebody else committed, and what was staged may rest on what is no longer so. Files that
         were compacted since are no conflict. ``fresh`` is the writer's word that every key in these rows is new to
         the table, occurs once and is not NULL: then reading need not look for newer versions of them. Without it the
-        table finds out where that is cheap. ``turn`` changes columns and roles with it. Raises ``SourceError`` (``LAKE_DAMAGED``) for staged files that are not
-        what was written.
+        table finds out where that is cheap. ``turn`` changes columns and roles with it. Raises ``SourceError``
+        (``LAKE_DAMAGED``) for staged files that are not what was written.
         """
         return self._commit("append", staged, summary("append", batch, facts or {}), batch, after, fresh, turn)
 

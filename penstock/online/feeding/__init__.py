@@ -9,5 +9,6 @@ ties and whatever rests on more than a row of its own are made again from lake a
 from __future__ import annotations
 
 from penstock.online.feeding.feed import Feed, FeedStatus
+from penstock.online.feeding.feeds import Feeds
 
-__all__ = ["Feed", "FeedStatus"]
+__all__ = ["Feed", "FeedStatus", "Feeds"]

@@ -146,6 +146,11 @@ class Feed:
         self._must_live()
 
     @property
+    def bound(self) -> Bound:
+        """The definitions that it goes by."""
+        return self._bound
+
+    @property
     def status(self) -> FeedStatus:
         """How it is doing now."""
         return replace(self._status, waiting=self._rows + self._busy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -23,6 +24,8 @@ CAUSES: Mapping[Cause, str] = {
     "unknown": "nothing explains it",
 }
 """Every cause in words."""
+EXAMPLES = 5
+"""So many are told of a feature."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,19 @@ class FeatureVerdict:
     alone: int = 0
     causes: Mapping[Cause, int] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
+
+    def __add__(self, other: FeatureVerdict) -> FeatureVerdict:
+        """What was found of the same feature, by other answers."""
+        return FeatureVerdict(
+            self.feature,
+            self.checked + other.checked,
+            self.mismatch + other.mismatch,
+            self.missing + other.missing,
+            self.extra + other.extra,
+            self.alone + other.alone,
+            dict(Counter(self.causes) + Counter(other.causes)),
+            (*self.examples, *other.examples)[:EXAMPLES],
+        )
 
     @property
     def differing(self) -> int:
@@ -85,6 +101,14 @@ class Verified:
     served: int = 0
     unknown_keys: int = 0
     superseded: int = 0
+
+    def __add__(self, other: Verified) -> Verified:
+        """The verdicts of both, feature by feature."""
+        mine, theirs = ({one.feature: one for one in told.features} for told in (self, other))
+        both = {name: mine[name] + theirs[name] if name in mine and name in theirs else mine.get(name) or theirs[name]
+                for name in sorted({*mine, *theirs})}  # fmt: skip
+        counts = (self.served + other.served, self.unknown_keys + other.unknown_keys)
+        return Verified(tuple(both.values()), *counts, self.superseded + other.superseded)
 
     @property
     def checked(self) -> int:

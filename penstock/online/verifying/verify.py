@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Protocol
 
 import numpy as np
@@ -20,12 +21,13 @@ from penstock.features.views.bound import Bound, BoundView
 from penstock.online.answer import Status
 from penstock.online.beside import NOTHING, Beside
 from penstock.online.verifying.served import Entry
-from penstock.online.verifying.verdict import Cause, Difference, Example, FeatureVerdict, Verified
+from penstock.online.verifying.verdict import EXAMPLES, Cause, Difference, Example, FeatureVerdict, Verified
 from penstock.plan import Aggregate, Latest
 from penstock.schema import Dtype
 
-_EXAMPLES = 5
 _CLOSE = 1e-12
+_MOMENT = 1_000_000
+"""Within so many microseconds everybody has noticed that a view was switched, those on other machines included."""
 _ROUNDED = ("SUM", "AVG", "VAR", "STDDEV", "TREND", "ENTROPY", "MEAN_OF", "SPREAD_OF")
 
 
@@ -80,27 +82,25 @@ class _Asked:
 
 def verify(
     bound: Bound,
-    entries: Iterable[Entry],
+    entries: Sequence[Entry],
     keys: Callable[[BoundView], tuple[pa.Table, Sequence[bytes]]],
     again: Recomputed,
     *,
     beside: Callable[[BoundView], Beside] = lambda view: NOTHING,
-    since: Callable[[BoundView], int] = lambda view: 0,
     most: int = 10_000,
     progress: Callable[[str, float], None] = lambda message, share: None,
 ) -> Verified:
-    """Compare logged answers with what training reads; the newest ``most`` rows of each view and set of features.
+    """Compare logged answers of these definitions with what training reads: the newest ``most`` rows of each view and
+    set of features.
 
     ``keys`` gives a view's entities as a table of its key columns, and their hashes in the same order; ``beside`` tells
-    when answers about them may have rested on rows that are in no lake, and ``since`` from which instant on
-    (microseconds) the present definition is served without a break. Values are equal to the bit; sums and moments of
-    fractions to 1e-12 of themselves.
+    when answers about them may have rested on rows that are in no lake. Values are equal to the bit; sums and moments
+    of fractions to 1e-12 of themselves.
     """
     tallies: dict[str, _Tally] = {}
     served = unknown = 0
     held: dict[str, tuple[pa.Table, dict[bytes, int]]] = {}
-    current, superseded = _current(bound, entries, since)
-    groups = _grouped(current, most)
+    groups = _grouped(sorted(entries, key=lambda one: -one.at), most)
     for number, ((name, features), logged) in enumerate(groups.items()):
         progress(f"working out {name} again", number / len(groups))
         view = bound.views[name]
@@ -114,14 +114,17 @@ def verify(
         if len(asked.at):
             _compare(asked, held[name][0].take(pa.array(asked.rows)), again, tallies)
     verdicts = [tally.finished(feature) for feature, tally in sorted(tallies.items())]
-    return Verified(tuple(verdicts), served, unknown, superseded)
+    return Verified(tuple(verdicts), served, unknown)
 
 
-def _current(bound: Bound, entries: Iterable[Entry], since: Callable[[BoundView], int]) -> tuple[list[Entry], int]:
-    """The answers about what is defined now, newest first, and how many entities' answers were left out.
+def answered_by(
+    bound: Bound, entries: Iterable[Entry], since: Callable[[BoundView], int] = lambda view: 0
+) -> tuple[list[Entry], list[Entry]]:
+    """The answers that these definitions have to stand for, and the others.
 
-    What was answered before the present definition answered for the first time, since it is served, was right in its
-    day. Whoever answers by another definition after that is found out.
+    ``since`` tells from which instant on (microseconds) a view is served by its definition without a break. What was
+    answered before it answered for the first time since then is another's, and so it is for a moment after: not all who
+    answer notice a switch at once. Whoever answers by another one after that is found out.
     """
     kept, first, began = list(entries), dict[str, int](), dict[str, int]()
     present = [one for one in kept if one.view in bound.views and one.version == bound.views[one.view].fingerprint]
@@ -130,14 +133,21 @@ def _current(bound: Bound, entries: Iterable[Entry], since: Callable[[BoundView]
             began[one.view] = since(bound.views[one.view])
         if one.at >= began[one.view]:
             first[one.view] = min(one.at, first.get(one.view, one.at))
-    there = [one for one in kept if one.at >= first.get(one.view, one.at + 1) and _defines(bound, one)]
-    left = sum(len(one.keys) for one in kept) - sum(len(one.keys) for one in there)
-    return sorted(there, key=lambda one: -one.at), left
+    mine = [_defines(bound, one) and _is_asked(bound, one, first.get(one.view)) for one in kept]
+    return list(compress(kept, mine)), [one for one, is_mine in zip(kept, mine, strict=True) if not is_mine]
+
+
+def _is_asked(bound: Bound, entry: Entry, first: int | None) -> bool:
+    """Whether a definition that answered ``first`` then has to stand for an answer."""
+    if first is None:
+        return False
+    return entry.at >= first if entry.version == bound.views[entry.view].fingerprint else entry.at >= first + _MOMENT
 
 
 def _defines(bound: Bound, entry: Entry) -> bool:
     """Whether the features of an answer are there still."""
-    return set(entry.features) <= {one.name for one in bound.views[entry.view].features}
+    view = bound.views.get(entry.view)
+    return view is not None and set(entry.features) <= view.by_name.keys()
 
 
 def _grouped(entries: Iterable[Entry], most: int) -> dict[tuple[str, tuple[str, ...]], list[Entry]]:
@@ -221,7 +231,7 @@ def _note(tally: _Tally, at: int, served: object, trained: object, cause: Cause)
     else:
         tally.differences[difference] += 1
     tally.causes[cause] += 1
-    if len(tally.examples) < _EXAMPLES:
+    if len(tally.examples) < EXAMPLES:
         tally.examples.append(Example(at, difference, cause, served, trained))
 
 

@@ -18,7 +18,7 @@ from penstock.lake.ingest.intake import Progress, clock, quiet
 from penstock.lake.ingest.quarantine import RefusedBatch, held, set_aside
 from penstock.lake.ingest.verdict import Check
 from penstock.lake.recipes import RECIPE, recipes_of
-from penstock.lake.versioned import DELETED, Lake, Scan, Staged, VersionedTable
+from penstock.lake.versioned import DELETED, ROLES, Lake, Scan, Staged, VersionedTable
 from penstock.pipeline.derive import compare
 from penstock.pipeline.derive.columns import kept_names, prepared, settled, turn_of, with_ids
 from penstock.pipeline.derive.compare import ADDED, CHANGED, KEPT, VANISHED, WHAT, Sides
@@ -32,8 +32,8 @@ from penstock.settings import Settings
 
 Mode = Literal["whole", "incremental", "unchanged"]
 DEFINITION, INPUTS = "definition", "inputs"
-"""The facts that each version of a derived table carries, beside its recipe: its definition's fingerprint, and its
-inputs' versions."""
+"""The facts that each version of a derived table carries: its definition's fingerprint, and its inputs' versions."""
+_OF_MAKING = (DEFINITION, INPUTS, RECIPE, ROLES)
 
 
 @dataclass(frozen=True)
@@ -128,15 +128,15 @@ def derive(
 def _facts(derivation: Derivation, inputs: Mapping[str, Input]) -> dict[str, str]:
     """What a version of these rows says of itself."""
     below = recipes_of({name: one.table for name, one in inputs.items()})
-    made = recipe(derivation.fingerprint, below)
-    return {DEFINITION: derivation.fingerprint, INPUTS: json.dumps(versions(inputs)), RECIPE: made}
+    told = {DEFINITION: derivation.fingerprint, INPUTS: json.dumps(versions(inputs))}
+    return {**told, RECIPE: recipe(derivation.fingerprint, below), **derivation.roles.to_properties()}
 
 
 def _last_facts(table: VersionedTable) -> dict[str, str]:
     """What the newest version that was derived says of itself."""
     for version in reversed(table.versions()):
         if DEFINITION in version.facts:
-            return {name: version.facts[name] for name in (DEFINITION, INPUTS, RECIPE) if name in version.facts}
+            return {name: version.facts[name] for name in _OF_MAKING if name in version.facts}
     return {}
 
 

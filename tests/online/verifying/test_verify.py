@@ -93,6 +93,10 @@ def test_late_deleted_and_changed_rows_leave_what_was_served_right(project: Proj
     assert (found.passed, causes(found)) == (True, {})
 
 
+LATER = 2_000_000
+"""So many microseconds after a switch everybody has noticed it."""
+
+
 def test_a_definition_that_was_replaced_is_history_and_one_that_lingers_is_told(project: Project) -> None:
     read(project)
     write(project.site.file.folder, "features/orders.pql", VIEWS.replace("SUM(orders.amount", "AVG(orders.amount"))
@@ -103,7 +107,7 @@ def test_a_definition_that_was_replaced_is_history_and_one_that_lingers_is_told(
     read(changed)
     old = project.features.bound.views["orders"].fingerprint
     entries = [one for one in changed.online.log.entries() if one.view == "orders" and one.version != old]
-    stale = replace_entry(entries[-1], version=old, at=entries[-1].at + 1, values=wrong(entries[-1], 1, 0.5))
+    stale = replace_entry(entries[-1], version=old, at=entries[-1].at + LATER, values=wrong(entries[-1], 1, 0.5))
     changed.online.log.add([stale])
     found = changed.online.verify(["orders"], sample=0)
     assert causes(found) == {"orders:spend": {"definition version": 13}}
