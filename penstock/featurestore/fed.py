@@ -34,6 +34,7 @@ class LateFeeds:
     opened: Callable[[Sequence[Bound]], Feeds]
     held: Callable[[], Mapping[str, str]]
     _feeds: Feeds | None = None
+    _before: tuple[Bound, ...] = ()
     _versions: Mapping[str, str] = field(default_factory=dict)
     _looked: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -42,16 +43,17 @@ class LateFeeds:
         """Begin, if the tables are there."""
         with self._lock:
             if self._feeds is None and all(name in self.lake for name in self.tables):
-                self._open(())
+                self._open()
 
     def landed(self, table: str, rows: pa.RecordBatch) -> None:
         """Take rows that are durable in the lake."""
-        if self._feeds is None:
+        if self._feeds is None and not self._before:
             self.begin()
         else:
             self._follow()
-        if self._feeds is not None:
-            self._feeds.landed(table, rows)
+        feeds = self._feeds
+        if feeds is not None:
+            feeds.landed(table, rows)
 
     def stop(self) -> None:
         """Bring in what has landed, and end."""
@@ -59,26 +61,34 @@ class LateFeeds:
             self._feeds.stop()
 
     def _follow(self) -> None:
-        """Feed views that somebody has switched by the definitions that they have now; looked at once a second."""
+        """Feed views that somebody has switched by the definitions that they have now; looked at once a second.
+
+        Where store or lake fail, streams go on, and the next rows that land try again.
+        """
         with self._lock:
-            if self._feeds is None or time.monotonic() - self._looked < _SELDOM:
+            if time.monotonic() - self._looked < _SELDOM:
                 return
             self._looked = time.monotonic()
-            with suppress(StoreError):  # the feeds themselves wait until it answers
-                if self.held() != self._versions:
-                    before = self._feeds.bounds
-                    with suppress(FailedError):  # what it did not bring in is in the lake
-                        self._feeds.stop()
-                    self._open(before)
+            with suppress(StoreError, SourceError):
+                if self._feeds is None or self.held() != self._versions:
+                    self._end()
+                    self._open()
 
-    def _open(self, before: Sequence[Bound]) -> None:
+    def _end(self) -> None:
+        if self._feeds is not None:
+            feeds, self._feeds = self._feeds, None
+            self._before = feeds.bounds or self._before
+            with suppress(FailedError):  # what it did not bring in is in the lake
+                feeds.stop()
+
+    def _open(self) -> None:
         for left in reversed(range(_TRIES)):
-            feeds = self.opened(before)
+            held, feeds = self.held(), self.opened(self._before)
             try:
                 feeds.start()
             except SourceError as error:
                 if error.code != "LAKE_REMADE" or not left:
                     raise  # else a run has built a derived table by other SQL since the definitions were read
             else:
-                self._feeds, self._versions, self._looked = feeds, self.held(), time.monotonic()
+                self._feeds, self._versions, self._looked = feeds, held, time.monotonic()
                 return

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from penstock.errors import FailedError, PenstockError, RequestError
+from penstock.errors import FailedError, PenstockError, RequestError, SourceError
 from penstock.features.views.bound import Bound
 from penstock.featurestore.former import held_otherwise
 from penstock.featurestore.online import ProjectOnline
@@ -157,26 +157,39 @@ class ProjectService:
         with self._pushes:
             if to == "offline" and self._pushed is not None and self._pushed[1] is not ended:
                 return self._pushed[1]  # whatever the store does
-            asked = self._current()
-            another = _held_otherwise(asked)
-            asked.features.bound.must_not_be_broken("view", view)
-            taker = view_of_source(asked.features.bound, view)
-            if taker is not None and taker.kept in another:
-                message = f"the online store holds another version of {taker.kept} than is defined"
-                raise RequestError("ONLINE_OTHER_VERSION", message, name=view, hint="Run: penstock online sync")
-            if self._pushed is None or self._pushed[0] is not asked or self._pushed[1] is ended:
-                before = () if self._pushed is None else self._pushed[2].bounds
-                with suppress(FailedError):  # why it ended was told to those who pushed
-                    self._end_pushing()
-                feeds = asked.feeds(before)
-                pusher = Pusher(asked.features.bound, asked.site.lake, feeds, now=asked.site.now)
-                try:
-                    feeds.start([] if to == "online" else [pusher.opened(view)])
-                except BaseException:
-                    pusher.close()
+            try:
+                return self._pusher(self._current(), view, to, ended)
+            except SourceError as error:
+                if error.code != "LAKE_REMADE":
                     raise
-                self._pushed = asked, pusher, feeds
-            return self._pushed[1]
+            # a run has built a derived table by other SQL since the definitions were read
+            return self._pusher(self._renewed(self.online), view, to, ended)
+
+    def _pusher(self, asked: ProjectOnline, view: str, to: Destination, ended: Pusher | None) -> Pusher:
+        """The writer by these definitions: the one there is, or a new one."""
+        another = _held_otherwise(asked)
+        asked.features.bound.must_not_be_broken("view", view)
+        taker = view_of_source(asked.features.bound, view)
+        if taker is not None and taker.kept in another:
+            message = f"the online store holds another version of {taker.kept} than is defined"
+            raise RequestError("ONLINE_OTHER_VERSION", message, name=view, hint="Run: penstock online sync")
+        if self._pushed is None or self._pushed[0] is not asked or self._pushed[1] is ended:
+            self._begin_pushing(asked, view, to)
+        assert self._pushed is not None
+        return self._pushed[1]
+
+    def _begin_pushing(self, asked: ProjectOnline, view: str, to: Destination) -> None:
+        before = () if self._pushed is None else self._pushed[2].bounds
+        with suppress(FailedError):  # why it ended was told to those who pushed
+            self._end_pushing()
+        feeds = asked.feeds(before)
+        pusher = Pusher(asked.features.bound, asked.site.lake, feeds, now=asked.site.now)
+        try:
+            feeds.start([] if to == "online" else [pusher.opened(view)])
+        except BaseException:
+            pusher.close()
+            raise
+        self._pushed = asked, pusher, feeds
 
     def _end_pushing(self) -> None:
         if self._pushed is not None:

@@ -45,7 +45,7 @@ store = "kept"
 CUSTOMERS = 3
 BEFORE, BETWEEN, AFTER = range(3)
 ORDERS = [(BETWEEN, BETWEEN), (AFTER, AFTER), (BETWEEN, AFTER), (BEFORE, BETWEEN), (AFTER, BEFORE)]
-"""When a process of old definitions syncs, and when rows are pushed: before a table is derived, until the switch, after."""
+"""When old definitions sync, and when rows are pushed: before the table is derived, until the switch, after."""
 
 
 @dataclass
