@@ -5,8 +5,9 @@ whoever syncs, streams and takes pushes meanwhile, by whatever definitions; and 
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -189,3 +190,37 @@ def test_a_column_of_another_type_is_there_with_its_rows_or_not_at_all(world: Wo
     assert [kinds[number]["much"] for number in (1, 2)] == [pa.float64(), pa.int64()]
     assert kinds[1].keys() == kinds[2].keys()
     assert opened(world.folder).rows("times", "2").column_names == opened(world.folder).rows("times").column_names
+
+
+def test_a_stream_goes_on_by_the_definitions_that_were_switched_to(world: World) -> None:
+    folder = world.folder
+    stream = '\n[streams.clicks]\nurl = "folder:inbox"\nkey = "click_id"\n'
+    text = (folder / "penstock.toml").read_text() + stream + 'links = { customer_id = "customers" }\n'
+    write(folder, "penstock.toml", text)
+    write(folder, "inbox/1.jsonl", '{"click_id": 1, "customer_id": 1}\n')
+    stop = threading.Event()
+    streaming = threading.Thread(target=opened(folder).stream, kwargs={"stop": stop})
+    streaming.start()
+    try:
+        until(lambda: "clicks" in opened(folder).site.lake)
+        write(folder, "features/view.pql", VIEW + "clicks = COUNT(clicks.*)\n")
+        for number in (2, 3):
+            world.define(number)
+            assert "failed" not in {one.state for one in opened(folder).run()}
+            write(folder, f"inbox/{number}.jsonl", f'{{"click_id": {number}, "customer_id": 1}}\n')
+            until(lambda count=number: clicked(folder) == count)  # type: ignore[misc]
+    finally:
+        stop.set()
+        streaming.join()
+
+
+def clicked(folder: Path) -> object:
+    return opened(folder).online.read(["view:clicks"], {"customer_id": [1]}).values[0][0]
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what comes within moments."""
+    end = time.monotonic() + 120
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.1)
