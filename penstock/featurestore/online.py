@@ -31,7 +31,7 @@ from penstock.online.store import OnlineStore
 from penstock.online.stores import is_elsewhere, open_store
 from penstock.online.sync import Synced, chosen, sync
 from penstock.online.verifying import Entry, ServedLog, Verified, answered_by, verify
-from penstock.online.verifying.again import again
+from penstock.online.verifying.again import Moments, again
 from penstock.online.verifying.logging import logged
 from penstock.online.verifying.whom import keys_of_view
 from penstock.pipeline.featurefiles import bound_of
@@ -255,6 +255,7 @@ class ProjectOnline:
             whom,
             partial(again, bound, relational, come_by),
             beside=partial(self._beside, bound),
+            moments=Moments(relational.rows, bound.graph),
             progress=progress,
         )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -72,3 +74,22 @@ class KnownBy:
         read = self.rows.read(table, [*dict.fromkeys([*columns, known])])
         late = pc.greater(read[known].cast(pa.int64()), self.at)
         return read.filter(pc.invert(pc.fill_null(late, False))).select(list(columns))
+
+
+@dataclass(frozen=True)
+class Moments:
+    """When the rows of a database became known."""
+
+    rows: Rows
+    graph: Graph
+
+    def __call__(self, since: int, until: int) -> np.ndarray:
+        """The instants after one and by another, rising, each once."""
+        first, last = np.searchsorted(self._all, [since, until], side="right")
+        return self._all[first:last]
+
+    @cached_property
+    def _all(self) -> np.ndarray:
+        read = [self.rows.read(one.name, [one.known])[0] for one in self.graph if one.known is not None]
+        known = [pc.drop_null(column).cast(pa.int64()).to_numpy() for column in read]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *known]))

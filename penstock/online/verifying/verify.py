@@ -28,6 +28,8 @@ from penstock.schema import Dtype
 _CLOSE = 1e-12
 _MOMENT = 1_000_000
 """Within so many microseconds everybody has noticed that a view was switched, those on other machines included."""
+_MOMENTS = 64
+"""So many moments, the last ones, are looked at for each answer that differs."""
 _ROUNDED = ("SUM", "AVG", "VAR", "STDDEV", "TREND", "ENTROPY", "MEAN_OF", "SPREAD_OF")
 
 
@@ -87,6 +89,7 @@ def verify(
     again: Recomputed,
     *,
     beside: Callable[[BoundView], Beside] = lambda view: NOTHING,
+    moments: Callable[[int, int], np.ndarray] = lambda since, until: np.empty(0, np.int64),
     most: int = 10_000,
     progress: Callable[[str, float], None] = lambda message, share: None,
 ) -> Verified:
@@ -94,7 +97,8 @@ def verify(
     set of features.
 
     ``keys`` gives a view's entities as a table of its key columns, and their hashes in the same order; ``beside`` tells
-    when answers about them may have rested on rows that are in no lake. Values are equal to the bit; sums and moments
+    when answers about them may have rested on rows that are in no lake; ``moments`` tells when, after an instant and by
+    another, any rows became known (microseconds, rising). Values are equal to the bit; sums and moments
     of fractions to 1e-12 of themselves.
     """
     tallies: dict[str, _Tally] = {}
@@ -112,7 +116,7 @@ def verify(
         _count_strangers(view, features, logged, held[name][1], alone, tallies)
         served, unknown = served + len(asked.at) + lost, unknown + lost
         if len(asked.at):
-            _compare(asked, held[name][0].take(pa.array(asked.rows)), again, tallies)
+            _compare(asked, held[name][0].take(pa.array(asked.rows)), again, moments, tallies)
     verdicts = [tally.finished(feature) for feature, tally in sorted(tallies.items())]
     return Verified(tuple(verdicts), served, unknown)
 
@@ -204,7 +208,10 @@ def _cause_of_a_stranger(view: BoundView, entry: Entry, *, alone: bool) -> Cause
     return "online push" if alone else "key"
 
 
-def _compare(asked: _Asked, keys: pa.Table, again: Recomputed, tallies: dict[str, _Tally]) -> None:
+def _compare(
+    asked: _Asked, keys: pa.Table, again: Recomputed, moments: Callable[[int, int], np.ndarray],
+    tallies: dict[str, _Tally],
+) -> None:  # fmt: skip
     trained = _worked_out(asked, keys, again)
     wrong: dict[int, list[int]] = {}
     for i, name in enumerate(asked.features):
@@ -215,7 +222,7 @@ def _compare(asked: _Asked, keys: pa.Table, again: Recomputed, tallies: dict[str
     rows = sorted({j for found in wrong.values() for j in found})
     if not rows:
         return
-    causes = _causes(_only(asked, rows), keys.take(pa.array(rows)), again)
+    causes = _causes(_only(asked, rows), keys.take(pa.array(rows)), again, moments)
     place = {row: n for n, row in enumerate(rows)}
     for i, name in enumerate(asked.features):
         for j in wrong[i]:
@@ -259,12 +266,15 @@ def _worked_out(
     return [[plain(value) for value in found[name].to_pylist()] for name in asked.features]
 
 
-def _causes(asked: _Asked, keys: pa.Table, again: Recomputed) -> Callable[[int, int, object, object], Cause]:
+def _causes(
+    asked: _Asked, keys: pa.Table, again: Recomputed, moments: Callable[[int, int], np.ndarray]
+) -> Callable[[int, int, object, object], Cause]:
     """Why a value of feature i in row j differs; each other way of working it out is gone once for all rows."""
     alike = [_alike(asked.view, name) for name in asked.features]
     behind = _behind(asked, keys, again)
     ageless = _worked_out(asked, keys, again, ages=False) if asked.view.ttl is not None else None
     elsewhen = _worked_out(asked, keys, again, at=asked.kept)
+    meanwhile = _meanwhile(asked, keys, again, moments)
 
     def cause(i: int, j: int, served: object, trained: object) -> Cause:
         same = alike[i]
@@ -281,6 +291,8 @@ def _causes(asked: _Asked, keys: pa.Table, again: Recomputed) -> Callable[[int, 
             return "late row"
         if same(served, elsewhen[i][j]):
             return "clock"
+        if any(same(served, value) for value in meanwhile[i][j]):
+            return "late row"
         return "online push" if asked.alone[j] else "unknown"
 
     return cause
@@ -295,6 +307,22 @@ def _behind(asked: _Asked, keys: pa.Table, again: Recomputed) -> list[list[objec
         for i, column in enumerate(part):
             for row, value in zip(rows, column, strict=True):
                 found[i][row] = value
+    return found
+
+
+def _meanwhile(
+    asked: _Asked, keys: pa.Table, again: Recomputed, moments: Callable[[int, int], np.ndarray]
+) -> list[list[list[object]]]:
+    """The values as they were while rows became known that the store may have followed in part, in one pass."""
+    there = [moments(int(since), int(at))[-_MOMENTS:] for since, at in zip(asked.kept, asked.at, strict=True)]
+    rows = np.repeat(np.arange(len(there)), [len(some) for some in there])
+    found: list[list[list[object]]] = [[[] for _ in there] for _ in asked.features]
+    if len(rows):
+        some = _only(asked, rows.tolist())
+        worked_out = _worked_out(some, keys.take(pa.array(rows)), again, at=np.concatenate(there))
+        for i, column in enumerate(worked_out):
+            for row, value in zip(rows, column, strict=True):
+                found[i][row].append(value)
     return found
 
 

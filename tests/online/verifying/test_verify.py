@@ -77,6 +77,23 @@ def test_a_row_that_the_store_had_not_followed_is_told(project: Project) -> None
     assert project.online.verify().passed
 
 
+def test_rows_of_which_some_had_reached_the_store_are_told_as_late(project: Project) -> None:
+    """What streams in reaches a store within moments; an answer in between rests on some of the newest rows."""
+    project.online.read(["orders:orders_ever"], {"customer_id": [3]})
+    (entry,) = project.online.log.entries()
+    for number in range(3):
+        with asked(project.site.file.folder) as shop:
+            shop.execute(f"INSERT INTO orders VALUES ({90001 + number}, 3, 7.5, '2024-05-01 00:00:00')")
+        project.run()
+    project.online.log.clear()
+    for more, cause in [(2, "late row"), (4, "unknown")]:
+        values = ((entry.values[0][0] + more,),)  # type: ignore[operator]
+        project.online.log.add([replace_entry(entry, at=project.site.now(), values=values)])
+        found = causes(project.online.verify(["orders"], sample=0))
+        assert found == {"orders:orders_ever": {cause: 1}}
+        project.online.log.clear()
+
+
 def test_late_deleted_and_changed_rows_leave_what_was_served_right(project: Project) -> None:
     read(project)
     with asked(project.site.file.folder) as shop:
