@@ -109,17 +109,15 @@ class ProjectOnline:
         made.__dict__.update({"store": self.store, "log": self.log})
         return made
 
-    def _former(self, features: ProjectFeatures) -> Former:
+    def _former(self, features: ProjectFeatures) -> Former | None:
         """What is to be answered as it was, once these are the features."""
         now, before, held = features.bound, self.served, self.status()
-        gone = {name: self.reader.kept(name) for name in now.broken_views if name in before.views}
-        still = {
-            name: self.reader.kept(name)
-            for name in held_otherwise(now, held)
-            if name in before.views and is_held(before.views[name], held)
-        }
-        others = held_otherwise(now, held) - still.keys()
-        kept = {**gone, **still, **as_held(others, features.earlier(), held)}
+        others = held_otherwise(now, held)
+        if not others and not now.broken:
+            return None
+        still = {name for name in others if name in before.views and is_held(before.views[name], held)}
+        known = still | {name for name in now.broken_views if name in before.views}
+        kept = {name: self.reader.kept(name) for name in known} | as_held(others - still, features.earlier(), held)
         return Former(before, {name: one.view for name, one in kept.items()}, kept)
 
     def read(
