@@ -8,7 +8,7 @@ again as known now. Older records that were changed in place change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
@@ -18,7 +18,8 @@ from penstock.lake.sql import Sql
 from penstock.lake.versioned import DELETED, KNOWN
 from penstock.lake.versioned.scan import quoted
 
-_NEVER = "-9223372036854775807"
+NEVER = "-9223372036854775807"
+"""SQL for an instant before all others."""
 
 
 def differing_records(sql: Sql, sides: Sides, parts: int) -> Iterator[pa.RecordBatch]:
@@ -69,7 +70,8 @@ def _read(sides: Sides, part: int, parts: int) -> str:
     key = listed(sides.key)
     return f"""
         new AS MATERIALIZED (
-            SELECT {ROW}, {key}, {at_sql(sides)} AS _penstock_at, hash({listed(sides.compared)}) AS _penstock_hash,
+            SELECT {ROW}, {key}, {instant_sql(sides.clocks)} AS _penstock_at,
+                hash({listed(sides.compared)}) AS _penstock_hash,
                 first_value({ROW}) OVER record AS {FIRST},
                 first_value(_penstock_hash) OVER record AS _penstock_first_hash
             FROM draft WHERE {within(sides.key, part, parts)}
@@ -86,7 +88,8 @@ def _held(sides: Sides, part: int, parts: int) -> str:
     gone = f"coalesce({DELETED}, FALSE)"
     return f"""
         old AS MATERIALIZED (
-            SELECT {key}, {at_sql(sides)} AS _penstock_at, hash({listed(sides.compared)}) AS _penstock_hash,
+            SELECT {key}, {instant_sql(sides.clocks)} AS _penstock_at,
+                hash({listed(sides.compared)}) AS _penstock_hash,
                 {gone} AS _penstock_gone, {KNOWN} AS _penstock_last, {_when(sides)} AS _penstock_when
             FROM {found}),
         records AS (SELECT DISTINCT {key}, _penstock_at FROM old WHERE NOT _penstock_gone),
@@ -98,14 +101,14 @@ def _held(sides: Sides, part: int, parts: int) -> str:
             FROM old GROUP BY {key})"""
 
 
-def at_sql(sides: Sides) -> str:
+def instant_sql(clocks: Sequence[str]) -> str:
     """SQL for when a row's record was known, in microseconds: as its source says, else when it happened."""
-    return f"coalesce({', '.join([*map(_micros, sides.clocks), _NEVER])})"
+    return f"coalesce({', '.join([*map(_micros, clocks), NEVER])})"
 
 
 def _when(sides: Sides) -> str:
     """SQL for when a version of the lake was known, in microseconds."""
-    return f"coalesce({', '.join([f'epoch_us({KNOWN})', *map(_micros, sides.clocks[1:]), _NEVER])})"
+    return f"coalesce({', '.join([f'epoch_us({KNOWN})', *map(_micros, sides.clocks[1:]), NEVER])})"
 
 
 def _micros(column: str) -> str:
@@ -127,4 +130,4 @@ def _same(sides: Sides, one: str, other: str) -> str:
     return " AND ".join(f"{one}.{quoted(name)} = {other}.{quoted(name)}" for name in sides.key)
 
 
-__all__ = ["differing_records"]
+__all__ = ["NEVER", "differing_records", "instant_sql"]

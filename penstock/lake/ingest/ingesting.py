@@ -12,13 +12,15 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from penstock.errors import RefusedError, SourceError
+from penstock.lake.awaited import is_streamed
 from penstock.lake.ingest.intake import Ingested, Intake, Progress, clock, quiet
 from penstock.lake.ingest.job import Job, Run, opened
 from penstock.lake.ingest.outcome import Outcome, compared, first_rows, loaded
 from penstock.lake.ingest.quarantine import RefusedBatch, commit, held, set_aside
 from penstock.lake.ingest.slices import SLICE, forget_slices, sliced, staged_in_slices
-from penstock.lake.ingest.state import held_facts
+from penstock.lake.ingest.sparing import settle
 from penstock.lake.ingest.verdict import Check, Verdict
+from penstock.lake.reserved import COMPARED
 from penstock.lake.versioned import Lake
 
 _TRIES = 10
@@ -99,8 +101,8 @@ def _read(job: Job) -> Outcome:
 def _finished(job: Job, outcome: Outcome) -> Ingested:
     """Put aside what was rejected, check what is left, commit it."""
     job.reading.rejects.keep(job.folder, job.batch)
-    nothing = not outcome.staged.rows and outcome.kind == "append"
-    if job.before and nothing and dict(outcome.facts) == dict(held_facts(job.table)):
+    if job.before and _is_nothing(job, outcome):
+        _settled(job, outcome)
         return _told(job, outcome, job.before, "")
     batch = RefusedBatch(
         job.intake.table, job.batch, (), job.before, outcome.kind, dict(outcome.facts), outcome.staged.rows
@@ -112,8 +114,23 @@ def _finished(job: Job, outcome: Outcome) -> Ingested:
         job.table.discard(outcome.staged)
         raise
     forget_slices(job.folder)
+    _settled(job, outcome)
     job.run.progress(f"ingested {job.intake.table}", 1.0)
     return _told(job, outcome, version.number, job.batch)
+
+
+def _is_nothing(job: Job, outcome: Outcome) -> bool:
+    """Whether there is nothing to commit. That a table is compared now has to be said where rows stream into it."""
+    held = job.table.facts()
+    news = {name for name, value in outcome.facts.items() if held.get(name) != value}
+    news -= set() if is_streamed(job.table) else {COMPARED}
+    return not outcome.staged.rows and outcome.kind == "append" and not news
+
+
+def _settled(job: Job, outcome: Outcome) -> None:
+    """The keys that the source has shown are awaited no longer: what it says of them counts from now on."""
+    if outcome.shown is not None and job.awaited is not None:
+        settle(job.run.lake, job.table, outcome.shown, job.awaited, job.clocks, job.run.settings)
 
 
 def _must_pass(job: Job, outcome: Outcome, batch: RefusedBatch) -> None:

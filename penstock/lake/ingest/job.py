@@ -16,6 +16,7 @@ from penstock.lake.ingest.intake import Intake, Progress
 from penstock.lake.ingest.quarantine import Rejects, folder_of
 from penstock.lake.ingest.reading import Reading
 from penstock.lake.ingest.shape import Shape, shaped
+from penstock.lake.ingest.sparing import prepared
 from penstock.lake.ingest.state import lowered, mark_of
 from penstock.lake.ingest.verdict import Check
 from penstock.lake.versioned import DELETED, KNOWN, Lake, Roles, VersionedTable
@@ -49,7 +50,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Job:
-    """One attempt: what is read, from where, into what. ``before`` is the table's version (0: none yet)."""
+    """One attempt: what is read, from where, into what. ``before`` is the table's version (0: none yet).
+
+    ``awaited`` is the number of the last row that came by a stream before the source was opened and that the source is
+    to show (`penstock.lake.ingest.sparing`).
+    """
 
     intake: Intake
     run: Run
@@ -61,6 +66,7 @@ class Job:
     drafts: Path
     mark: pa.Scalar | None = None
     past: Past | None = None
+    awaited: int | None = None
 
     @property
     def folder(self) -> Path:
@@ -79,7 +85,7 @@ class Job:
     @property
     def whole(self) -> bool:
         """Whether all rows of the source are read, so that what is not read is gone."""
-        return self.past is None and self.intake.mode != "incremental"
+        return _compares(self.intake, self.run)
 
     @property
     def trusts_keys(self) -> bool:
@@ -106,19 +112,33 @@ class Job:
 
 @contextmanager
 def opened(intake: Intake, run: Run, drafts: Path) -> Iterator[Job]:
-    """The job, with its source open. Raises ``SchemaError`` and ``SourceError`` before anything is read."""
+    """The job, with its source open. Raises ``SchemaError`` and ``SourceError`` before anything is read.
+
+    ``SourceError`` (``LAKE_CONFLICT``) says that somebody committed to the table meanwhile.
+    """
     before = run.lake.table(intake.table) if intake.table in run.lake else None
+    number = 0 if before is None else _number(before)
+    awaited = prepared(run.lake, before, compares=_compares(intake, run)) if before is not None and number else None
     with _feed(intake, before) as feed:
         shape = shaped(intake, feed, None if before is None else before.schema, run.allow_drops)
         marks = None if run.past or intake.mode != "incremental" else _marks(intake, shape)
         past = _past(intake, run, shape)
         table = _made(intake, run, shape, feed) if before is None else _fitted(intake, before, shape)
-        newest = table.newest()
-        mark = None if marks is None or newest is None else mark_of(table, marks, shape.column(marks).kind)
+        if _number(table) != number:
+            raise SourceError("LAKE_CONFLICT", f"{intake.table}: somebody else committed", hint="Begin again.")
+        mark = None if marks is None or not number else mark_of(table, marks, shape.column(marks).kind)
         rejects = Rejects(drafts / "rejected")
         reading = Reading(intake, shape, feed, rejects, run.now, run.progress, marks, mark)
-        number = 0 if newest is None else newest.number
-        yield Job(intake, run, table, number, shape, feed, reading, drafts, mark, past)
+        yield Job(intake, run, table, number, shape, feed, reading, drafts, mark, past, awaited)
+
+
+def _number(table: VersionedTable) -> int:
+    newest = table.newest()
+    return 0 if newest is None else newest.number
+
+
+def _compares(intake: Intake, run: Run) -> bool:
+    return run.past is None and intake.mode != "incremental"
 
 
 @contextmanager

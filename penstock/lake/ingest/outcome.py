@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penstock.lake.awaited import is_compared
 from penstock.lake.ingest import difference as diff
 from penstock.lake.ingest.corrections import differing_records
 from penstock.lake.ingest.fitting import raw_texts
@@ -16,7 +18,9 @@ from penstock.lake.ingest.intake import Intake
 from penstock.lake.ingest.job import Job
 from penstock.lake.ingest.reading import drafted
 from penstock.lake.ingest.shape import ROW
+from penstock.lake.ingest.sparing import spared
 from penstock.lake.ingest.state import facts_of, held_facts
+from penstock.lake.reserved import COMPARED
 from penstock.lake.versioned import DELETED, KNOWN, Staged
 from penstock.lake.versioned.scan import Scan, quoted
 
@@ -25,7 +29,10 @@ _INSTANT = pa.timestamp("us")
 
 @dataclass(frozen=True)
 class Outcome:
-    """Staged rows, how many are what, how they are committed (``append`` or ``replace``) and with which facts."""
+    """Staged rows, how many are what, how they are committed (``append`` or ``replace``) and with which facts.
+
+    ``shown`` are the rows that were read, where they were compared with the lake's.
+    """
 
     staged: Staged
     added: int = 0
@@ -34,6 +41,7 @@ class Outcome:
     kind: str = "append"
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    shown: Scan | None = None
 
 
 def compared(job: Job) -> Outcome:
@@ -41,7 +49,7 @@ def compared(job: Job) -> Outcome:
     schema = job.shape.schema.append(pa.field(ROW, pa.int64()))
     draft = drafted(job.drafts / "read.parquet", schema, job.reading.batches(job.bound))
     outcome = differences(job, draft, _fresh(job))
-    return replace(outcome, facts=_facts(job))
+    return replace(outcome, facts=_facts(job), shown=draft)
 
 
 def _fresh(job: Job) -> str:
@@ -59,7 +67,15 @@ def _said(intake: Intake) -> list[str]:
 
 def _facts(job: Job) -> Mapping[str, str]:
     reading = job.reading
-    return held_facts(job.table) if reading.marks is None else facts_of(reading.marks, reading.mark)
+    read = held_facts(job.table) if reading.marks is None else facts_of(reading.marks, reading.mark)
+    return {**read, **_standing(job)}
+
+
+def _standing(job: Job) -> Mapping[str, str]:
+    """The fact whether the table is compared with its source, where it is news or may be."""
+    if job.whole:
+        return {COMPARED: "yes"}
+    return {COMPARED: ""} if job.past is None and is_compared(job.table) else {}
 
 
 def differences(job: Job, draft: Scan, fresh: str) -> Outcome:
@@ -90,11 +106,12 @@ def differences(job: Job, draft: Scan, fresh: str) -> Outcome:
 
 def _sides(job: Job, draft: Scan, fresh: str) -> diff.Sides:
     key = pa.schema([job.shape.schema.field(name) for name in job.shape.key] or [pa.field("none", pa.int64())])
-    spared = drafted(job.drafts / "spared.parquet", key, job.reading.spared)
+    kept = spared(job.run.lake, job.table, key) if job.whole and job.shape.key else ()
+    spared_keys = drafted(job.drafts / "spared.parquet", key, chain(job.reading.spared, kept))
     return diff.Sides(
         job.table.scan(),
         draft,
-        spared,
+        spared_keys,
         job.shape.key,
         tuple(job.shape.columns),
         job.run.now,
@@ -209,7 +226,7 @@ def loaded(job: Job, staged: Staged) -> Outcome:
     A correction is another row: there it is key and instant that must not be there twice.
     """
     key, run = job.shape.key, job.run
-    facts = facts_of(job.reading.marks, job.reading.mark)
+    facts = {**facts_of(job.reading.marks, job.reading.mark), **_standing(job)}
     scan = replace(job.table.scan(), files=staged.files)
     told = (*key, KNOWN) if job.clocks else key
     if not key or job.trusts_keys or not diff.repeats_a_key(scan, told, staged.rows, run.settings):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from penstock.errors import SchemaError
+from penstock.lake.awaited import must_have_key
 from penstock.lake.source import printable
 from penstock.lake.streams.fitting import Columns
 from penstock.lake.streams.stream import Stream
@@ -17,12 +18,17 @@ _OWN = frozenset(field.name for field in OWN_COLUMNS)
 
 
 def columns_for(lake: Lake, stream: Stream) -> Columns:
-    """The columns to begin with. Raises ``SchemaError`` (``STREAM_KEY``) where the table has another key."""
+    """The columns to begin with.
+
+    Raises ``SchemaError`` (``STREAM_KEY``) where the table has another key, ``SourceError`` (``STREAM_COMPARED``) where
+    it has none and is compared with a source.
+    """
     declared = Columns(
         {}, stream.key, stream.happened, tuple(stream.links or ()), stream.limits.columns, known=stream.known
     )
     if stream.table in lake:
         table = lake.table(stream.table)
+        must_have_key(table)
         if stream.key and table.roles.key != stream.key:
             message = f"table {stream.table} has the key {_spoken(table.roles.key)}, not {_spoken(stream.key)}"
             raise SchemaError("STREAM_KEY", message, hint="Declare the same key, or stream into another table.")

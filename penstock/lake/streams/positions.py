@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+from penstock.lake.reserved import TAIL
 from penstock.lake.streams.log import framed, frames, write_whole
 from penstock.lake.versioned import VersionedTable
 
@@ -16,7 +17,7 @@ KNOWN = "known"
 AT, ONCE = "at:", "once:"
 FULL = 256
 RECEIPTS = 100_000
-_FACT, _TAIL = "positions", "tail"
+_FACT = "positions"
 _GROWN = 4 << 20
 
 CAME = "_penstock_came"
@@ -50,14 +51,14 @@ def facts(tail: str, number: int, whole: Positions, change: Positions) -> dict[s
     lasting = {name: value for name, value in whole.items() if not name.startswith(ONCE)}
     if len(lasting) > FULL:
         lasting = {name: value for name, value in change.items() if not name.startswith(ONCE)}
-    return {_TAIL: f"{tail}:{number}", _FACT: json.dumps(lasting, separators=(",", ":"))}
+    return {TAIL: f"{tail}:{number}", _FACT: json.dumps(lasting, separators=(",", ":"))}
 
 
 def told(facts: Mapping[str, str]) -> tuple[str, int, dict[str, int]] | None:
     """The tail, segment and positions that a version's facts say; None where it came from elsewhere."""
-    if _FACT not in facts or _TAIL not in facts:
+    if _FACT not in facts or TAIL not in facts:
         return None
-    tail, _, number = facts[_TAIL].rpartition(":")
+    tail, _, number = facts[TAIL].rpartition(":")
     return tail, int(number), json.loads(facts[_FACT])
 
 

@@ -34,13 +34,15 @@ class Newest(NamedTuple):
 class Seen:
     """The newest ``most`` keys that were written, with what is newest of each; without a key every row is news.
 
-    ``known`` is the column by which the source says when a row was known, ``daily`` that it only says the day.
+    ``known`` is the column by which the source says when a row was known, ``daily`` that it only says the day. Where
+    others write the table, too (``shared``), a key's newest content may be another by now: a repeat is news, then.
     """
 
     key: tuple[str, ...]
     most: int
     known: str | None = None
     daily: bool = False
+    shared: bool = False
     _newest: OrderedDict[tuple[object, ...], tuple[bytes, int, int]] = field(default_factory=OrderedDict)
 
     def taken(self, row: Fitted, now: int) -> int | None:
@@ -55,7 +57,7 @@ class Seen:
         before = self._before(key)
         if before is None:
             return self._remember(key, Newest(content, said, said))
-        if before.content == content:
+        if before.content == content and not self.shared:
             return None
         if said < before.said:
             return said

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from penstock.lake.awaited import is_compared
 from penstock.lake.reserved import DEAD
 from penstock.lake.source import printable
 from penstock.lake.streams.columns import columns_for, grown
@@ -109,6 +110,8 @@ class TableWriter:
 
     def write(self, messages: Sequence[Message]) -> list[Tally]:
         """Make messages durable and readable, each once; what became of each."""
+        if not self._tail.age():
+            self._look()
         change: dict[str, int] = {}
         parsed = [self._parsed(message, change) for message in messages]
         letters: list[DeadLetter] = []
@@ -122,6 +125,11 @@ class TableWriter:
             letters += dead
         self._append(news, letters, change)
         return tallies
+
+    def _look(self) -> None:
+        """See whether ingestions write the table, too, as they may delete or change what was written here."""
+        there = self._lake.table(self.stream.table) if self.stream.table in self._lake else None
+        self._seen.shared = there is not None and is_compared(there)
 
     def _parsed(self, message: Message, change: dict[str, int]) -> _Parsed:
         """A message's rows, and its place among the positions."""

@@ -49,6 +49,12 @@ def committed(metadata: TableMetadataV2, batch: str) -> Version | None:
     return None
 
 
+def batches(metadata: TableMetadataV2) -> dict[int, str]:
+    """The batch names of versions that have one, by number: of those that are kept, and of the last that expired."""
+    told = [(of[0], of[5]) for of in json.loads(metadata.properties.get(_BATCHES, "[]"))]
+    return dict([*told, *((version.number, version.batch) for version in versions(metadata) if version.batch)])
+
+
 def facts(metadata: TableMetadataV2) -> dict[str, str]:
     """The newest value of every fact that any commit noted."""
     return {name: value for name, (_, value) in sorted(_newest(metadata, versions(metadata)).items())}

@@ -45,6 +45,12 @@ class VersionedTable:
         """Its columns now, the lake's own two included."""
         return pa.schema([(column.name, column.arrow) for column in self._handle.head.columns])
 
+    @property
+    def identity(self) -> str:
+        """What tells the table and its key from all others, whatever they and their columns are called."""
+        told = (str(self._metadata.table_uuid), *map(str, self._handle.key_ids(self._metadata)))
+        return " ".join(told)
+
     def refresh(self) -> VersionedTable:
         """The table with what was committed since."""
         self._handle.refresh()
@@ -172,6 +178,19 @@ class VersionedTable:
             for snapshot in chosen
             for entry in handle.entries(snapshot)
             if entry.sequence_number == snapshot.sequence_number
+        ]
+        return Scan(tuple(files), iceberg.columns_of(self._metadata.schema()))
+
+    def brought(self, batch: str) -> Scan:
+        """The row versions that batches brought whose names begin so, and those of which nobody knows any more.
+
+        These are the ones that were compacted since, or whose version expired long ago.
+        """
+        snapshot, known = newest(self._metadata), carried.batches(self._metadata)
+        files = [
+            self._handle.local(snapshot, entry.data_file)
+            for entry in self._handle.entries(snapshot)
+            if snapshot is not None and known.get(entry.sequence_number or 0, batch).startswith(batch)
         ]
         return Scan(tuple(files), iceberg.columns_of(self._metadata.schema()))
 
