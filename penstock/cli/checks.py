@@ -63,7 +63,9 @@ def run(project: Any, tables: tuple[str, ...], as_json: bool) -> None:
 @project_option
 def suggest(project: Any, tables: tuple[str, ...], write: bool, as_json: bool) -> None:
     """Propose contracts that the rows of TABLES (default: all) pass, for you to read and keep."""
-    names = tables or project.site.lake.names()
+    from penstock.lake.kept import shown_tables
+
+    names = tables or tuple(shown_tables(project.site.lake))
     with watched("looking at the rows"):
         found = [project.suggest(name) for name in names]
     if not names and not as_json:

@@ -25,7 +25,9 @@ def data() -> None:
 @project_option
 def list_tables(project: Any, as_json: bool) -> None:
     """The tables: newest version, how many versions are kept, row versions, key, clock and tags."""
-    tables = project.site.lake.tables().values()
+    from penstock.lake.kept import shown_tables
+
+    tables = shown_tables(project.site.lake).values()
     told = [
         {"table": t.name, "version": v and v.number, "kept": len(t.versions()), "row_versions": v.rows if v else 0,
          "key": "+".join(t.roles.key), "time": t.roles.happened or "", "tags": ", ".join(t.tags())}

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from penstock.errors import RequestError, SourceError
 from penstock.inference.facts import DeclaredLink
+from penstock.lake.awaited import is_awaited
 from penstock.lake.source import RawColumn, RawTable, unknown_table
 from penstock.lake.sql import Sql
 from penstock.lake.versioned import Lake, VersionedTable
@@ -61,9 +62,14 @@ class LakeSource:
         return blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
 
 
+def shown_tables(lake: Lake) -> dict[str, VersionedTable]:
+    """The lake's tables by name, without those that only say which keys are awaited: nobody asks for these."""
+    return {name: table for name, table in lake.tables().items() if not is_awaited(name, table.roles)}
+
+
 def newest_versions(lake: Lake) -> dict[str, int]:
     """Each table's newest version; tables that have none are left out."""
-    found = {name: table.newest() for name, table in lake.tables().items()}
+    found = {name: table.newest() for name, table in shown_tables(lake).items()}
     return {name: version.number for name, version in found.items() if version is not None}
 
 
@@ -85,7 +91,7 @@ def versions_at(lake: Lake, when: str, snapshots: Iterable[str] = ()) -> dict[st
     except RequestError as error:
         message = f"{when!r} is neither a snapshot nor an instant"
         raise SourceError("LAKE_NO_INSTANT", message, name=when, candidates=snapshots, hint=error.hint) from None
-    upto = {name: [v for v in lake.table(name).versions() if v.instant <= at] for name in lake.names()}
+    upto = {name: [v for v in table.versions() if v.instant <= at] for name, table in shown_tables(lake).items()}
     return {name: versions[-1].number for name, versions in upto.items() if versions}
 
 

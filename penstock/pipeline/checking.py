@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from penstock.errors import RequestError
+from penstock.lake.kept import shown_tables
 from penstock.lake.versioned import Scan
 from penstock.pipeline.site import Site
 from penstock.quality.contract import Contract, with_own_names
@@ -51,7 +52,7 @@ def without_table(site: Site, tables: Sequence[str] = ()) -> tuple[str, ...]:
 
 def kept_scans(site: Site) -> dict[str, Scan]:
     """The newest versions of all tables that have one."""
-    tables = site.lake.tables()
+    tables = shown_tables(site.lake)
     return {name: table.scan() for name, table in tables.items() if table.newest() is not None}
 
 

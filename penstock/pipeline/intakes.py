@@ -11,7 +11,7 @@ from functools import cached_property
 from penstock.errors import PenstockError, RequestError, SourceError
 from penstock.lake.ingest import Intake
 from penstock.lake.ingest.feeds.listing import Listed
-from penstock.lake.reserved import DEAD, LABELS
+from penstock.lake.reserved import AWAITED, DEAD, LABELS
 from penstock.lake.sources import open_source
 from penstock.lake.versioned.roles import Roles
 from penstock.pipeline.projectfile import ProjectFile, SourceSettings, TableSettings
@@ -99,12 +99,12 @@ def roles_of(intake: Intake, before: Roles) -> Roles:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name can be that of a folder, and is not kept for labels and dead letters: sources may say anything.
+    """Whether a name can be that of a folder, and is not kept for what is beside the data: sources may say anything.
 
     >>> _is_plain("order lines"), _is_plain("../orders"), _is_plain(".orders")
     (True, False, False)
     """
-    reserved = name.startswith(LABELS) or name.endswith(DEAD)
+    reserved = name.startswith(LABELS) or name.endswith((DEAD, AWAITED))
     return 0 < len(name.encode()) <= _LONGEST_NAME and not re.search(r"[/\\\0]|^\.", name) and not reserved
 
 

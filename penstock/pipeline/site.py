@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from penstock.errors import RequestError
+from penstock.lake.awaited import is_awaited
 from penstock.lake.ingest import Check
 from penstock.lake.reserved import DEAD, DEAD_KEY
 from penstock.lake.versioned import Lake, Roles, open_lake
@@ -121,12 +122,13 @@ class Site:
 
 
 def aside(name: str, roles: Roles) -> bool:
-    """Whether a lake table is no table of the data itself: labels, which come in as a whole, and dead letters.
+    """Whether a lake table is no table of the data itself: labels, which come in as a whole, dead letters, and keys
+    that are awaited.
 
     >>> aside("labels_fraud", Roles(origin="labels")), aside("labels_printed", Roles(origin="shop.sqlite"))
     (True, False)
     """
-    return roles.origin == "labels" or (name.endswith(DEAD) and roles.key == DEAD_KEY)
+    return roles.origin == "labels" or (name.endswith(DEAD) and roles.key == DEAD_KEY) or is_awaited(name, roles)
 
 
 def _filled(value: object, place: Place) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from penstock.lake.kept import shown_tables
 from penstock.lake.versioned import Version
 from penstock.pipeline.journal import Run
 from penstock.pipeline.site import Site
@@ -52,7 +53,7 @@ class Status:
 def status(site: Site) -> Status:
     """The state of a project. Reads no rows."""
     ran = standing(site, site.journal.runs(_RUNS))
-    tables = site.lake.tables()
+    tables = shown_tables(site.lake)
     shown = [
         _status(name, tables[name].newest() if name in tables else None,
                 tables[name].roles.origin if name in tables else "", ran, site.now())

@@ -14,7 +14,7 @@ from penstock.features.views.binding import bind
 from penstock.features.views.bound import Bound
 from penstock.features.views.declared import Definitions
 from penstock.lake.ingest.feeds.listing import listing
-from penstock.lake.kept import content_of
+from penstock.lake.kept import content_of, shown_tables
 from penstock.lake.recipes import RECIPE, recipes_of
 from penstock.lake.versioned import KNOWN, OWN_COLUMNS, Roles, VersionedTable
 from penstock.lake.versioned.roles import linking
@@ -74,7 +74,7 @@ class Walk:
 
     def kept(self) -> Mapping[str, VersionedTable]:
         """The lake's tables as they are now."""
-        return self._before if self.still else self.site.lake.tables()
+        return self._before if self.still else shown_tables(self.site.lake)
 
     def derivations(self, kept: Mapping[str, VersionedTable]) -> tuple[Derivation, ...] | PenstockError:
         """The derived tables, in order, or the error of the first file that cannot be right."""
@@ -250,7 +250,7 @@ class Walk:
     @cached_property
     def _before(self) -> Mapping[str, VersionedTable]:
         """The lake's tables as they were when the walk began."""
-        return self.site.lake.tables()
+        return shown_tables(self.site.lake)
 
     @cached_property
     def _known(self) -> tuple[Derivation, ...] | PenstockError:

@@ -6,7 +6,6 @@ Of a table that keeps corrections the source has to show a record of that instan
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -16,9 +15,8 @@ from penstock.lake.ingest.corrections import NEVER, instant_sql
 from penstock.lake.ingest.difference import listed
 from penstock.lake.reserved import TAIL
 from penstock.lake.sql import Sql
+from penstock.lake.streams import positions
 from penstock.lake.streams.aligning import aligned
-from penstock.lake.streams.positions import KNOWN as CAME
-from penstock.lake.streams.positions import told
 from penstock.lake.streams.tail import segments, tail_folder
 from penstock.lake.versioned import DELETED, KNOWN, Lake, VersionedTable
 from penstock.lake.versioned.scan import Scan, quoted
@@ -40,8 +38,8 @@ def prepared(lake: Lake, table: VersionedTable, *, compares: bool) -> int | None
     if there is None or not there.newest():
         return None
     with Sql({"awaited": there.scan()}, rows="log") as sql:
-        (last,) = sql.arrow(f"SELECT max(epoch_us({KNOWN})) AS last FROM awaited").column("last").to_pylist()
-    return last
+        (last,) = sql.arrow(f"SELECT max(epoch_us({KNOWN})) AS last FROM awaited").column("last")
+    return int(last.as_py()) if last.is_valid else None
 
 
 def _noted(lake: Lake, table: VersionedTable) -> VersionedTable | None:
@@ -52,11 +50,11 @@ def _noted(lake: Lake, table: VersionedTable) -> VersionedTable | None:
         message = f"{table.name}: rows streamed in, and without a key they cannot be told from deleted ones"
         hint = 'Read the table with mode = "incremental", or as a table of another name.'
         raise SchemaError("INGEST_STREAMED", message, name=table.name, hint=hint)
-    there, newest, streamed = awaited.made(lake, table), table.version(), told(table.facts())
+    there, newest, streamed = awaited.made(lake, table), table.version(), positions.told(table.facts())
     columns = listed((*table.roles.key, *awaited.clocks(table.roles)))
     with Sql({"brought": table.brought(TAIL)}, rows="log") as sql:
         rows = sql.batches(f"SELECT DISTINCT {columns} FROM brought")
-        staged = there.stage(awaited.noted(table, rows, streamed[2][CAME] if streamed else 0))
+        staged = there.stage(awaited.noted(table, rows, streamed[2][positions.KNOWN] if streamed else 0))
     there.commit(staged, batch=f"until-{newest.number}")
     return there
 
@@ -72,7 +70,9 @@ def spared(lake: Lake, table: VersionedTable, key: pa.Schema) -> Iterator[pa.Rec
     if there is not None and there.newest():
         columns = zip(awaited.names(key.names), key.names, strict=True)
         with Sql({"awaited": there.scan()}, rows="log") as sql:
-            yield from sql.batches(f"SELECT DISTINCT {', '.join(f'{n} AS {quoted(c)}' for n, c in columns)} FROM awaited")
+            yield from sql.batches(
+                f"SELECT DISTINCT {', '.join(f'{n} AS {quoted(c)}' for n, c in columns)} FROM awaited"
+            )
 
 
 def _in_tail(lake: Lake, name: str) -> Iterator[pa.RecordBatch]:
@@ -89,7 +89,9 @@ def _in_tail(lake: Lake, name: str) -> Iterator[pa.RecordBatch]:
         yield from (entry.rows for entry in entries if entry.rows is not None)
 
 
-def settle(lake: Lake, table: VersionedTable, shown: Scan, last: int, clocks: Sequence[str], settings: Settings) -> None:
+def settle(
+    lake: Lake, table: VersionedTable, shown: Scan, last: int, clocks: Sequence[str], settings: Settings
+) -> None:
     """Await no longer the keys that the source has shown, of rows that came up to the number ``last``.
 
     Where others note keys again and again meanwhile, it is left to the next time.

@@ -110,7 +110,7 @@ class TableWriter:
 
     def write(self, messages: Sequence[Message]) -> list[Tally]:
         """Make messages durable and readable, each once; what became of each."""
-        if not self._tail.age():
+        if messages and not self._tail.age():
             self._look()
         change: dict[str, int] = {}
         parsed = [self._parsed(message, change) for message in messages]

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from penstock.errors import RequestError
+from penstock.lake.kept import shown_tables
 from penstock.lake.versioned import Lake, VersionedTable
 from penstock.pipeline.datasets.dataset import Dataset, Pinned
 
@@ -33,7 +34,7 @@ class Datasets:
             message = "a snapshot cannot be called 'now', which means the newest versions"
             raise RequestError("DATASET_NAME", message, name=name, hint="Choose another name.")
         path = self._path(name)
-        newest = self.lake.tables()
+        newest = shown_tables(self.lake)
         tables = {name: pinned(table) for name, table in newest.items() if table.newest() is not None}
         if not tables:
             raise RequestError("DATASET_EMPTY", "the lake holds no tables to pin", hint="Run: penstock run ingest")

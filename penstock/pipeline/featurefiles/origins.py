@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.features.views.lineage import Lineage as FeatureLineage
+from penstock.lake.kept import shown_tables
 from penstock.lake.recipes import recipes_of
 from penstock.pipeline.derive import Derivation, Lineage, lineage_of, load
 from penstock.pipeline.derive.recipes import recipes_to_be
@@ -46,7 +47,7 @@ class Origins:
         if not any(table in recipes for one in features for table in one.tables):
             return cls((), {})
         files = Walk(site).files()
-        kept = {name: table for name, table in site.lake.tables().items() if name not in files}
+        kept = {name: table for name, table in shown_tables(site.lake).items() if name not in files}
         given = {name: without_own(table.schema) for name, table in kept.items()}
         return cls(load(site.definitions, given, kept=site.state / "lineage"), recipes)
 
