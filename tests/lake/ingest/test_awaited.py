@@ -150,6 +150,31 @@ def ids(lake: Lake) -> set[object]:
     return {row["id"] for row in current(lake)}
 
 
+def test_a_row_that_waits_in_the_tail_is_not_deleted_after_it_came(lake: Lake):
+    run(lake, [(1, 1, "a"), (2, 2, "b")], 1_000)
+    pushed = Pushed(lake)
+    pushed.push(2_000, id=2, at=2, v="c")
+    pushed.end("abandon")
+    assert run(lake, [(1, 1, "a")], 3_000).deleted == 0
+    pushed.open()
+    pushed.end("close")
+    assert {row["id"]: row["v"] for row in current(lake)} == {1: "a", 2: "c"}
+
+
+def test_a_row_that_is_pushed_again_after_the_source_deleted_it_is_there_again(lake: Lake):
+    run(lake, [(1, 1, "a")], 1_000)
+    pushed = Pushed(lake)
+    for now in (2_000, 6_000):
+        pushed.push(now, id=2, at=2, v="b")  # by one writer, which remembers what it wrote
+        pushed.end("flush")
+        run(lake, [(1, 1, "a")], now + 1_000)
+        assert ids(lake) == {1, 2}
+        run(lake, [(1, 1, "a"), (2, 2, "b")], now + 2_000)
+        run(lake, [(1, 1, "a")], now + 3_000)
+        assert ids(lake) == {1}
+    pushed.end("close")
+
+
 def test_a_table_that_nobody_compares_has_no_companion(lake: Lake):
     pushed = Pushed(lake)
     pushed.push(1_000, id=1, at=1, v="a")
