@@ -211,9 +211,10 @@ class Pusher:
         ``online`` gives them to the store alone: they stay until their entity is brought into step with the lake.
         ``offline`` writes them to the lake, from where the store takes them with the next sync. A row of a key that
         the table holds is its newest version as a whole, unless its source says that it was known before that one.
-        Older rows never hide newer ones. Raises ``RequestError`` as
-        `target_of` and `fitted` do, and ``SourceError`` (``TAIL_BUSY``), and ``FailedError`` (``PUSH_SLOW``) where the
-        store has not taken them within ``wait`` seconds, or (``PUSH_ENDED``) after `close`.
+        Older rows never hide newer ones. Raises ``RequestError`` as `target_of` and `fitted` do, ``SourceError``
+        (``TAIL_BUSY``; ``STREAM_COMPARED`` where the table has no key and is compared with its source), and
+        ``FailedError`` (``PUSH_SLOW``) where the store has not taken them within ``wait`` seconds, or (``PUSH_ENDED``)
+        after `close`.
         """
         target = target_of(self._bound, view)
         target = target.told(self._lake.table(target.table).roles.known)

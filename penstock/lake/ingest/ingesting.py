@@ -42,8 +42,9 @@ def ingest(
     ``check`` sees the table with the staged rows beside it before they are committed. ``allow_drops`` names columns
     that may be gone from the source: they read as NULL from then on. ``slice_rows`` is how many rows of a first load
     a kill can lose. Raises ``SchemaError`` for columns that do not fit (see `shaped`), ``INGEST_TABLE_VANISHED``,
-    ``INGEST_KEY_CHANGED`` and ``INGEST_NO_WATERMARK``; ``RefusedError`` (``INGEST_CHECK_FAILED``) when the check
-    refused the rows, which are in quarantine then; ``SourceError`` for what cannot be read. Nothing is committed then.
+    ``INGEST_KEY_CHANGED``, ``INGEST_STREAMED`` (no key, and rows streamed in) and ``INGEST_NO_WATERMARK``;
+    ``RefusedError`` (``INGEST_CHECK_FAILED``) when the check refused the rows, which are in quarantine then;
+    ``SourceError`` for what cannot be read. Nothing is committed then.
     """
     return _repeated(intake, Run(lake, quarantine, now(), progress, check, allow_drops, slice_rows))
 

@@ -22,11 +22,12 @@ class Intake:
 
     ``source`` is a URL, a path, or a mapping of names to Arrow tables, complete with its secrets. ``mode``: *full* and
     *compare* read all rows and write those that differ (a row of the lake that is gone from the source gets a
-    tombstone); *incremental* reads the rows whose ``watermark`` (or growing primary key, where none is named) is not
-    below the greatest one seen, less ``overlap``. ``key`` defaults to the declared primary key. ``happened`` is the
-    column of the event's time, ``known`` the source's own column that says when a row was known. ``renames`` maps our
-    names of columns to the source's; all other names here are ours. ``columns`` are those that are read (default: all),
-    ``links`` maps columns to the tables whose key they hold.
+    tombstone, unless it came by a stream and the source has yet to show it); *incremental* reads the rows whose
+    ``watermark`` (or growing primary key, where none is named) is not below the greatest one seen, less ``overlap``.
+    ``key`` defaults to the declared primary key. ``happened`` is the column of the event's time, ``known`` the source's
+    own column that says when a row was known. ``renames`` maps our names of columns to the source's; all other names
+    here are ours. ``columns`` are those that are read (default: all), ``links`` maps columns to the tables whose key
+    they hold.
 
     ``overlap`` is in seconds for times (default 15 minutes) and in units for numbers (default 1,000): rows that were
     committed late at the source are found while they lie within. Rows whose watermark is NULL are read every time.

@@ -107,11 +107,11 @@ def differences(job: Job, draft: Scan, fresh: str) -> Outcome:
 def _sides(job: Job, draft: Scan, fresh: str) -> diff.Sides:
     key = pa.schema([job.shape.schema.field(name) for name in job.shape.key] or [pa.field("none", pa.int64())])
     kept = spared(job.run.lake, job.table, key) if job.whole and job.shape.key else ()
-    spared_keys = drafted(job.drafts / "spared.parquet", key, chain(job.reading.spared, kept))
+    left_alone = drafted(job.drafts / "spared.parquet", key, chain(job.reading.spared, kept))
     return diff.Sides(
         job.table.scan(),
         draft,
-        spared_keys,
+        left_alone,
         job.shape.key,
         tuple(job.shape.columns),
         job.run.now,

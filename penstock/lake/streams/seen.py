@@ -35,7 +35,7 @@ class Seen:
     """The newest ``most`` keys that were written, with what is newest of each; without a key every row is news.
 
     ``known`` is the column by which the source says when a row was known, ``daily`` that it only says the day. Where
-    others write the table, too (``shared``), a key's newest content may be another by now: a repeat is news, then.
+    others may have deleted rows of the table (``shared``), a repeat is news.
     """
 
     key: tuple[str, ...]

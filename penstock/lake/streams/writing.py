@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from penstock.errors import SourceError
 from penstock.lake.awaited import is_compared
 from penstock.lake.reserved import DEAD
 from penstock.lake.source import printable
@@ -127,9 +128,12 @@ class TableWriter:
         return tallies
 
     def _look(self) -> None:
-        """See whether ingestions write the table, too, as they may delete or change what was written here."""
-        there = self._lake.table(self.stream.table) if self.stream.table in self._lake else None
-        self._seen.shared = there is not None and is_compared(there)
+        """See whether the table is compared with a source, too, as rows that were written here may be deleted then."""
+        try:
+            known = self.stream.table in self._lake
+            self._seen.shared = known and is_compared(self._lake.table(self.stream.table))
+        except (SourceError, OSError):  # writing needs no catalogue, and a repeat too many does no harm
+            self._seen.shared = True
 
     def _parsed(self, message: Message, change: dict[str, int]) -> _Parsed:
         """A message's rows, and its place among the positions."""

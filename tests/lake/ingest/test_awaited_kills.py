@@ -55,7 +55,10 @@ class At:
         self.left, self.action, self.before, self.swap = number, action, before, Catalogue.swap
 
     def __enter__(self) -> At:
-        Catalogue.swap = self._swapped  # type: ignore[method-assign]
+        def swapped(catalogue: Catalogue, *told: object) -> object:
+            return self._swapped(catalogue, *told)
+
+        Catalogue.swap = swapped  # type: ignore[method-assign,assignment]
         return self
 
     def __exit__(self, *_: object) -> None:
