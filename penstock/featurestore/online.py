@@ -57,10 +57,15 @@ class ProjectOnline:
         """The project's parts."""
         return self.features.site
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the sources themselves are asked, and no store."""
+        return self.site.online_url == LIVE
+
     @cached_property
     def store(self) -> OnlineStore:
         """The store, opened when first asked for. Raises ``RequestError`` where the project keeps none."""
-        if self.site.online_url == LIVE:
+        if self.is_live:
             hint = 'Name a store: [online] store = ".penstock/online"'
             raise RequestError("ONLINE_LIVE", "this project is served live: there is no store to keep", hint=hint)
         return open_store(self.site.online_url)
@@ -85,7 +90,7 @@ class ProjectOnline:
     @cached_property
     def reader(self) -> FeatureReader:
         """What answers: from the store, or where the project's file says so from the sources themselves."""
-        if self.site.online_url == LIVE:
+        if self.is_live:
             source = source_of(self.site, self.settings)
             bound = bound_of(self.site, self.site.lake.tables(), live_graph(self.site, source))
             return LiveReader(bound, source, self.site.now, self.settings, source.must_be_live)
@@ -237,7 +242,7 @@ class ProjectOnline:
 
     def _asked(self) -> Callable[[BoundView], bool]:
         """Whether a view, as it is given, is what answers now."""
-        if self.site.online_url == LIVE:
+        if self.is_live:
             return lambda view: True
         states = self.status()
         return lambda view: is_held(view, states)
@@ -259,13 +264,13 @@ class ProjectOnline:
 
     def _beside(self, bound: Bound, view: BoundView) -> Beside:
         """When answers about a view rested on rows that only the store was told."""
-        if self.site.online_url == LIVE:
+        if self.is_live:
             return NOTHING
         return beside(self.store, kept_for(view, bound.graph), self.log.hashed)
 
     def _since(self, view: BoundView) -> int:
         """From which instant on the present definition of a view is served."""
-        state = None if self.site.online_url == LIVE else live(self.store, view.kept)
+        state = None if self.is_live else live(self.store, view.kept)
         return 0 if state is None or state.version != view.fingerprint else state.since
 
     def _whom(self, bound: Bound, view: BoundView) -> tuple[pa.Table, Sequence[bytes]]:

@@ -82,10 +82,10 @@ class ProjectService:
         """Read the definitions anew if the store holds others; whether it did.
 
         For who was asked for what it does not know: of a new feature nobody may ask together with an old one. It looks
-        once a second at most, for most such names are nobody's.
+        once a second at most, for most such names are nobody's. Who serves live keeps to what he was opened with.
         """
         asked, moment = self.online, time.monotonic()
-        if moment - self._looked < _SELDOM:
+        if asked.is_live or moment - self._looked < _SELDOM:
             return False
         self._looked = moment
         kept = {view.kept for view in self.bound.views.values()}
