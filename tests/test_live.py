@@ -151,7 +151,7 @@ def test_a_view_that_cannot_be_live_says_which_and_what_to_do(folder: Path) -> N
 def test_who_asks_a_live_server_for_what_is_not_defined_hears_so(folder: Path) -> None:
     assert not any(run.failure for run in opened(folder, "kept").run())
     service = opened(folder, "live").service()
-    with pytest.raises(RequestError, match="FEATURE_UNKNOWN: there is no view .newer."):
+    with pytest.raises(RequestError, match="FEATURE_UNKNOWN: there is no view 'newer'"):
         service.read(["newer:label"], {"customer_id": [1]})
     assert service.read(["newest:label"], {"customer_id": [1]}).values == [["Oslo"]]
     service.close()

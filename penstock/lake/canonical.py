@@ -151,7 +151,8 @@ def _decimal(values: pa.ChunkedArray) -> Canonical:
         except pa.ArrowInvalid:
             text = pc.cast(values, pa.string())
             return Canonical(text, Dtype.STRING, "whole numbers do not fit 64 bits: kept as text")
-    return Canonical(pc.cast(values, pa.float64()), Dtype.FLOAT)
+    nearest = pc.cast(pc.cast(values, pa.string()), pa.float64())  # by way of powers of ten 17.49 is another number
+    return Canonical(nearest, Dtype.FLOAT)
 
 
 def finite(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -96,7 +96,7 @@ _NOUNS = {
     Dtype.INT: "whole number of 64 bits",
     Dtype.FLOAT: "number of 64 bits",
     Dtype.BOOL: "truth value",
-    Dtype.TIMESTAMP: "instant",
+    Dtype.TIMESTAMP: "instant of the years 1 to 9999",
     Dtype.LIST: "list",
 }
 

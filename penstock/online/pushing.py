@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -30,8 +30,6 @@ TIME, CREATED = "event_timestamp", "created"
 """What a pushed row may call the time at which it happened, and a column that may be left over."""
 SOURCE = "push_source"
 """The tag that says by which name rows are pushed to a view."""
-FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
-"""The first and last microsecond that has a date, in the years 1 and 9999."""
 _PARTITION = "push"
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  the lake's instants have no zone: they are UTC
 _WAYS: Mapping[Destination, Way] = {"online": "store", "offline": "lake", "online_and_offline": "both"}
@@ -144,8 +142,6 @@ def _values(column: pa.ChunkedArray, dtype: Dtype, name: str) -> list[Any]:
     elif pa.types.is_timestamp(column.type) and column.null_count < len(column):
         raise RequestError("PUSH_VALUE", f"{name} holds {column.type}, which is no {dtype.value}", name=name)
     found = coerced(column.to_pylist(), dtype, name, code="PUSH_VALUE")
-    if dtype is Dtype.TIMESTAMP:
-        _must_be_of_our_era(found, name)
     return found if dtype is not Dtype.FLOAT else [_finite(value) for value in found]
 
 
@@ -164,14 +160,6 @@ def _lists(column: pa.ChunkedArray, items: Dtype, name: str) -> list[Any]:
 
 def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def _must_be_of_our_era(micros: Sequence[int | None], name: str) -> None:
-    """Raise ``RequestError`` for an instant that no calendar has a date for."""
-    for place, value in enumerate(micros):
-        if value is not None and not FIRST <= value <= LAST:
-            message = f"{name}[{place}] is {value:,} microseconds from 1970, which is not in the years 1 to 9999"
-            raise RequestError("PUSH_VALUE", message, name=name)
 
 
 def _must_be_whole(target: Target, column: str, values: list[Any] | None) -> None:

@@ -57,6 +57,7 @@ def now(value: Any, dtype: Dtype) -> object:
 @example(2**53 + 1, Dtype.FLOAT)
 @example(2**63, Dtype.INT)
 @example(Decimal(7), Dtype.INT)
+@example(Decimal("17.49"), Dtype.FLOAT)
 @example(UUID(int=7), Dtype.STRING)
 def test_what_both_take_is_one_value(value: Any, dtype: Dtype) -> None:
     one, other = past(value, dtype), now(value, dtype)

@@ -145,7 +145,7 @@ def test_a_definition_that_came_back_does_not_blame_what_was_served_meanwhile(pr
     assert (found.passed, causes(found)) == (True, {})
     lingering = meanwhile.features.bound.views["orders"].fingerprint
     last = list(back.online.log.entries())[-2]
-    back.online.log.add([replace_entry(last, version=lingering, at=last.at + 1, values=wrong(last, 1, 0.5))])
+    back.online.log.add([replace_entry(last, version=lingering, at=last.at + 2_000_000, values=wrong(last, 1, 0.5))])
     assert causes(back.online.verify(["orders"], sample=0)) == {"orders:spend": {"definition version": 13}}
 
 
